@@ -1,0 +1,49 @@
+# Needs Python 3.11 or newer, make and a package index; everything else is fetched into .venv.
+.PHONY: demo test test-long lint bench clean
+.DEFAULT_GOAL := test
+
+# The first Python that is new enough; PYTHON=/path/to/python chooses another.
+PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SETTINGS := setup.cfg pyproject.toml
+
+# What the demo is told, for example DEMO_ARGS="--exit --seed 7".
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+
+demo: .venv/installed
+	$(BIN)/bespoke demo $(DEMO_ARGS)
+
+test: lint
+	tests/chromium.sh
+	$(BIN)/python -m pytest -m "not long" $(PYTEST_ARGS)
+
+test-long: .venv/installed-test
+	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
+
+lint: .venv/installed-test
+	$(BIN)/flake8
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/installed
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .hypothesis .import_linter_cache .coverage build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Bespoke needs Python 3.11 or newer: PYTHON=/path/to/python make ..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# Each stamp is as new as what was installed, so that a second run installs nothing.
+.venv/installed: .venv/bin/python $(SETTINGS)
+	$(PIP) install -e .
+	@touch $@
+
+.venv/installed-test: .venv/installed
+	$(PIP) install -e .[test]
+	@touch $@

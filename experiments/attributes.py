@@ -1,0 +1,58 @@
+"""Attributes at the door: only declared ones come in, and only of the declared type."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+from experiments.errors import InvalidContext
+from experiments.errors import shown
+from experiments.model import AttributeType
+from experiments.model import Experiment
+
+_LARGEST_NUMBER = 2**53
+_LONGEST_TEXT = 1000
+_LONGEST_LIST = 1000
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _LONGEST_TEXT
+
+
+def _is_number(value: object) -> bool:
+    # bool is an int to Python; nobody who sends true means 1.
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) <= _LARGEST_NUMBER and isfinite(value)
+
+
+def _is_list(value: object) -> bool:
+    if not isinstance(value, list) or len(value) > _LONGEST_LIST:
+        return False
+    return all(_is_text(item) or _is_number(item) or isinstance(item, bool) for item in value)
+
+
+_TEST_AND_RULE: dict[AttributeType, tuple[Callable[[object], bool], str]] = {
+    "string": (_is_text, f"must be a string of at most {_LONGEST_TEXT} characters"),
+    "version": (_is_text, f"must be a version string of at most {_LONGEST_TEXT} characters"),
+    "number": (_is_number, "must be a finite number between -2^53 and 2^53"),
+    "boolean": (lambda value: isinstance(value, bool), "must be true or false"),
+    "list": (_is_list, f"must be a list of at most {_LONGEST_LIST} strings, numbers or booleans"),
+}
+
+
+def declared_attributes(experiment: Experiment, sent: Mapping[str, Any]) -> dict[str, Any]:
+    """The declared ones of the attributes sent; everything else is dropped, null is as good as absent.
+
+    :raises InvalidContext: `INVALID_CONTEXT`, if one is not of its declared type.
+    """
+    kept = {}
+    for name, attribute in experiment.attributes.items():
+        value = sent.get(name)
+        if value is None:
+            continue
+        holds, rule = _TEST_AND_RULE[attribute.type]
+        if not holds(value):
+            raise InvalidContext("INVALID_CONTEXT", f"attribute {name!r}: {shown(value)} {rule}")
+        kept[name] = value
+    return kept

@@ -1,0 +1,90 @@
+"""Contests: a tailored arm against the mass arm in one segment, and the evidence that holds however often one looks."""
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+from math import sqrt
+from typing import NamedTuple
+
+from experiments.counting import PROFIT
+from experiments.estimates import Book
+from experiments.objective import is_rate
+from experiments.readings import Readings
+from experiments.strata import EpochSums
+from experiments.strata import Sums
+from stats import evidence
+from stats.adaptive import Estimate
+
+#: A tailored message that converts less than this much better than the mass message is not worth the trouble of a test.
+MARGIN = 0.10
+
+#: The chance of any wrong call, over all segments and all looks.
+ALPHA = 0.05
+
+
+class Contest(NamedTuple):
+    """Log evidence that the tailored arm is better, and that it is not better by what matters."""
+
+    segment: str
+    arm: str
+    better: float
+    not_better: float
+
+
+def contests(readings: Readings, book: Book, sums: Mapping[str, EpochSums]) -> list[Contest]:
+    """Every tailored arm in every segment that it is open to."""
+    experiment = readings.experiment
+    return [
+        _contest(readings, book, sums, segment, arm.key)
+        for segment in experiment.segment_keys
+        for arm in experiment.open_arms(segment)
+        if arm.role == "tailored"
+    ]
+
+
+def _contest(readings: Readings, book: Book, sums: Mapping[str, EpochSums], segment: str, arm: str) -> Contest:
+    experiment = readings.experiment
+    if experiment.objective != "profit" and is_rate(experiment.goal):
+        return Contest(segment, arm, *_by_conversions(readings, sums[experiment.goal.key], segment, arm))
+    metric = PROFIT if experiment.objective == "profit" else experiment.goal.key
+    mass = book[segment, experiment.first_mass.key].means[metric]
+    return Contest(segment, arm, *_by_means(book[segment, arm].means[metric], mass))
+
+
+def _by_conversions(readings: Readings, goal: EpochSums, segment: str, arm: str) -> tuple[float, float]:
+    """Given a conversion on either arm, which of the two had it: valid whatever the weights and base rates did."""
+    mass = readings.experiment.first_mass.key
+    epochs = sorted({epoch for epoch, of_segment, _ in goal if of_segment == segment})
+    tailored, rival, shares = [], [], []
+    for epoch in epochs:
+        weights = readings.allocations[epoch].weights[segment]
+        if arm in weights and mass in weights:
+            tailored.append(goal.get((epoch, segment, arm), Sums()).total)
+            rival.append(goal.get((epoch, segment, mass), Sums()).total)
+            shares.append(weights[arm] / (weights[arm] + weights[mass]))
+    better = evidence.evidence_for_gain(tailored, rival, shares)
+    worse = evidence.evidence_for_loss(tailored, rival, shares)
+    equal = evidence.evidence_for_no_gain(tailored, rival, shares, margin=MARGIN)
+    return better, max(worse, equal)
+
+
+def _by_means(arm: Estimate, mass: Estimate) -> tuple[float, float]:
+    """The difference of two estimated means, and how far it stays below what matters."""
+    n = arm.effective_n + mass.effective_n
+    if not arm.effective_n or not mass.effective_n:
+        return 0.0, 0.0
+    error = sqrt(arm.variance / arm.effective_n + mass.variance / mass.effective_n)
+    difference, matters = arm.mean - mass.mean, MARGIN * abs(mass.mean)
+    return (
+        evidence.evidence_of_excess(difference, error, n),
+        evidence.evidence_of_excess(matters - difference, error, n),
+    )
+
+
+def calls(found: Sequence[Contest]) -> dict[tuple[str, str], str]:
+    """What may be said of each contest: `tailor`, `mass` or `keep_testing`."""
+    better = evidence.closed_calls([contest.better for contest in found], alpha=ALPHA)
+    not_better = evidence.closed_calls([contest.not_better for contest in found], alpha=ALPHA)
+    return {
+        (contest.segment, contest.arm): "tailor" if better[index] else "mass" if not_better[index] else "keep_testing"
+        for index, contest in enumerate(found)
+    }

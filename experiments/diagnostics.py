@@ -1,0 +1,106 @@
+"""Diagnostics: whether the report's figures may be believed."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from experiments.allocation import GRAIN
+from experiments.counting import EXPOSURES
+from experiments.inputs import last_open_day
+from experiments.objective import is_rate
+from experiments.readings import Readings
+from experiments.strata import EpochSums
+from experiments.strata import plain_sums
+from stats.sample_ratio import combine
+from stats.sample_ratio import sample_ratio_test
+
+#: A sample ratio that chance would give less often than this is an alarm.
+ALARM = 0.001
+
+#: The chi-square is not to be trusted where an arm should have had fewer visitors than this.
+_FEWEST_EXPECTED = 5
+
+
+def diagnose(readings: Readings, sums: Mapping[str, EpochSums]) -> dict[str, Any]:
+    """The report's diagnostics."""
+    notes = _notes(readings, sums)
+    return {
+        "sample_ratio": sample_ratio(readings, sums[EXPOSURES]),
+        "matured_share": matured_share(readings),
+        "waiting": readings.waiting,
+        "orphans": readings.orphans,
+        "duplicates": readings.counters.get("duplicates", 0),
+        "rejected": readings.counters.get("rejected", 0),
+        "asserted": _visitors(readings, asserted=True),
+        "complete": True,
+        "intervals_valid": not notes,
+        "notes": notes,
+    }
+
+
+def sample_ratio(readings: Readings, exposures: EpochSums) -> dict[str, Any]:
+    """Visitors against weights, epoch by epoch and segment by segment, as one test."""
+    observed: dict[tuple[int, str], dict[str, int]] = defaultdict(dict)
+    for (epoch, segment, arm), arm_sums in exposures.items():
+        observed[epoch, segment][arm] = arm_sums.n
+    tests = [
+        sample_ratio_test(*groups)
+        for (epoch, segment), counts in observed.items()
+        if (groups := _groups(counts, readings.allocations[epoch].weights[segment]))
+    ]
+    p_value = combine([test.statistic for test in tests], [test.degrees for test in tests])
+    return {"p_value": p_value, "alarm": p_value < ALARM}
+
+
+def _groups(counts: Mapping[str, int], weights: Mapping[str, int]) -> tuple[list[int], list[float]] | None:
+    """Visitors and shares of the arms that can be tested, the rarest lumped into one."""
+    total = sum(counts.values())
+    pairs = sorted((weight / GRAIN, counts.get(arm, 0)) for arm, weight in weights.items())
+    share, count = pairs.pop(0)
+    while pairs and share * total < _FEWEST_EXPECTED:
+        more_share, more_count = pairs.pop(0)
+        share, count = share + more_share, count + more_count
+    groups = [(share, count), *pairs]
+    if len(groups) < 2:
+        return None
+    return [count for _, count in groups], [share for share, _ in groups]
+
+
+def matured_share(readings: Readings) -> float | None:
+    """The share of visitors whose goal window has closed; None without visitors."""
+    before = last_open_day(readings.experiment.goal, now_ms=readings.now_ms)
+    everybody = _visitors(readings)
+    matured = sum(
+        row.n for row in readings.cells
+        if row.key.metric == EXPOSURES and not row.key.asserted and row.key.day < before
+    )
+    return matured / everybody if everybody else None
+
+
+def _visitors(readings: Readings, *, asserted: bool = False) -> int:
+    return sum(
+        row.n for row in readings.cells if row.key.metric == EXPOSURES and row.key.asserted == asserted
+    )
+
+
+def _notes(readings: Readings, sums: Mapping[str, EpochSums]) -> list[str]:
+    """Where 95 % intervals cannot be promised: rare conversions on arms that the policy may starve.
+
+    Fixed by design, before any arm's outcome is known: visitors x smallest share x rate pooled over arms below 1.
+    """
+    experiment = readings.experiment
+    if experiment.policy.kind == "fixed" or not is_rate(experiment.goal):
+        return []
+    return [
+        f"Too few conversions are to be expected for {segment} to promise what its intervals say."
+        for segment in experiment.segment_keys
+        if _is_starved(readings, sums[experiment.goal.key], segment)
+    ]
+
+
+def _is_starved(readings: Readings, goal: EpochSums, segment: str) -> bool:
+    experiment = readings.experiment
+    arms = [plain_sums(goal, segment=segment, arm=arm.key) for arm in experiment.open_arms(segment)]
+    visitors = sum(arm.n for arm in arms)
+    conversions = sum(arm.total for arm in arms)
+    return visitors > 0 and len(arms) > 1 and conversions * experiment.policy.min_share < 1

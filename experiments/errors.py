@@ -1,0 +1,154 @@
+"""Everything that Bespoke refuses, by name.
+
+BespokeError
+├── InvalidDocument        a document that cannot work: one problem per field
+├── UnknownExperiment      no experiment of that key (draft and archived ones too, for evaluations)
+├── ExperimentExists       a second experiment of the same key
+├── InvalidTransition      an act that the experiment's state does not allow
+├── FrozenDocument         a change that a started experiment does not allow
+├── InvalidContext         an evaluation context that cannot be used (`code` says which way)
+├── RejectedEvent          an event that cannot be counted (`code` says why)
+├── InvalidKey             a key that cannot be made as asked
+├── InvalidSignature       a token or link that was not signed here, or is not for this
+├── InvalidSetting         a setting that stops start-up
+├── SecretMismatch         a secret that is not the one the database was made with
+└── StorageError           the database cannot do it now
+    ├── StorageBusy        another process holds the lock; try again
+    ├── StorageFull        no space left; try again later
+    ├── StorageDamaged     the file is not a sound database
+    └── StorageLocked      another server serves this file
+"""
+
+from dataclasses import dataclass
+
+
+class BespokeError(Exception):
+    """The root: `code` is stable and part of the API, the text names the value and the rule."""
+
+    code = "error"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a document: where, what was found, and the rule it breaks."""
+
+    field: str
+    value: object
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {shown(self.value)} {self.rule}"
+
+
+def shown(value: object) -> str:
+    """A value short enough for a sentence."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+class InvalidDocument(BespokeError):
+    """The experiment document cannot work; `problems` lists every fault found."""
+
+    code = "invalid_document"
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(str(problem) for problem in problems))
+
+
+class UnknownExperiment(BespokeError):
+    """There is no experiment of this key."""
+
+    code = "unknown_experiment"
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"experiment {shown(key)} does not exist")
+
+
+class ExperimentExists(BespokeError):
+    """An experiment of this key exists already."""
+
+    code = "experiment_exists"
+
+
+class InvalidTransition(BespokeError):
+    """The experiment's state does not allow this act."""
+
+    code = "invalid_state"
+
+
+class FrozenDocument(BespokeError):
+    """A started experiment does not allow this change."""
+
+    code = "frozen"
+
+
+class InvalidContext(BespokeError):
+    """The evaluation context cannot be used."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        self.code = code
+        super().__init__(detail)
+
+
+class RejectedEvent(BespokeError):
+    """The event cannot be counted; nothing of it is stored."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        self.code = code
+        super().__init__(detail)
+
+
+class InvalidKey(BespokeError):
+    """A key cannot be made as asked."""
+
+    code = "invalid_key"
+
+
+class InvalidSignature(BespokeError):
+    """The token or link was not signed here, is not for this use, or has expired."""
+
+    code = "invalid_signature"
+
+
+class InvalidSetting(BespokeError):
+    """A setting has a value that it cannot have."""
+
+    code = "invalid_setting"
+
+
+class SecretMismatch(BespokeError):
+    """The secret is not the one the database was made with."""
+
+    code = "secret_mismatch"
+
+
+class StorageError(BespokeError):
+    """The database cannot do it now."""
+
+    code = "storage_unavailable"
+
+
+class StorageBusy(StorageError):
+    """Another process holds the database's write lock."""
+
+    code = "storage_busy"
+
+
+class StorageFull(StorageError):
+    """There is no space left for the database."""
+
+    code = "storage_full"
+
+
+class StorageDamaged(StorageError):
+    """The file is not a sound database."""
+
+    code = "storage_damaged"
+
+
+class StorageLocked(StorageError):
+    """Another server serves this file."""
+
+    code = "storage_locked"

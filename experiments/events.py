@@ -1,0 +1,214 @@
+"""Events as clients send them (Segment's tracking calls), read into what can be counted or refused by name."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from datetime import timezone
+from typing import Any
+from typing import NamedTuple
+
+import msgspec
+
+from experiments.errors import RejectedEvent
+from experiments.errors import shown
+
+#: The event by which front-ends say that a slot was reached, in any arm.
+EXPOSURE_EVENT = "Experiment Viewed"
+
+_LONGEST_ID = 512
+_LONGEST_NAME = 200
+_LARGEST_AMOUNT = 10**9
+
+#: Calls that name no event; a page call is the event that Segment's own destinations make of it.
+_EVENT_OF_CALL = {"page": "Page Viewed", "screen": "Screen Viewed"}
+_SILENT_CALLS = frozenset({"identify", "group", "alias"})
+
+
+class Terms(NamedTuple):
+    """What an installation asks of events: the consent where none is said, and how late an event may come."""
+
+    consent_default: str
+    horizon_seconds: int
+
+
+class ExposureEvent(NamedTuple):
+    """A visitor reached the slot of an experiment; `id` and `digest` are 16 bytes, times ms since 1970, UTC."""
+
+    visitor: str
+    id: bytes
+    digest: bytes
+    at_ms: int
+    received_ms: int
+    experiment: str
+    token: str | None
+    variation: str | None
+    traits: Mapping[str, Any]
+    consent: str
+
+
+class OutcomeEvent(NamedTuple):
+    """A visitor did something; `identified` says that the client gave the id, so that a repeat can be known."""
+
+    visitor: str
+    id: bytes
+    digest: bytes
+    at_ms: int
+    received_ms: int
+    name: str
+    properties: Mapping[str, Any]
+    identified: bool
+
+
+class SilentEvent(NamedTuple):
+    """A call that nothing counts, or from somebody who did not consent; `code` says which."""
+
+    code: str
+
+
+Event = ExposureEvent | OutcomeEvent | SilentEvent
+
+
+def read_event(item: object, *, received_ms: int, sent_at: object, fresh_id: bytes, terms: Terms) -> Event:
+    """Read one item of a batch; `fresh_id` serves an outcome that came without an id.
+
+    :raises RejectedEvent: with the code and the rule, if it cannot be counted.
+    """
+    if not isinstance(item, dict):
+        raise RejectedEvent("invalid_event", f"an event must be an object, not {shown(item)}")
+    name = _name(item)
+    visitor = _visitor(item)
+    context = _object(item, "context")
+    consent = _consent(context, default=terms.consent_default)
+    if consent == "none":
+        return SilentEvent("no_consent")
+    if name is None:
+        return SilentEvent("not_counted")
+    at_ms = _time(item, received_ms=received_ms, sent_at=sent_at)
+    if at_ms < received_ms - terms.horizon_seconds * 1000:
+        raise RejectedEvent("too_old", f"timestamp: {shown(item['timestamp'])} is older than events are accepted")
+    properties = _object(item, "properties")
+    digest = _digest(item)
+    message_id = _message_id(item)
+    if name == EXPOSURE_EVENT:
+        identity = digest if message_id is None else message_id
+        return ExposureEvent(
+            visitor, identity, digest, at_ms, received_ms, *_exposed_to(properties), _object(context, "traits"), consent
+        )
+    return OutcomeEvent(
+        visitor, message_id or fresh_id, digest, at_ms, received_ms, name, properties, message_id is not None
+    )
+
+
+def _exposed_to(properties: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
+    experiment = properties.get("experiment_id")
+    if not isinstance(experiment, str):
+        raise RejectedEvent("unknown_experiment", f"properties.experiment_id: {shown(experiment)} must be a string")
+    token, variation = properties.get("token"), properties.get("variation_id")
+    for field, value, code in (("token", token, "invalid_token"), ("variation_id", variation, "unknown_arm")):
+        if value is not None and not isinstance(value, str):
+            raise RejectedEvent(code, f"properties.{field}: {shown(value)} must be a string")
+    return experiment, token, variation
+
+
+def _name(item: Mapping[str, Any]) -> str | None:
+    call = item.get("type", "track")
+    if call in _SILENT_CALLS:
+        return None
+    if call in _EVENT_OF_CALL:
+        return _EVENT_OF_CALL[call]
+    if call != "track":
+        raise RejectedEvent("invalid_type", f"type: {shown(call)} is not a call of the tracking API")
+    return _text(item.get("event"), "event", code="invalid_event", longest=_LONGEST_NAME)
+
+
+def _visitor(item: Mapping[str, Any]) -> str:
+    field = "userId" if item.get("userId") is not None else "anonymousId"
+    return checked_visitor(item.get(field), field)
+
+
+def checked_visitor(value: object, field: str) -> str:
+    """A visitor's id as sent, byte for byte.
+
+    :raises RejectedEvent: `invalid_visitor`, if it is not 1 to 512 characters without control characters.
+    """
+    return _text(value, field, code="invalid_visitor", longest=_LONGEST_ID)
+
+
+def _text(value: object, field: str, *, code: str, longest: int) -> str:
+    if isinstance(value, str) and 0 < len(value) <= longest and not any(character < " " for character in value):
+        return value
+    rule = f"must be a string of 1 to {longest} characters without control characters"
+    raise RejectedEvent(code, f"{field}: {shown(value)} {rule}")
+
+
+def _message_id(item: Mapping[str, Any]) -> bytes | None:
+    value = item.get("messageId")
+    if value is None:
+        return None
+    # Clients build ids from whatever they have, a visitor's id included: only a digest reaches the disk.
+    return _sixteen_bytes(_text(value, "messageId", code="invalid_id", longest=_LONGEST_ID).encode())
+
+
+def _object(holder: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    value = holder.get(field)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise RejectedEvent(f"invalid_{field}", f"{field}: {shown(value)} must be an object")
+    return value
+
+
+def _consent(context: Mapping[str, Any], *, default: str) -> str:
+    consent = context.get("consent", default)
+    # Consent managers put an object here in Segment's own clients; it says nothing to us.
+    if isinstance(consent, dict):
+        return default
+    if consent not in ("none", "measure", "personalise"):
+        rule = "must be none, measure or personalise"
+        raise RejectedEvent("invalid_consent", f"context.consent: {shown(consent)} {rule}")
+    return str(consent)
+
+
+def _time(item: Mapping[str, Any], *, received_ms: int, sent_at: object) -> int:
+    if item.get("timestamp") is None:
+        return received_ms
+    at_ms = instant(item["timestamp"], "timestamp")
+    if sent_at is not None:
+        # The client's clock may be wrong; how wrong, the difference at sending tells.
+        at_ms += received_ms - instant(sent_at, "sentAt")
+    return min(at_ms, received_ms)
+
+
+def instant(value: object, field: str) -> int:
+    """An ISO 8601 time as ms since 1970, UTC; without an offset it is taken as UTC.
+
+    :raises RejectedEvent: `invalid_timestamp`.
+    """
+    try:
+        moment = datetime.fromisoformat(value)  # type: ignore[arg-type]
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        return round(aware.timestamp() * 1000)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RejectedEvent("invalid_timestamp", f"{field}: {shown(value)} must be an ISO 8601 time") from error
+
+
+def amount(properties: Mapping[str, Any], field: str) -> int | float | None:
+    """The number in a property, or None where the event has no such property.
+
+    :raises RejectedEvent: `invalid_value`, if it is not a number from 0 to 10^9.
+    """
+    value = properties.get(field)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LARGEST_AMOUNT:
+        raise RejectedEvent("invalid_value", f"properties.{field}: {shown(value)} must be a number from 0 to 10^9")
+    return value
+
+
+def _digest(item: Mapping[str, Any]) -> bytes:
+    body = [item.get("type", "track"), item.get("event"), item.get("properties"), item.get("timestamp")]
+    return _sixteen_bytes(msgspec.json.encode(body, order="sorted"))
+
+
+def _sixteen_bytes(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()[:16]

@@ -1,0 +1,73 @@
+"""What an exposure event exposed its visitor to: by its token, or by what a trusted sender says. Pure."""
+
+from typing import NamedTuple
+
+from experiments.assignment import Plan
+from experiments.attributes import declared_attributes
+from experiments.errors import InvalidContext
+from experiments.errors import InvalidSignature
+from experiments.errors import RejectedEvent
+from experiments.errors import shown
+from experiments.events import ExposureEvent
+from experiments.model import EVERYONE_ELSE
+from experiments.model import NO_PERSONALISATION
+from experiments.model import State
+from experiments.tokens import read
+
+
+class Exposed(NamedTuple):
+    """An arm and how it was given; `asserted` where the sender named another arm than the draw gives."""
+
+    arm: str
+    segment: str
+    epoch: int
+    weight: int
+    asserted: bool
+
+
+def exposed_to(event: ExposureEvent, plan: Plan, *, state: State, trusted: bool, token_key: bytes) -> Exposed:
+    """Read an exposure against the experiment as it stands.
+
+    :raises RejectedEvent: if the token is not good, or there is none and the sender is not trusted, or names no arm.
+    """
+    if event.token is not None:
+        return _by_token(event, event.token, key=token_key)
+    if not trusted:
+        raise RejectedEvent("token_required", "an exposure from a client key needs properties.token")
+    return _by_word(event, plan, state=state)
+
+
+def _by_token(event: ExposureEvent, token: str, *, key: bytes) -> Exposed:
+    try:
+        claim = read(token, event.visitor, key=key)
+    except InvalidSignature as error:
+        raise RejectedEvent("invalid_token", f"properties.token: {error} for this visitor") from error
+    if claim.experiment != event.experiment:
+        raise RejectedEvent("invalid_token", f"properties.token is of experiment {shown(claim.experiment)}")
+    if claim.expires_ms <= event.received_ms:
+        raise RejectedEvent("token_expired", "properties.token has expired")
+    return Exposed(claim.arm, claim.segment, claim.epoch, claim.weight, False)
+
+
+def _by_word(event: ExposureEvent, plan: Plan, *, state: State) -> Exposed:
+    arm = event.variation
+    if arm is None or arm not in plan.experiment.arm_by_key:
+        raise RejectedEvent("unknown_arm", f"properties.variation_id: {shown(arm)} is no arm of {event.experiment}")
+    if state != "running":
+        raise RejectedEvent("not_running", f"{event.experiment} is {state}: new exposures need a token from before")
+    drawn = plan.draw(event.visitor, _segment(event, plan))
+    if drawn.arm == arm:
+        return Exposed(arm, drawn.segment, drawn.epoch, drawn.weight, False)
+    weight = plan.allocation.weights[drawn.segment].get(arm, 0)
+    return Exposed(arm, drawn.segment, drawn.epoch, weight, True)
+
+
+def _segment(event: ExposureEvent, plan: Plan) -> str:
+    if event.consent == "measure":
+        return NO_PERSONALISATION
+    if not event.traits:
+        return EVERYONE_ELSE
+    try:
+        return plan.segment_of(declared_attributes(plan.experiment, event.traits))
+    except InvalidContext as error:
+        raise RejectedEvent("invalid_traits", f"context.traits: {error}") from error

@@ -1,0 +1,102 @@
+"""Keys: made once, shown once, known again by the digest that is kept."""
+
+import hashlib
+import hmac
+import re
+from base64 import b32encode
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Literal
+from typing import get_args
+
+from experiments.errors import InvalidKey
+from experiments.errors import shown
+from experiments.storage.configuration import KeyRow
+from experiments.storage.session import Session
+from experiments.storage.store import Store
+
+Scope = Literal["client", "server", "report", "admin"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+#: The scopes that each scope includes.
+_INCLUDED: dict[str, frozenset[str]] = {
+    "client": frozenset({"client"}),
+    "server": frozenset({"server", "client"}),
+    "report": frozenset({"report"}),
+    "admin": frozenset(SCOPES),
+}
+
+_PREFIX_LENGTH = 12
+_LONGEST_NAME = 200
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+
+
+def includes(scope: str, wanted: Scope) -> bool:
+    """Whether a key of this scope may do what `wanted` allows."""
+    return wanted in _INCLUDED[scope]
+
+
+def create_key(
+    store: Store, *, scope: str, name: str, origins: Sequence[str], now_ms: int, random: Callable[[int], bytes]
+) -> str:
+    """Make a key and keep its digest; the key itself is in the answer and nowhere else.
+
+    `random` gives that many random bytes; `origins` are the only pages that may use the key, none for all.
+
+    :raises InvalidKey: if the scope, the name or an origin is none.
+    """
+    if scope not in SCOPES:
+        raise InvalidKey(f"scope: {shown(scope)} must be one of {', '.join(SCOPES)}")
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        raise InvalidKey(f"name: {shown(name)} must be at most {_LONGEST_NAME} printable characters")
+    prefix = ("pk_" if scope == "client" else "sk_") + _readable(random(6))
+    text = prefix + urlsafe_b64encode(random(32)).rstrip(b"=").decode()
+    row = KeyRow(prefix, _digest(text), scope, name, tuple(map(_origin, origins)), now_ms, None)
+
+    def work(session: Session) -> None:
+        session.keys.insert(row)
+        session.meta.bump_config_version()
+
+    store.transact(work)
+    return text
+
+
+def list_keys(store: Store) -> list[KeyRow]:
+    """Every key that was made, the oldest first, revoked ones too."""
+    return store.read(lambda session: session.keys.all())
+
+
+def revoke_key(store: Store, prefix: str, *, now_ms: int) -> bool:
+    """End a key; False where there is none of this prefix that has not ended."""
+
+    def work(session: Session) -> bool:
+        revoked = session.keys.revoke(prefix, now_ms=now_ms)
+        if revoked:
+            session.meta.bump_config_version()
+        return revoked
+
+    return store.transact(work)
+
+
+def check_key(text: str, find: Callable[[str], KeyRow | None]) -> KeyRow | None:
+    """The row of a key that is good; `find` looks a prefix up. None if it is unknown, wrong or revoked."""
+    row = find(text[:_PREFIX_LENGTH])
+    if row is None or row.revoked_ms is not None:
+        return None
+    return row if hmac.compare_digest(row.digest, _digest(text)) else None
+
+
+def _readable(data: bytes) -> str:
+    return b32encode(data).decode().lower()[: _PREFIX_LENGTH - len("pk_")]
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _origin(text: str) -> str:
+    origin = text.lower().removesuffix("/")
+    if not _ORIGIN.fullmatch(origin):
+        raise InvalidKey(f"origin: {shown(text)} must be a scheme and a host: https://shop.example")
+    return origin

@@ -1,0 +1,73 @@
+"""The ledger's rows: everything that one decision about weights was made of, as canonical JSON chained by its hash."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from experiments.allocation import GRAIN
+from experiments.allocation import Weights
+from experiments.model import Allocation
+from experiments.storage.ledger import LedgerRow
+from experiments.times import iso
+
+
+def ledger_row(
+    experiment: str, last: LedgerRow | None, *, kind: str, at_ms: int, weights: Weights, details: Mapping[str, Any]
+) -> LedgerRow:
+    """The row that follows `last`: a published row makes the next epoch, an unchanged one leaves it."""
+    number = last.number + 1 if last else 1
+    epoch = (last.epoch if last else 0) + (kind == "published")
+    body = canonical({
+        **details,
+        "experiment": experiment,
+        "number": number,
+        "epoch": epoch,
+        "kind": kind,
+        "at_ms": at_ms,
+        # Pairs, not an object: the order of arms is the order of the draw.
+        "weights": {segment: list(arms.items()) for segment, arms in weights.items()},
+        "previous_hash": last.hash if last else "",
+    })
+    return LedgerRow(experiment, number, epoch, kind, at_ms, body, digest(body))
+
+
+def canonical(value: object) -> str:
+    """The one JSON text of a value: sorted names, no spaces, shortest floats."""
+    return msgspec.json.encode(value, order="sorted").decode()
+
+
+def digest(body: str) -> str:
+    """What the next row remembers of this one; the body holds the hash before it, so the chain is in it."""
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+def allocation_of(row: LedgerRow) -> Allocation:
+    """The allocation that a ledger row holds; its arms stand in the order of the draw."""
+    body = msgspec.json.decode(row.body)
+    return Allocation(row.epoch, {segment: dict(arms) for segment, arms in body["weights"].items()})
+
+
+def ledger_json(row: LedgerRow) -> dict[str, Any]:
+    """A ledger row for people and programs: weights as shares of 1, the hashed body verbatim."""
+    body = msgspec.json.decode(row.body)
+    shares = {
+        segment: {arm: weight / GRAIN for arm, weight in arms} for segment, arms in body["weights"].items()
+    }
+    return {
+        "number": row.number,
+        "epoch": row.epoch,
+        "kind": row.kind,
+        "at": iso(row.at_ms),
+        "reason": body["reason"],
+        "actor": body["actor"],
+        "slot": body["slot"],
+        "code": body["code"],
+        "policy": body["policy"],
+        "inputs": body["inputs"],
+        "weights": shares,
+        "previous_hash": body["previous_hash"],
+        "hash": row.hash,
+        "body": row.body,
+    }

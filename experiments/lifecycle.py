@@ -1,0 +1,150 @@
+"""The life of an experiment: written, started, paused, resumed, stopped, archived."""
+
+from collections.abc import Callable
+from typing import Any
+from typing import Literal
+from typing import NamedTuple
+
+from experiments.amendments import changes_while_started
+from experiments.document import editable
+from experiments.document import parse_document
+from experiments.errors import ExperimentExists
+from experiments.errors import FrozenDocument
+from experiments.errors import InvalidTransition
+from experiments.errors import UnknownExperiment
+from experiments.errors import shown
+from experiments.model import State
+from experiments.model import StoredExperiment
+from experiments.publishing import publish_changed
+from experiments.publishing import publish_first
+from experiments.snapshot import stored_experiment
+from experiments.storage.session import Session
+from experiments.storage.store import Store
+from experiments.times import iso
+
+Act = Literal["start", "pause", "resume", "stop", "archive"]
+
+_STEPS: dict[Act, tuple[tuple[State, ...], State]] = {
+    "start": (("draft",), "running"),
+    "pause": (("running",), "paused"),
+    "resume": (("paused",), "running"),
+    "stop": (("running", "paused"), "stopped"),
+    "archive": (("stopped",), "archived"),
+}
+
+
+class Deed(NamedTuple):
+    """Who acts, and when (ms since 1970, UTC)."""
+
+    actor: str
+    now_ms: int
+
+
+def create(store: Store, document: object, *, deed: Deed) -> StoredExperiment:
+    """Keep a new draft.
+
+    :raises InvalidDocument: if it cannot work.
+    :raises ExperimentExists: if its key is taken.
+    """
+    experiment = parse_document(document)
+
+    def work(session: Session) -> StoredExperiment:
+        if not session.experiments.insert(experiment.key, _written(document), now_ms=deed.now_ms):
+            raise ExperimentExists(f"experiment {experiment.key!r} exists already: replace it")
+        session.meta.bump_config_version()
+        return find(session, experiment.key)
+
+    return store.transact(work)
+
+
+def replace(store: Store, key: str, document: object, *, deed: Deed) -> StoredExperiment:
+    """Replace a document: freely while it is a draft, within limits once started.
+
+    :raises FrozenDocument: if the experiment's state does not allow the change.
+    """
+    return store.transact(lambda session: _replace(session, key, document, deed=deed))
+
+
+def apply_document(store: Store, document: object, *, deed: Deed) -> StoredExperiment:
+    """Create the experiment of a document, or replace the one that has its key."""
+    key = parse_document(document).key
+    exists = store.read(lambda session: session.experiments.get(key) is not None)
+    return replace(store, key, document, deed=deed) if exists else create(store, document, deed=deed)
+
+
+def _replace(session: Session, key: str, document: object, *, deed: Deed) -> StoredExperiment:
+    old = find(session, key)
+    new = parse_document(document)
+    if new.key != key:
+        raise FrozenDocument(f"key: {shown(new.key)} must stay {key!r}")
+    if old.state in ("stopped", "archived"):
+        raise FrozenDocument(f"experiment {key!r} is {old.state}: its document no longer changes")
+    if old.state in ("running", "paused") and (problems := changes_while_started(old.experiment, new)):
+        raise FrozenDocument("; ".join(str(problem) for problem in problems))
+    session.experiments.replace_document(key, _written(document))
+    if old.state in ("running", "paused"):
+        publish_changed(session, new, actor=deed.actor, now_ms=deed.now_ms)
+    session.meta.bump_config_version()
+    return find(session, key)
+
+
+def _written(document: object) -> dict[str, Any]:
+    assert isinstance(document, dict), "a parsed document is an object"
+    return editable(document)
+
+
+def act(store: Store, key: str, name: Act, *, deed: Deed) -> StoredExperiment:
+    """Take an experiment from one state to the next.
+
+    :raises UnknownExperiment: if there is none.
+    :raises InvalidTransition: if its state does not allow it.
+    """
+    return store.transact(lambda session: _act(session, key, name, deed=deed))
+
+
+def _act(session: Session, key: str, name: Act, *, deed: Deed) -> StoredExperiment:
+    stored = find(session, key)
+    allowed, new = _STEPS[name]
+    if stored.state not in allowed:
+        raise InvalidTransition(f"experiment {key!r} is {stored.state}: {name} needs {' or '.join(allowed)}")
+    session.experiments.change_state(key, old=stored.state, new=new)
+    if after := _AFTER.get(name):
+        after(session, stored, deed)
+    session.meta.bump_config_version()
+    return find(session, key)
+
+
+def _started(session: Session, stored: StoredExperiment, deed: Deed) -> None:
+    session.experiments.mark_started(stored.experiment.key, now_ms=deed.now_ms)
+    publish_first(session, stored.experiment, actor=deed.actor, now_ms=deed.now_ms)
+
+
+def _stopped(session: Session, stored: StoredExperiment, deed: Deed) -> None:
+    session.experiments.mark_stopped(stored.experiment.key, now_ms=deed.now_ms)
+
+
+_AFTER: dict[Act, Callable[[Session, StoredExperiment, Deed], None]] = {"start": _started, "stop": _stopped}
+
+
+def find(session: Session, key: str) -> StoredExperiment:
+    """An experiment as stored.
+
+    :raises UnknownExperiment: if there is none.
+    """
+    row = session.experiments.get(key)
+    if row is None:
+        raise UnknownExperiment(key)
+    return stored_experiment(row)
+
+
+def experiment_json(session: Session, stored: StoredExperiment) -> dict[str, Any]:
+    """The document with what the service knows of it; what comes back so may be sent back so."""
+    newest = session.ledger.newest_epoch(stored.experiment.key)
+    return {
+        **stored.document,
+        "state": stored.state,
+        "epoch": newest.epoch if newest else None,
+        "created_at": iso(stored.created_ms),
+        "started_at": None if stored.started_ms is None else iso(stored.started_ms),
+        "stopped_at": None if stored.stopped_ms is None else iso(stored.stopped_ms),
+    }

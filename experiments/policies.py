@@ -1,0 +1,85 @@
+"""Policies: from what is known of a segment's arms to the shares of its candidates. Pure; each is one function."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.allocation import GRAIN
+from experiments.allocation import Weights
+from experiments.allocation import even_shares
+from experiments.allocation import starting_shares
+from experiments.allocation import to_weights
+from experiments.allocation import with_controls
+from experiments.inputs import Inputs
+from experiments.inputs import SegmentInput
+from experiments.model import Experiment
+from experiments.model import Policy
+from experiments.objective import Posterior
+from experiments.objective import objective_posteriors
+from stats import weights as stats_weights
+
+Shares = NDArray[np.float64]
+
+
+def _thompson(policy: Policy, posteriors: Sequence[Posterior], floor: float) -> Shares:
+    return stats_weights.thompson(posteriors, floor=floor)
+
+
+def _top_two(policy: Policy, posteriors: Sequence[Posterior], floor: float) -> Shares:
+    return stats_weights.top_two(posteriors, floor=floor)
+
+
+def _epsilon_greedy(policy: Policy, posteriors: Sequence[Posterior], floor: float) -> Shares:
+    return stats_weights.epsilon_greedy(posteriors, epsilon=policy.epsilon, floor=floor)
+
+
+#: To add a policy, add its function and its name here, and the name to `model.Policy.kind`.
+LEARNING: dict[str, Callable[[Policy, Sequence[Posterior], float], Shares]] = {
+    "thompson": _thompson,
+    "top_two_thompson": _top_two,
+    "epsilon_greedy": _epsilon_greedy,
+}
+
+
+def next_weights(experiment: Experiment, inputs: Inputs, previous: Mapping[str, Mapping[str, int]]) -> Weights:
+    """The weights that the policy wants now, no further from `previous` than its largest step."""
+    return {
+        segment: _step(
+            experiment,
+            previous.get(segment, {}),
+            with_controls(experiment, segment, _candidate_shares(experiment, segment, inputs.get(segment))),
+        )
+        for segment in experiment.segment_keys
+    }
+
+
+def _candidate_shares(experiment: Experiment, segment: str, known: SegmentInput | None) -> dict[str, float]:
+    policy = experiment.policy
+    if policy.kind == "fixed":
+        return starting_shares(experiment, segment)
+    if known is None or is_burning_in(experiment, segment, known):
+        return even_shares(experiment, segment)
+    candidates = [arm.key for arm in experiment.candidates(segment)]
+    estimates = [(known.arms[arm].goal, known.arms[arm].profit) for arm in candidates]
+    # The floor is a share of all traffic; candidates divide what the controls leave.
+    floor = policy.min_share / (1 - experiment.control_share)
+    shares = LEARNING[policy.kind](policy, objective_posteriors(experiment, estimates), floor)
+    return dict(zip(candidates, shares.tolist(), strict=True))
+
+
+def is_burning_in(experiment: Experiment, segment: str, known: SegmentInput) -> bool:
+    """Whether too little is known of a segment to move its traffic."""
+    fewest = min(known.arms[arm.key].visitors for arm in experiment.candidates(segment))
+    return fewest < experiment.policy.burn_in or known.conversions < experiment.policy.burn_in_conversions
+
+
+def _step(experiment: Experiment, previous: Mapping[str, int], target: Mapping[str, float]) -> dict[str, int]:
+    weights = to_weights(target)
+    if not previous:
+        return weights
+    old = np.array([previous.get(arm, 0) / GRAIN for arm in target])
+    moved = stats_weights.limit_step(old, np.array(list(target.values())), max_step=experiment.policy.max_step)
+    return to_weights(dict(zip(target, moved.tolist(), strict=True)))

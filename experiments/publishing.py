@@ -1,0 +1,141 @@
+"""Publish: turn weights into the ledger's next row, and an epoch where they moved enough."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from experiments.allocation import PUBLISH_STEP
+from experiments.allocation import Weights
+from experiments.allocation import first_allocation
+from experiments.allocation import largest_move
+from experiments.inputs import Inputs
+from experiments.inputs import policy_inputs
+from experiments.inputs import read_inputs
+from experiments.ledger import allocation_of
+from experiments.ledger import ledger_row
+from experiments.model import Allocation
+from experiments.model import Experiment
+from experiments.model import Policy
+from experiments.policies import next_weights
+from experiments.storage.ledger import LedgerRow
+from experiments.storage.session import Session
+from experiments.version import VERSION
+
+
+def read_past(session: Session, experiment: Experiment, *, now_ms: int) -> Inputs:
+    """What the policy sees now."""
+    return policy_inputs(
+        experiment,
+        session.cells.of(experiment.key),
+        allocations=allocations_of(session, experiment.key),
+        lags=session.lags.of(experiment.key),
+        now_ms=now_ms,
+    )
+
+
+def allocations_of(session: Session, key: str) -> dict[int, Allocation]:
+    """Every epoch's allocation."""
+    return {row.epoch: allocation_of(row) for row in session.ledger.published(key)}
+
+
+def publish_first(session: Session, experiment: Experiment, *, actor: str, now_ms: int) -> LedgerRow:
+    """The first epoch, before anything was learned."""
+    weights = dict(first_allocation(experiment).weights)
+    details = _details(experiment, reason="started", actor=actor, slot=None, inputs={}, previous={})
+    return _append(session, experiment, None, kind="published", weights=weights, details=details, now_ms=now_ms)
+
+
+def publish_changed(session: Session, experiment: Experiment, *, actor: str, now_ms: int) -> LedgerRow:
+    """The epoch of a changed document: arms that came get traffic, policies that changed take effect."""
+    inputs = read_past(session, experiment, now_ms=now_ms)
+    return publish(session, experiment, inputs, reason="document changed", actor=actor, slot=None, now_ms=now_ms)
+
+
+def publish(
+    session: Session, experiment: Experiment, inputs: Inputs, *, reason: str, actor: str, slot: int | None, now_ms: int
+) -> LedgerRow:
+    """The next row: a new epoch where some weight moves enough, else a row that says nothing changed."""
+    last = session.ledger.last(experiment.key)
+    newest = session.ledger.newest_epoch(experiment.key)
+    previous = allocation_of(newest).weights if newest else {}
+    weights = next_weights(experiment, inputs, previous)
+    news = is_news(previous, weights)
+    details = _details(experiment, reason=reason, actor=actor, slot=slot, inputs=inputs, previous=previous)
+    return _append(
+        session,
+        experiment,
+        last,
+        kind="published" if news else "unchanged",
+        weights=weights if news else {segment: dict(arms) for segment, arms in previous.items()},
+        details=details,
+        now_ms=now_ms,
+    )
+
+
+def is_news(previous: Mapping[str, Mapping[str, int]], weights: Weights) -> bool:
+    """Whether weights differ enough from the previous ones, or arms have come, to make an epoch."""
+    return largest_move(previous, weights) >= PUBLISH_STEP or _arms(previous) != _arms(weights)
+
+
+def _arms(weights: Mapping[str, Mapping[str, int]]) -> dict[str, list[str]]:
+    return {segment: list(arms) for segment, arms in weights.items()}
+
+
+def _details(
+    experiment: Experiment,
+    *,
+    reason: str,
+    actor: str,
+    slot: int | None,
+    inputs: Inputs,
+    previous: Mapping[str, Mapping[str, int]],
+) -> dict[str, Any]:
+    return {
+        "reason": reason,
+        "actor": actor,
+        "slot": slot,
+        "code": VERSION,
+        "prior": "Beta(1, 1)",
+        # No policy draws: weights are computed exactly, and the visitor's draw is a hash of this seed.
+        "seed": experiment.key,
+        "policy": msgspec.to_builtins(experiment.policy),
+        "inputs": msgspec.to_builtins(inputs),
+        "previous": {segment: list(arms.items()) for segment, arms in previous.items()},
+    }
+
+
+def _append(
+    session: Session,
+    experiment: Experiment,
+    last: LedgerRow | None,
+    *,
+    kind: str,
+    weights: Weights,
+    details: Mapping[str, Any],
+    now_ms: int,
+) -> LedgerRow:
+    row = ledger_row(experiment.key, last, kind=kind, at_ms=now_ms, weights=weights, details=details)
+    assert session.ledger.append(row), "the write transaction keeps others from appending"
+    return row
+
+
+def recompute(experiment: Experiment, body: Mapping[str, Any]) -> Weights:
+    """The weights of a ledger row, computed again from what the row holds."""
+    then = _as_it_was(experiment, body)
+    if body["reason"] == "started":
+        return dict(first_allocation(then).weights)
+    previous = {segment: dict(arms) for segment, arms in body["previous"].items()}
+    weights = next_weights(then, read_inputs(body["inputs"]), previous)
+    return weights if is_news(previous, weights) else previous
+
+
+def _as_it_was(experiment: Experiment, body: Mapping[str, Any]) -> Experiment:
+    # Arms may have been added since, and the policy changed; everything else is frozen.
+    present = {arm for arms in body["weights"].values() for arm, _ in arms}
+    return replace(
+        experiment,
+        policy=msgspec.convert(body["policy"], Policy),
+        arms=tuple(arm for arm in experiment.arms if arm.key in present),
+    )

@@ -1,0 +1,73 @@
+"""Record events: each one accepted is on disk and counted once, now or when its exposure is known."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from experiments.application import Application
+from experiments.errors import RejectedEvent
+from experiments.events import Event
+from experiments.events import SilentEvent
+from experiments.events import Terms
+from experiments.events import read_event
+from experiments.receipts import Receipt
+from experiments.signing import Keyring
+from experiments.snapshot import Snapshots
+from experiments.storage.session import Session
+from experiments.storage.store import Store
+
+
+class Sender(NamedTuple):
+    """Who posts, and when it arrived: `trusted` is a server key, `objects` a signal against being counted at all."""
+
+    trusted: bool
+    received_ms: int
+    objects: bool = False
+
+
+def record(
+    store: Store,
+    snapshots: Snapshots,
+    *,
+    items: Sequence[object],
+    sent_at: object,
+    sender: Sender,
+    terms: Terms,
+    keyring: Keyring,
+    fresh_id: Callable[[], bytes],
+) -> list[Receipt]:
+    """Record the items of a batch; one receipt for each, in order."""
+    if sender.objects:
+        return [Receipt("ignored", "no_consent") for _ in items]
+    read = [_read(item, sent_at=sent_at, sender=sender, terms=terms, fresh_id=fresh_id) for item in items]
+    receipts = {index: outcome for index, outcome in enumerate(read) if isinstance(outcome, Receipt)}
+    events = {index: outcome for index, outcome in enumerate(read) if not isinstance(outcome, Receipt)}
+    if events:
+        applied = store.transact(
+            lambda session: apply(session, snapshots, events=events.values(), trusted=sender.trusted, keyring=keyring)
+        )
+        receipts.update(zip(events, applied, strict=True))
+    return [receipts[index] for index in range(len(items))]
+
+
+def _read(
+    item: object, *, sent_at: object, sender: Sender, terms: Terms, fresh_id: Callable[[], bytes]
+) -> Event | Receipt:
+    try:
+        event = read_event(
+            item, received_ms=sender.received_ms, sent_at=sent_at, fresh_id=fresh_id(), terms=terms
+        )
+    except RejectedEvent as error:
+        return Receipt("rejected", error.code, str(error))
+    return Receipt("ignored", event.code) if isinstance(event, SilentEvent) else event
+
+
+def apply(
+    session: Session, snapshots: Snapshots, *, events: Iterable[Event], trusted: bool, keyring: Keyring
+) -> list[Receipt]:
+    """Apply events in one transaction: the only way in for every store and partition."""
+    application = Application(session, snapshots.within(session), trusted=trusted, keyring=keyring)
+    receipts = [application.apply(event) for event in events]
+    application.finish()
+    return receipts

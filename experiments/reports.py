@@ -1,0 +1,204 @@
+"""The report: for whom tailoring pays, read from the cells alone, so that its cost does not grow with traffic."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+from typing import NamedTuple
+
+from experiments.allocation import GRAIN
+from experiments.counting import PROFIT
+from experiments.diagnostics import diagnose
+from experiments.economics import break_even_visitors
+from experiments.economics import exposure_cost
+from experiments.economics import total_value
+from experiments.estimates import ArmEstimates
+from experiments.estimates import Book
+from experiments.estimates import corrected
+from experiments.estimates import naive
+from experiments.estimates import over_segments
+from experiments.estimates import sums_by_metric
+from experiments.estimates import visitors_by_segment
+from experiments.figures import INTERVAL
+from experiments.figures import economics
+from experiments.figures import metric_figures
+from experiments.inputs import unit_of
+from experiments.model import Arm
+from experiments.model import Experiment
+from experiments.readings import Readings
+from experiments.readings import read
+from experiments.storage.store import Store
+from experiments.suppression import suppress
+from experiments.times import iso
+from experiments.verdicts import verdict
+from experiments.version import VERSION
+
+Row = dict[str, Any]
+
+
+def build_report(store: Store, key: str, *, now_ms: int, min_cell: int) -> Row:
+    """The report of an experiment as the contract shapes it.
+
+    :raises UnknownExperiment: if there is none.
+    """
+    return report_of(store.read(lambda session: read(session, key, now_ms=now_ms)), min_cell=min_cell)
+
+
+def report_of(readings: Readings, *, min_cell: int) -> Row:
+    """The report of what was read; rows of fewer visitors than `min_cell` without their figures."""
+    experiment = readings.experiment
+    sums = sums_by_metric(readings)
+    book = corrected(readings, sums)
+    return {
+        "experiment": experiment.key,
+        "name": experiment.name,
+        "as_of": iso(readings.now_ms),
+        "state": readings.stored.state,
+        "epoch": readings.newest.epoch or None,
+        "objective": experiment.objective,
+        "currency": experiment.currency,
+        "verdict": verdict(readings, book, sums),
+        "arms": suppress(_arm_rows(readings, book), min_cell=min_cell),
+        "totals": suppress(_total_rows(readings, book), min_cell=min_cell),
+        "naive": suppress(_arm_rows(readings, naive(experiment, sums)), min_cell=min_cell),
+        "diagnostics": diagnose(readings, sums),
+        "method": _method(readings, min_cell=min_cell),
+    }
+
+
+class Group(NamedTuple):
+    """Arms that are compared with each other, in one segment or over several."""
+
+    arms: Sequence[Arm]
+    estimates: Mapping[str, ArmEstimates]
+
+
+def _arm_rows(readings: Readings, book: Book) -> list[Row]:
+    experiment = readings.experiment
+    groups = {
+        segment: Group(arms, {arm.key: book[segment, arm.key] for arm in arms})
+        for segment in experiment.segment_keys
+        for arms in [experiment.open_arms(segment)]
+    }
+    spent = {arm.key: _spent(arm, _everywhere(book, arm.key)) for arm in experiment.arms}
+    return [
+        _row(experiment, group, arm, segment=segment, weight=_weight(readings, segment, arm), spent=spent[arm.key])
+        for segment, group in groups.items()
+        for arm in group.arms
+    ]
+
+
+def _everywhere(book: Book, arm: str) -> int:
+    return sum(estimates.exposures for (_, of_arm), estimates in book.items() if of_arm == arm)
+
+
+def _spent(arm: Arm, exposures: int) -> Decimal:
+    """What one exposure of the arm has cost on average: volume tiers are reached by all segments together."""
+    return exposure_cost(arm, exposures) / exposures if exposures else Decimal(0)
+
+
+def _weight(readings: Readings, segment: str, arm: Arm) -> float | None:
+    weight = readings.newest.weights.get(segment, {}).get(arm.key)
+    return None if weight is None else weight / GRAIN
+
+
+def _total_rows(readings: Readings, book: Book) -> list[Row]:
+    return [_total_row(readings, book, arm) for arm in readings.experiment.arms]
+
+
+def _total_row(readings: Readings, book: Book, arm: Arm) -> Row:
+    """One arm over all segments open to it, beside the arms that are open to all of these too."""
+    experiment = readings.experiment
+    visitors = visitors_by_segment(experiment, book)
+    segments = [segment for segment in experiment.segment_keys if arm.is_open_to(segment)]
+    peers = [
+        peer for peer in experiment.open_arms(segments[0]) if all(peer.is_open_to(segment) for segment in segments)
+    ]
+    group = Group(
+        peers,
+        {peer.key: over_segments(book, peer.key, segments=segments, visitors=visitors) for peer in peers},
+    )
+    mine = group.estimates[arm.key]
+    row = _row(
+        experiment, group, arm, segment=None, weight=_overall_weight(readings, visitors, arm),
+        spent=_spent(arm, mine.exposures),
+    )
+    return row | _after_fixed_cost(experiment, group, arm, row["economics"])
+
+
+def _overall_weight(readings: Readings, visitors: Mapping[str, int], arm: Arm) -> float | None:
+    total = sum(visitors.values())
+    if not total or not readings.newest.weights:
+        return None
+    return sum((_weight(readings, segment, arm) or 0.0) * n for segment, n in visitors.items()) / total
+
+
+def _row(
+    experiment: Experiment, group: Group, arm: Arm, *, segment: str | None, weight: float | None, spent: Decimal
+) -> Row:
+    estimates = group.estimates[arm.key]
+    return {
+        "segment": segment,
+        "arm": arm.key,
+        "role": arm.role,
+        "visitors": estimates.visitors,
+        "exposures": estimates.exposures,
+        "weight": weight,
+        "metrics": dict(_metrics(experiment, group, arm.key)),
+        "economics": _economics(experiment, estimates, spent=spent),
+        "suppressed": False,
+    }
+
+
+def _metrics(experiment: Experiment, group: Group, arm: str) -> Iterator[tuple[str, Row]]:
+    for metric in experiment.metrics:
+        figures = metric_figures(
+            metric,
+            group.arms,
+            sums={key: estimates.sums[metric.key] for key, estimates in group.estimates.items()},
+            means={key: estimates.means[metric.key] for key, estimates in group.estimates.items()},
+            mass=experiment.first_mass.key,
+        )
+        yield metric.key, figures[arm]
+
+
+def _economics(experiment: Experiment, estimates: ArmEstimates, *, spent: Decimal) -> Row:
+    goal = experiment.goal
+    total = round(estimates.sums[goal.key].total / unit_of(experiment, goal.key))
+    return economics(
+        cost=spent * estimates.exposures,
+        value=total_value(experiment, total),
+        conversions=total if goal.kind != "value" else 0,
+        visitors=estimates.visitors,
+        exposures=estimates.exposures,
+    )
+
+
+def _after_fixed_cost(experiment: Experiment, group: Group, arm: Arm, figures: Row) -> Row:
+    """What fixed costs leave of an arm's return, and the reach that pays for a dearer arm than the mass arm."""
+    mass = experiment.first_mass
+    gain = group.estimates[arm.key].means[PROFIT].mean - group.estimates[mass.key].means[PROFIT].mean
+    spent = Decimal(repr(figures["cost"])) + arm.fixed_cost
+    value = figures["value"]
+    return {
+        "fixed_cost": float(arm.fixed_cost),
+        "roi_after_fixed": None if value is None or not spent else (value - float(spent)) / float(spent),
+        "break_even_visitors": break_even_visitors(arm.fixed_cost - mass.fixed_cost, gain),
+    }
+
+
+def _method(readings: Readings, *, min_cell: int) -> Row:
+    experiment = readings.experiment
+    return {
+        "interval": INTERVAL,
+        "prior": "Beta(1, 1)",
+        "maturity": experiment.policy.maturity,
+        "code": VERSION,
+        "policy": asdict(experiment.policy),
+        "epochs": len(readings.allocations),
+        "strata": "runs of epochs with constant propensity, per segment",
+        "estimator": "doubly robust per stratum, posterior from effective counts",
+        "min_cell": min_cell,
+    }

@@ -1,0 +1,79 @@
+"""Texts that only this installation can have made: a payload and its keyed mark, safe in an address.
+
+Keys are derived from the installation's secret, one for each purpose, so that a mark made for one is void for another.
+"""
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64decode
+from base64 import urlsafe_b64encode
+from binascii import Error as Base64Error
+from dataclasses import dataclass
+
+from experiments.errors import InvalidSignature
+
+_MARK_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """The installation's keys, one for each purpose."""
+
+    visitors: bytes
+    tokens: bytes
+    links: bytes
+    fingerprint: str
+
+
+def keyring(secret: bytes) -> Keyring:
+    """All keys of a secret, and what the database keeps of it: enough to know it again, too little to make it."""
+    return Keyring(
+        visitors=derive_key(secret, "visitors"),
+        tokens=derive_key(secret, "tokens"),
+        links=derive_key(secret, "links"),
+        fingerprint=derive_key(secret, "fingerprint").hex()[:32],
+    )
+
+
+def derive_key(secret: bytes, purpose: str) -> bytes:
+    """The 32-byte key for one purpose."""
+    return hmac.digest(secret, b"bespoke/" + purpose.encode(), "sha256")
+
+
+def pseudonym(visitor: str, *, key: bytes) -> bytes:
+    """The 16 bytes that stand for a visitor on disk; the id itself is never stored."""
+    return hmac.digest(key, visitor.encode("utf-8", "surrogatepass"), "sha256")[:16]
+
+
+def sign(payload: bytes, *, key: bytes, bound_to: bytes = b"") -> str:
+    """`payload` and its mark as one text; `bound_to` must be shown again to open it, but is not inside."""
+    return _encode(payload) + "." + _encode(_mark(payload, key, bound_to))
+
+
+def unsign(text: str, *, key: bytes, bound_to: bytes = b"") -> bytes:
+    """The payload of a signed text.
+
+    :raises InvalidSignature: if it was not signed with `key` for `bound_to`.
+    """
+    try:
+        encoded, mark = text.split(".")
+        payload = _decode(encoded)
+        genuine = hmac.compare_digest(_decode(mark), _mark(payload, key, bound_to))
+    except (ValueError, Base64Error) as error:
+        raise InvalidSignature("the signed text is malformed") from error
+    if not genuine:
+        raise InvalidSignature("the signature does not match")
+    return payload
+
+
+def _mark(payload: bytes, key: bytes, bound_to: bytes) -> bytes:
+    bound = hashlib.sha256(bound_to).digest()
+    return hmac.digest(key, bound + payload, "sha256")[:_MARK_BYTES]
+
+
+def _encode(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _decode(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))

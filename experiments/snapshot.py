@@ -1,0 +1,113 @@
+"""Snapshots: experiments, their newest allocations and keys, compiled once for each change of any of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Lock
+from typing import NamedTuple
+
+from experiments.assignment import Plan
+from experiments.document import parse_document
+from experiments.ledger import allocation_of
+from experiments.model import Experiment
+from experiments.model import Metric
+from experiments.model import StoredExperiment
+from experiments.storage.configuration import ExperimentRow
+from experiments.storage.configuration import KeyRow
+from experiments.storage.session import Session
+from experiments.storage.store import Store
+
+
+class Entry(NamedTuple):
+    """An experiment as it stands; `plan` is None until it was started."""
+
+    stored: StoredExperiment
+    plan: Plan | None
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment itself."""
+        return self.stored.experiment
+
+
+class Feed(NamedTuple):
+    """An experiment and those of its metrics that an event feeds."""
+
+    entry: Entry
+    metrics: tuple[Metric, ...]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One consistent state of everything that people and jobs configure."""
+
+    version: int
+    entries: Mapping[str, Entry]
+    keys: Mapping[str, KeyRow]
+    feeds: Mapping[str, tuple[Feed, ...]]
+
+    def live(self, experiment: str) -> Entry | None:
+        """An experiment that was started and is not archived, or None."""
+        entry = self.entries.get(experiment)
+        return entry if entry and entry.stored.is_live else None
+
+
+_NOTHING = Snapshot(0, {}, {}, {})
+
+
+def take_snapshot(session: Session, *, previous: Snapshot = _NOTHING) -> Snapshot:
+    """The present state; what has not changed since `previous` is not compiled again."""
+    version = session.meta.config_version()
+    if version == previous.version:
+        return previous
+    entries = {row.key: _entry(session, row, previous.entries.get(row.key)) for row in session.experiments.all()}
+    return Snapshot(version, entries, {row.prefix: row for row in session.keys.all()}, _feeds(entries))
+
+
+def _entry(session: Session, row: ExperimentRow, previous: Entry | None) -> Entry:
+    stored = stored_experiment(row, previous.stored if previous else None)
+    newest = session.ledger.newest_epoch(row.key)
+    if newest is None:
+        return Entry(stored, None)
+    unchanged = previous is not None and previous.experiment is stored.experiment
+    if unchanged and previous and previous.plan and previous.plan.allocation.epoch == newest.epoch:
+        return Entry(stored, previous.plan)
+    return Entry(stored, Plan(stored.experiment, allocation_of(newest)))
+
+
+def stored_experiment(row: ExperimentRow, previous: StoredExperiment | None = None) -> StoredExperiment:
+    """A stored row with its document parsed, or taken from `previous` where it is the same document."""
+    same = previous is not None and previous.document == row.document
+    experiment = previous.experiment if same and previous else parse_document(row.document)
+    return StoredExperiment(
+        experiment, row.document, row.state, row.created_ms, row.started_ms, row.stopped_ms  # type: ignore[arg-type]
+    )
+
+
+def _feeds(entries: Mapping[str, Entry]) -> dict[str, tuple[Feed, ...]]:
+    feeds: dict[str, tuple[Feed, ...]] = {}
+    for entry in entries.values():
+        if entry.stored.is_live:
+            for event, metrics in entry.experiment.metrics_by_event.items():
+                feeds[event] = (*feeds.get(event, ()), Feed(entry, metrics))
+    return feeds
+
+
+class Snapshots:
+    """The newest snapshot, for any thread; it is replaced whole, never changed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = Lock()
+        self.latest = _NOTHING
+
+    def refresh(self) -> Snapshot:
+        """Read what has changed."""
+        return self._store.read(self.within)
+
+    def within(self, session: Session) -> Snapshot:
+        """The snapshot as this session's transaction sees it."""
+        snapshot = take_snapshot(session, previous=self.latest)
+        with self._lock:
+            if snapshot.version > self.latest.version:
+                self.latest = snapshot
+        return snapshot

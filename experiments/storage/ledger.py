@@ -1,0 +1,88 @@
+"""The ledger of allocations, and the slots of jobs."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from experiments.storage.sqlite import Connection
+
+
+class LedgerRow(NamedTuple):
+    """One decision about weights: `kind` published or unchanged, `body` canonical JSON, `hash` over it and the last."""
+
+    experiment: str
+    number: int
+    epoch: int
+    kind: str
+    at_ms: int
+    body: str
+    hash: str
+
+
+_COLUMNS = "experiment, number, epoch, kind, at_ms, body, hash"
+
+
+class Ledger:
+    """Append-only: rows are added, read, and never changed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def append(self, row: LedgerRow) -> bool:
+        """Add the next row; False where somebody else has added it."""
+        cursor = self._connection.execute(
+            f"INSERT INTO ledger ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row
+        )
+        return bool(cursor.rowcount)
+
+    def last(self, experiment: str) -> LedgerRow | None:
+        """The newest row of an experiment."""
+        row = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM ledger WHERE experiment = ? ORDER BY number DESC LIMIT 1", (experiment,)
+        ).fetchone()
+        return None if row is None else LedgerRow(*row)
+
+    def newest_epoch(self, experiment: str) -> LedgerRow | None:
+        """The row that made the newest epoch."""
+        row = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM ledger WHERE experiment = ? AND kind = 'published' ORDER BY number DESC LIMIT 1",
+            (experiment,),
+        ).fetchone()
+        return None if row is None else LedgerRow(*row)
+
+    def published(self, experiment: str) -> list[LedgerRow]:
+        """The rows that made an epoch, the oldest first."""
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM ledger WHERE experiment = ? AND kind = 'published' ORDER BY number", (experiment,)
+        )
+        return [LedgerRow(*row) for row in rows]
+
+    def rows(self, experiment: str) -> Iterator[LedgerRow]:
+        """Every row of an experiment, the oldest first."""
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM ledger WHERE experiment = ? ORDER BY number", (experiment,)
+        )
+        return (LedgerRow(*row) for row in rows)
+
+
+class Slots:
+    """Which slots of which jobs are done."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def claim(self, job: str, experiment: str, slot: int, *, now_ms: int) -> bool:
+        """Take a slot for oneself; False where it or a later one was taken before: who slept through is fenced."""
+        cursor = self._connection.execute(
+            "INSERT INTO slots (job, experiment, slot, at_ms) SELECT :job, :experiment, :slot, :at_ms"
+            " WHERE NOT EXISTS ("
+            "SELECT 1 FROM slots WHERE job = :job AND experiment = :experiment AND slot >= :slot)",
+            {"job": job, "experiment": experiment, "slot": slot, "at_ms": now_ms},
+        )
+        return bool(cursor.rowcount)
+
+    def last(self, job: str, experiment: str) -> int | None:
+        """The newest slot that was taken."""
+        row = self._connection.execute(
+            "SELECT max(slot) FROM slots WHERE job = ? AND experiment = ?", (job, experiment)
+        ).fetchone()
+        return None if row[0] is None else int(row[0])

@@ -1,0 +1,34 @@
+"""A session: one connection seen as the tables of the house."""
+
+from experiments.storage.cells import Cells
+from experiments.storage.cells import Counters
+from experiments.storage.cells import Lags
+from experiments.storage.configuration import Experiments
+from experiments.storage.configuration import Keys
+from experiments.storage.configuration import Meta
+from experiments.storage.events import Events
+from experiments.storage.ledger import Ledger
+from experiments.storage.ledger import Slots
+from experiments.storage.sqlite import Connection
+from experiments.storage.visitors import Exposures
+from experiments.storage.visitors import Totals
+from experiments.storage.visitors import Waiting
+
+
+class Session:
+    """Every question and every change that the use cases have for the database."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.meta = Meta(connection)
+        self.keys = Keys(connection)
+        self.experiments = Experiments(connection)
+        self.ledger = Ledger(connection)
+        self.slots = Slots(connection)
+        self.events = Events(connection)
+        self.exposures = Exposures(connection)
+        self.totals = Totals(connection)
+        self.waiting = Waiting(connection)
+        self.cells = Cells(connection)
+        self.lags = Lags(connection)
+        self.counters = Counters(connection)

@@ -1,0 +1,130 @@
+"""SQLite: connections, schema, the lock of the one server, and SQLite's faults by our names."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import IO
+from typing import Any
+
+from pysqlite3 import dbapi2 as sqlite3
+from sqlite_utils import Database
+
+from experiments.errors import StorageBusy
+from experiments.errors import StorageDamaged
+from experiments.errors import StorageError
+from experiments.errors import StorageFull
+from experiments.errors import StorageLocked
+
+Connection = Any
+
+BUSY_SECONDS = 5
+
+
+def connect(path: Path, *, checkpoints: bool = False) -> Connection:
+    """A connection that commits only when told, waits for a foreign lock, and leaves the WAL to the one writer."""
+    with translated(path):
+        connection = sqlite3.connect(
+            str(path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {1000 if checkpoints else 0}")
+        return connection
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Raise SQLite's faults as ours, saying which file and what helps."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise _operational(error, path) from error
+    except sqlite3.DatabaseError as error:
+        raise StorageDamaged(f"{path} is not a sound database ({error}): restore a backup") from error
+
+
+def _operational(error: Exception, path: Path) -> StorageError:
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return StorageBusy(f"{path} is locked by another process; try again")
+    if "full" in text:
+        return StorageFull(f"no space is left for {path}")
+    if "readonly" in text:
+        return StorageError(f"{path} cannot be written: check its owner and permissions")
+    if "unable to open" in text:
+        return StorageError(f"{path} cannot be opened: check that its folder exists and may be written")
+    return StorageError(f"{path}: {text}")
+
+
+@contextmanager
+def immediate(connection: Connection) -> Iterator[None]:
+    """A write transaction that takes the lock at once: a reader that turns writer would fail, not wait."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # A full disk rolls back by itself.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def migrate(connection: Connection, path: Path) -> list[str]:
+    """Bring the schema up to date, each step in one transaction with its record; the names of the steps taken."""
+    with translated(path):
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at TEXT DEFAULT CURRENT_TIMESTAMP)"
+        )
+        return [name for name, statements in steps() if _apply(connection, name, statements)]
+
+
+def steps() -> list[tuple[str, str]]:
+    """All migrations, in order: name and SQL."""
+    folder = files("experiments.storage") / "migrations"
+    scripts = sorted((item for item in folder.iterdir() if item.name.endswith(".sql")), key=lambda item: item.name)
+    return [(script.name.removesuffix(".sql"), script.read_text()) for script in scripts]
+
+
+def _apply(connection: Connection, name: str, statements: str) -> bool:
+    with immediate(connection):
+        # Looked up under the lock: two processes may be starting at once.
+        if connection.execute("SELECT 1 FROM migrations WHERE name = ?", (name,)).fetchone():
+            return False
+        for statement in split_statements(statements):
+            connection.execute(statement)
+        connection.execute("INSERT INTO migrations (name) VALUES (?)", (name,))
+        return True
+
+
+def split_statements(script: str) -> Iterator[str]:
+    """The statements of a script: `executescript` would commit behind our back."""
+    statement = ""
+    for line in script.splitlines():
+        statement += line + "\n"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def pending(connection: Connection) -> list[str]:
+    """The migrations that have not been applied."""
+    tables = Database(connection).table_names()
+    applied = {row[0] for row in connection.execute("SELECT name FROM migrations")} if "migrations" in tables else set()
+    return [name for name, _ in steps() if name not in applied]
+
+
+def lock_for_serving(path: Path) -> IO[str]:
+    """Hold the file of the one server of this database; it is freed when the process ends, however it ends.
+
+    :raises StorageLocked: if another server holds it.
+    """
+    holder = Path(f"{path}-serve.lock").open("a")
+    try:
+        fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder.close()
+        raise StorageLocked(f"{path} is served by another process: one server for one file") from error
+    return holder

@@ -1,0 +1,133 @@
+"""The store: where use cases read and write, whichever database is behind it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import local
+from typing import IO
+from typing import Protocol
+from typing import TypeVar
+
+from experiments.errors import SecretMismatch
+from experiments.errors import StorageError
+from experiments.storage.session import Session
+from experiments.storage.sqlite import connect
+from experiments.storage.sqlite import lock_for_serving
+from experiments.storage.sqlite import migrate
+from experiments.storage.sqlite import pending
+from experiments.storage.sqlite import translated
+from experiments.storage.writer import DirectWriter
+from experiments.storage.writer import GroupWriter
+
+T = TypeVar("T")
+
+
+class Store(Protocol):
+    """What use cases ask of a database."""
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """Run `work` on one consistent state."""
+
+    def transact(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in one write transaction; its result once it is on disk."""
+
+    def changes(self) -> int:
+        """A number that differs once anybody else has committed (per thread)."""
+
+    def close(self) -> None:
+        """Finish what waits and let the database go."""
+
+
+class SqliteStore:
+    """An embedded database: any thread reads, one writer writes."""
+
+    def __init__(self, path: Path, *, serving: bool = False) -> None:
+        self._path = path
+        self._lock: IO[str] | None = lock_for_serving(path) if serving else None
+        self._local = local()
+        self._writer: DirectWriter | GroupWriter = GroupWriter(path) if serving else DirectWriter(path)
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """Run `work` on one consistent state of the database."""
+        session = self._session()
+        with translated(self._path):
+            session.connection.execute("BEGIN")
+            try:
+                return work(session)
+            finally:
+                session.connection.execute("COMMIT")
+
+    def transact(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in one write transaction; its result once it is on disk."""
+        return self._writer.run(work)
+
+    def changes(self) -> int:
+        """A number that differs once another connection has committed since this thread looked."""
+        with translated(self._path):
+            return int(self._session().connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Commit what waits and let the file go."""
+        self._writer.close()
+        if self._lock:
+            self._lock.close()
+
+    def _session(self) -> Session:
+        session: Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = Session(connect(self._path))
+        return session
+
+
+def migrate_database(path: Path, *, fingerprint: str) -> list[str]:
+    """Create or update the database; the names of the steps taken.
+
+    :raises SecretMismatch: if it was made with another secret.
+    """
+    connection = connect(path, checkpoints=True)
+    try:
+        taken = migrate(connection, path)
+        with translated(path):
+            _check_fingerprint(Session(connection), fingerprint)
+    finally:
+        connection.close()
+    return taken
+
+
+def open_store(path: Path, *, fingerprint: str, serving: bool = False) -> SqliteStore:
+    """Open a database that is there and up to date.
+
+    :raises StorageError: if it is missing or of another version.
+    :raises SecretMismatch: if it was made with another secret.
+    """
+    _check_schema(path)
+    store = SqliteStore(path, serving=serving)
+    try:
+        store.read(lambda session: _check_fingerprint(session, fingerprint))
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _check_schema(path: Path) -> None:
+    if not path.exists():
+        raise StorageError(f"{path} does not exist: `bespoke init` makes it")
+    connection = connect(path)
+    try:
+        with translated(path):
+            missing = pending(connection)
+    finally:
+        connection.close()
+    if missing:
+        raise StorageError(f"{path} lacks {', '.join(missing)}: `bespoke init` brings it up to date")
+
+
+def _check_fingerprint(session: Session, fingerprint: str) -> None:
+    kept = session.meta.get("secret_fingerprint")
+    if kept is None:
+        session.meta.set("secret_fingerprint", fingerprint)
+    elif kept != fingerprint:
+        raise SecretMismatch(
+            "BESPOKE_SECRET is not the secret that this database was made with; with another one every visitor "
+            "would be a stranger: bring the old secret back"
+        )

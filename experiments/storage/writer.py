@@ -1,0 +1,122 @@
+"""The one writer: works that come together are committed together, and answered after the commit."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from queue import Empty
+from queue import SimpleQueue
+from threading import Lock
+from threading import Thread
+from typing import Any
+from typing import TypeVar
+
+from experiments.errors import StorageBusy
+from experiments.storage.session import Session
+from experiments.storage.sqlite import connect
+from experiments.storage.sqlite import immediate
+from experiments.storage.sqlite import translated
+
+T = TypeVar("T")
+Work = Callable[[Session], Any]
+
+_LARGEST_GROUP = 1000
+_PATIENCE_SECONDS = 15
+
+
+class DirectWriter:
+    """Each work its own transaction, in the caller's thread: for commands that run beside a server."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = connect(path)
+        self._lock = Lock()
+
+    def run(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in a write transaction; its result once it is on disk."""
+        with self._lock, translated(self._path), immediate(self._connection):
+            return work(Session(self._connection))
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._connection.close()
+
+
+class GroupWriter:
+    """One thread that commits whatever has come in while it was committing before."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = connect(path, checkpoints=True)
+        self._session = Session(self._connection)
+        self._queue: SimpleQueue[tuple[Work, Future[Any]] | None] = SimpleQueue()
+        self._thread = Thread(target=self._serve, name="writer", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in a write transaction; its result once it is on disk.
+
+        :raises StorageBusy: if it was not on disk in time; it may or may not come to be.
+        """
+        future: Future[T] = Future()
+        self._queue.put((work, future))
+        try:
+            return future.result(timeout=_PATIENCE_SECONDS)
+        except TimeoutError as error:
+            raise StorageBusy(f"{self._path}: the write waited {_PATIENCE_SECONDS} s for its turn") from error
+
+    def close(self) -> None:
+        """Commit what waits, then let the file go."""
+        self._queue.put(None)
+        self._thread.join()
+        self._connection.close()
+
+    def _serve(self) -> None:
+        while group := self._next_group():
+            self._commit(group)
+
+    def _next_group(self) -> list[tuple[Work, Future[Any]]]:
+        first = self._queue.get()
+        group = [] if first is None else [first]
+        while group and len(group) < _LARGEST_GROUP:
+            try:
+                item = self._queue.get_nowait()
+            except Empty:
+                break
+            if item is None:
+                self._queue.put(None)
+                break
+            group.append(item)
+        return group
+
+    def _commit(self, group: list[tuple[Work, Future[Any]]]) -> None:
+        answers: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            with translated(self._path), immediate(self._connection):
+                answers.extend((future, *self._run_alone(work)) for work, future in group)
+        except Exception as error:
+            # Nothing of the group is on disk: nobody may be told that it is.
+            answers = [(future, None, error) for _, future in group]
+        for future, result, fault in answers:
+            _answer(future, result, fault)
+
+    def _run_alone(self, work: Work) -> tuple[Any, BaseException | None]:
+        # A savepoint keeps one work's fault from undoing its neighbours.
+        self._connection.execute("SAVEPOINT work")
+        try:
+            with translated(self._path):
+                result = work(self._session)
+        except Exception as error:
+            if not self._connection.in_transaction:
+                raise
+            self._connection.execute("ROLLBACK TO work")
+            self._connection.execute("RELEASE work")
+            return None, error
+        self._connection.execute("RELEASE work")
+        return result, None
+
+
+def _answer(future: Future[Any], result: Any, fault: BaseException | None) -> None:
+    if fault is None:
+        future.set_result(result)
+    else:
+        future.set_exception(fault)

@@ -1,0 +1,39 @@
+"""Small cells: figures about fewer visitors than the smallest shown cell are hidden, also from subtraction. Pure."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+_SHOWN = ("segment", "arm", "role", "weight")
+
+
+def suppress(rows: Sequence[dict[str, Any]], *, min_cell: int) -> list[dict[str, Any]]:
+    """The rows of one table, those of fewer visitors than `min_cell` without their figures.
+
+    Where one row of an arm alone were hidden, its figures would be the arm's total less the others: the next smallest
+    is hidden too. A row without visitors hides nobody, and asks for no second.
+    """
+    hidden = {index for index, row in enumerate(rows) if row["visitors"] < min_cell}
+    for indices in _by_arm(rows).values():
+        small = [index for index in indices if index in hidden and rows[index]["visitors"] > 0]
+        others = [index for index in indices if index not in hidden]
+        if len(small) == 1 and others:
+            hidden.add(min(others, key=lambda index: rows[index]["visitors"]))
+    return [_hide(row) if index in hidden else row for index, row in enumerate(rows)]
+
+
+def _by_arm(rows: Sequence[dict[str, Any]]) -> dict[str, list[int]]:
+    indices: dict[str, list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        indices[row["arm"]].append(index)
+    return indices
+
+
+def _hide(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value if name in _SHOWN else _blank(value) for name, value in row.items()} | {"suppressed": True}
+
+
+def _blank(value: object) -> Any:
+    if isinstance(value, dict):
+        return {name: _blank(inner) for name, inner in value.items()}
+    return None

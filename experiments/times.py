@@ -1,0 +1,16 @@
+"""Times as people read them: inside, they are integer milliseconds since 1970, UTC."""
+
+from datetime import datetime
+from datetime import timezone
+
+DAY_MS = 86_400_000
+
+
+def iso(at_ms: int) -> str:
+    """A time as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(at_ms / 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def day_of(at_ms: int) -> int:
+    """The UTC day of a time, in days since 1970."""
+    return at_ms // DAY_MS

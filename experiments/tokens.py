@@ -1,0 +1,44 @@
+"""Exposure tokens: an assignment that its visitor can hand back, and nobody can make up."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from experiments.errors import InvalidSignature
+from experiments.signing import sign
+from experiments.signing import unsign
+
+_DAY_MS = 86_400_000
+
+
+class Claim(NamedTuple):
+    """What a token says; `weight` in ten-thousandths, `expires_ms` since 1970, UTC."""
+
+    experiment: str
+    segment: str
+    arm: str
+    epoch: int
+    weight: int
+    expires_ms: int
+
+
+def expiry(now_ms: int, *, lifetime_seconds: int) -> int:
+    """When a token issued now ends, on a whole day, so that an evaluation repeated on a day has the same body."""
+    return (now_ms // _DAY_MS + 1) * _DAY_MS + lifetime_seconds * 1000
+
+
+def issue(claim: Claim, visitor: str, *, key: bytes) -> str:
+    """The token of an assignment, bound to its visitor."""
+    return sign(msgspec.json.encode(claim), key=key, bound_to=visitor.encode("utf-8", "surrogatepass"))
+
+
+def read(token: str, visitor: str, *, key: bytes) -> Claim:
+    """What a token of this visitor says; the caller looks at `expires_ms`.
+
+    :raises InvalidSignature: if it was not issued here for this visitor.
+    """
+    payload = unsign(token, key=key, bound_to=visitor.encode("utf-8", "surrogatepass"))
+    try:
+        return msgspec.json.decode(payload, type=Claim)
+    except msgspec.DecodeError as error:
+        raise InvalidSignature("the token holds something else") from error

@@ -1,0 +1,120 @@
+"""Verify: recount the raw events against the counters, and compute every epoch again from the ledger."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from math import isclose
+
+import msgspec
+
+from experiments.counting import EXPOSURES
+from experiments.counting import amount_of
+from experiments.counting import timing
+from experiments.counting import visitor_values
+from experiments.ledger import digest
+from experiments.lifecycle import find
+from experiments.model import Experiment
+from experiments.model import Metric
+from experiments.publishing import recompute
+from experiments.storage.cells import CellKey
+from experiments.storage.events import EventRow
+from experiments.storage.ledger import LedgerRow
+from experiments.storage.session import Session
+from experiments.storage.store import Store
+from experiments.times import day_of
+
+Cells = dict[CellKey, tuple[int, int, float]]
+
+
+class _Visitor:
+    """All that a visitor did as far as one experiment is concerned, in the order of storing."""
+
+    def __init__(self) -> None:
+        self.exposures: list[tuple[int, EventRow]] = []
+        self.outcomes: list[tuple[int, EventRow]] = []
+
+
+def verify(store: Store) -> list[str]:
+    """Every difference between what is counted and what was recorded; empty where all is well."""
+    return store.read(lambda session: [*_ledger_faults(session), *_counter_faults(session)])
+
+
+def _ledger_faults(session: Session) -> Iterator[str]:
+    for row in session.experiments.all():
+        experiment = find(session, row.key).experiment
+        last = ""
+        for number, entry in enumerate(session.ledger.rows(row.key), start=1):
+            yield from _entry_faults(experiment, entry, number=number, last=last)
+            last = entry.hash
+
+
+def _entry_faults(experiment: Experiment, entry: LedgerRow, *, number: int, last: str) -> Iterator[str]:
+    place = f"ledger of {entry.experiment}, row {entry.number}"
+    body = msgspec.json.decode(entry.body)
+    if entry.number != number:
+        yield f"{place}: row {number} is missing"
+    if digest(entry.body) != entry.hash:
+        yield f"{place}: the body is not what was hashed"
+    elif body["previous_hash"] != last:
+        yield f"{place}: it does not follow the row before it"
+    elif {segment: list(map(list, arms.items())) for segment, arms in recompute(experiment, body).items()} != (
+        body["weights"]
+    ):
+        yield f"{place}: its inputs do not give its weights"
+
+
+def _counter_faults(session: Session) -> Iterator[str]:
+    visitors = _visitors(session)
+    for row in session.experiments.all():
+        experiment = find(session, row.key).experiment
+        expected = _recount(experiment, visitors.get(row.key, {}))
+        counted = {cell.key: (cell.n, cell.total, cell.total_squares) for cell in session.cells.of(row.key)}
+        for key in sorted(expected.keys() | counted.keys()):
+            should, does = expected.get(key, (0, 0, 0.0)), counted.get(key, (0, 0, 0.0))
+            if should[:2] != does[:2] or not isclose(should[2], does[2], rel_tol=1e-9, abs_tol=1e-6):
+                yield f"cell {tuple(key)}: counted {does}, the events give {should}"
+
+
+def _visitors(session: Session) -> dict[str, dict[bytes, _Visitor]]:
+    visitors: dict[str, dict[bytes, _Visitor]] = defaultdict(lambda: defaultdict(_Visitor))
+    for order, event in enumerate(session.events.in_order()):
+        for key in event.experiments:
+            visitor = visitors[key][event.visitor]
+            (visitor.exposures if event.kind == "exposure" else visitor.outcomes).append((order, event))
+    return visitors
+
+
+def _recount(experiment: Experiment, visitors: dict[bytes, _Visitor]) -> Cells:
+    cells: Cells = defaultdict(lambda: (0, 0, 0.0))
+    for visitor in visitors.values():
+        if visitor.exposures:
+            _, first = visitor.exposures[0]
+            assert first.arm and first.segment and first.epoch is not None
+            for metric, value in visitor_values(experiment, first.arm, _totals(experiment, visitor)):
+                key = CellKey(
+                    experiment.key, first.epoch, day_of(first.at_ms), first.segment, first.arm,
+                    bool(first.asserted), metric,
+                )
+                n, total, squares = cells[key]
+                cells[key] = (n + 1, total + value, squares + float(value * value))
+    return cells
+
+
+def _totals(experiment: Experiment, visitor: _Visitor) -> dict[str, int]:
+    totals = {EXPOSURES: len(visitor.exposures)}
+    for order, outcome in visitor.outcomes:
+        for metric in experiment.metrics_by_event.get(outcome.name, ()):
+            if _counts(metric, visitor.exposures[0], outcome, order=order):
+                added = amount_of(metric, outcome.amounts or {}, currency=experiment.currency)
+                totals[metric.key] = totals.get(metric.key, 0) + added
+    return totals
+
+
+def _counts(metric: Metric, exposure: tuple[int, EventRow], outcome: EventRow, *, order: int) -> bool:
+    exposed_order, exposed = exposure
+    heard = outcome.trusted or metric.source == "any"
+    # An outcome stored before its exposure waits for one window of the metric.
+    waited_too_long = (
+        order < exposed_order and outcome.received_ms + metric.window_seconds * 1000 <= exposed.received_ms
+    )
+    in_time = timing(metric, exposed_ms=exposed.at_ms, at_ms=outcome.at_ms) == "counts"
+    return heard and in_time and not waited_too_long

@@ -1,0 +1,43 @@
+"""The web shell: requests in, one use case each, answers out.
+
+`create_app` puts it together; `config` holds the settings, `installation` what a process keeps open,
+`auth`, `bodies` and `errors` the door, `ofrep`, `ingest`, `admin` and `health` the endpoints, `pages` what people read.
+"""
+
+import os
+
+from flask import Flask
+
+from service.clock import Clock
+from service.config import Config
+
+
+def create_app(config: Config | None = None, *, clock: Clock | None = None) -> Flask:
+    """The application, with its database open and its scheduler at work; settings are the environment's by default.
+
+    :raises BespokeError: if a setting, the secret or the database cannot be used.
+    """
+    # Here, not above: commands that need no web import this package too.
+    from service import admin
+    from service import auth
+    from service import errors
+    from service import headers
+    from service import health
+    from service import ingest
+    from service import ofrep
+    from service.config import load_config
+    from service.current import EXTENSION
+    from service.installation import open_installation
+    from service.scheduler import start_scheduler
+
+    app = Flask(__name__)
+    settings = config or load_config(os.environ)
+    app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes
+    app.logger.setLevel(settings.log_level.upper())
+    for part in (errors, auth, headers):
+        part.init_app(app)
+    for endpoints in (ofrep, ingest, admin, health):
+        app.register_blueprint(endpoints.bp)
+    installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
+    installation.before_closing(start_scheduler(installation).stop)
+    return app

@@ -1,0 +1,150 @@
+"""The settings: one table, read from the environment alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from typing import NamedTuple
+
+from experiments.assignment import Consent
+from experiments.errors import InvalidSetting
+from experiments.errors import shown
+from service import settings
+
+PREFIX = "BESPOKE_"
+_FROM_FILE = "_FILE"
+_HIDDEN = "(hidden)"
+
+
+class Setting(NamedTuple):
+    """A setting: its name after `BESPOKE_`, its field in `Config`, its default as one would write it, its reader."""
+
+    name: str
+    field: str
+    default: str | None
+    reader: settings.Reader
+    help: str
+    is_secret: bool = False
+
+
+SETTINGS = (
+    Setting("DATABASE_URL", "database_path", "sqlite:///bespoke.db", settings.database_path, "where the database is"),
+    Setting(
+        "SECRET", "secret", None, settings.secret,
+        "what all keys are derived from; made and kept beside an embedded database where it is not given",
+        is_secret=True,
+    ),
+    Setting("HOST", "host", "127.0.0.1", settings.host, "the interface that the server listens on"),
+    Setting("PORT", "port", "8000", settings.whole(1, 65535), "the port that the server listens on"),
+    Setting(
+        "LOG_LEVEL", "log_level", "info", settings.one_of("debug", "info", "warning", "error"),
+        "the least important messages that are logged",
+    ),
+    Setting(
+        "CONSENT_DEFAULT", "consent_default", "personalise", settings.one_of("none", "measure", "personalise"),
+        "what a visitor consents to where nothing is said",
+    ),
+    Setting("MIN_CELL", "min_cell", "10", settings.whole(0, 10**6), "visitors below which figures are hidden; 0 = off"),
+    Setting(
+        "TOKEN_LIFETIME", "token_lifetime_seconds", "90d", settings.lifetime,
+        "how long after an evaluation its token makes an exposure",
+    ),
+    Setting(
+        "DEDUPLICATION_HORIZON", "deduplication_horizon_seconds", "90d", settings.lifetime,
+        "how old an event may be; a repeated one is known for as long",
+    ),
+    Setting("LINK_LIFETIME", "link_lifetime_seconds", "7d", settings.lifetime, "how long a report's link opens it"),
+    Setting("BODY_LIMIT", "body_limit_bytes", "1MB", settings.size, "the largest body of a request, unpacked too"),
+    Setting("BATCH_LIMIT", "batch_limit", "1000", settings.whole(1, 10**5), "the most events in one batch"),
+)
+_BY_NAME = {PREFIX + setting.name: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings in force; `written` are their texts by name. A `secret` of None is kept beside the database."""
+
+    database_path: Path
+    secret: bytes | None
+    host: str
+    port: int
+    log_level: str
+    consent_default: Consent
+    min_cell: int
+    token_lifetime_seconds: int
+    deduplication_horizon_seconds: int
+    link_lifetime_seconds: int
+    body_limit_bytes: int
+    batch_limit: int
+    written: Mapping[str, str | None]
+
+    @property
+    def secret_path(self) -> Path:
+        """The file of the secret that was not given."""
+        return Path(f"{self.database_path}.secret")
+
+    def __repr__(self) -> str:
+        return f"Config({', '.join(config_lines(self))})"
+
+
+def load_config(environ: Mapping[str, str]) -> Config:
+    """The settings of an environment.
+
+    :raises InvalidSetting: naming the setting, its value and the rule.
+    """
+    given = _given(environ)
+    written = {name: given.get(name, setting.default) for name, setting in _BY_NAME.items()}
+    values = {setting.field: _value(name, setting, written[name]) for name, setting in _BY_NAME.items()}
+    return Config(**values, written=MappingProxyType(written))
+
+
+def config_lines(config: Config) -> list[str]:
+    """The settings in force, one in a line, secrets hidden."""
+    return [f"{name}={_shown(setting, config)}" for name, setting in _BY_NAME.items()]
+
+
+def _shown(setting: Setting, config: Config) -> str:
+    text = config.written[PREFIX + setting.name]
+    if text is None:
+        return f"(kept in {config.secret_path})"
+    return _HIDDEN if setting.is_secret else text
+
+
+def _given(environ: Mapping[str, str]) -> dict[str, str]:
+    """The texts of the settings that are given, in the environment itself or in files that it names."""
+    given: dict[str, str] = {}
+    for variable, text in environ.items():
+        if variable.startswith(PREFIX):
+            name = _setting_name(variable)
+            if name in given:
+                raise InvalidSetting(f"{name}: is given twice, in {name} and in {name}{_FROM_FILE}")
+            given[name] = text if name == variable else _file_text(variable, text)
+    return given
+
+
+def _setting_name(variable: str) -> str:
+    name = variable if variable in _BY_NAME else variable.removesuffix(_FROM_FILE)
+    if name in _BY_NAME:
+        return name
+    nearest = get_close_matches(name, _BY_NAME, n=1, cutoff=0)[0]
+    # The value may be a secret under a mistyped name.
+    raise InvalidSetting(f"{variable}: is no setting of Bespoke; the nearest is {nearest}")
+
+
+def _file_text(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text().rstrip("\r\n")
+    except (OSError, ValueError) as error:
+        raise InvalidSetting(f"{variable}: {shown(path)} must be a file of text that can be read ({error})") from error
+
+
+def _value(name: str, setting: Setting, text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        return setting.reader(text)
+    except ValueError as error:
+        value = _HIDDEN if setting.is_secret else shown(text)
+        raise InvalidSetting(f"{name}: {value} {error}") from error

@@ -1,0 +1,94 @@
+"""Events in, by Segment's HTTP tracking API: one call or a batch of them, each answered for itself."""
+
+import secrets
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from typing import get_args
+
+from flask import Blueprint
+from flask import Response
+
+from experiments.errors import shown
+from experiments.events import Terms
+from experiments.keys import includes
+from experiments.receipts import Receipt
+from experiments.receipts import Status
+from experiments.recording import Sender
+from experiments.recording import record
+from service.answers import json_answer
+from service.auth import requires
+from service.bodies import read_object
+from service.current import current_installation
+from service.current import current_key
+from service.errors import Refused
+from service.errors import problem
+from service.preferences import objects_to_tracking
+
+bp = Blueprint("ingest", __name__, url_prefix="/v1")
+
+_ID_BYTES = 16
+
+
+@bp.post("/batch")
+@requires("client")
+def batch() -> Response:
+    """Record the calls of a batch; the answer is 200 whatever became of each."""
+    body = read_object()
+    receipts = _record(_items(body), sent_at=body.get("sentAt"))
+    return json_answer({"success": True, **_tally(receipts)})
+
+
+@bp.post("/<any(track, identify, page):call>")
+@requires("client")
+def single(call: str) -> Response:
+    """Record one call."""
+    body = read_object()
+    receipts = _record([{**body, "type": call}], sent_at=body.get("sentAt"))
+    receipt = receipts[0]
+    if receipt.status == "rejected":
+        tally = {"success": False, **_tally(receipts)}
+        return problem(422, receipt.code or "rejected", receipt.detail or "the event cannot be counted", tally)
+    return json_answer({"success": True, **_tally(receipts)})
+
+
+def _items(body: dict[str, Any]) -> list[object]:
+    items = body.get("batch")
+    if not isinstance(items, list):
+        raise Refused(400, "invalid_batch", f"batch: {shown(items)} must be an array of events")
+    limit = current_installation().config.batch_limit
+    if len(items) > limit:
+        raise Refused(413, "batch_too_large", f"batch: {len(items)} events are more than {limit}; nothing was stored")
+    return items
+
+
+def _record(items: Sequence[object], *, sent_at: object) -> list[Receipt]:
+    installation = current_installation()
+    config = installation.config
+    trusted = includes(current_key().scope, "server")
+    return record(
+        installation.store,
+        installation.snapshots,
+        items=items,
+        sent_at=sent_at,
+        sender=Sender(trusted, installation.clock.now_ms(), objects_to_tracking()),
+        terms=Terms(config.consent_default, config.deduplication_horizon_seconds),
+        keyring=installation.keyring,
+        fresh_id=lambda: secrets.token_bytes(_ID_BYTES),
+    )
+
+
+def _tally(receipts: Sequence[Receipt]) -> dict[str, Any]:
+    """How many met which fate, and what was not accepted, one by one."""
+    counts = Counter(receipt.status for receipt in receipts)
+    tally: dict[str, Any] = {status: counts[status] for status in get_args(Status)}
+    tally["items"] = [_item(index, receipt) for index, receipt in enumerate(receipts) if receipt.status != "accepted"]
+    if any(receipt.status == "accepted" and not receipt.deduplicated for receipt in receipts):
+        # Without an id, an outcome that is sent again counts again.
+        tally["deduplicated"] = False
+    return tally
+
+
+def _item(index: int, receipt: Receipt) -> dict[str, Any]:
+    code = receipt.code or receipt.status
+    return {"index": index, "status": receipt.status, "code": code, "detail": receipt.detail}

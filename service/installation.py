@@ -1,0 +1,110 @@
+"""An installation: what one process holds of it while it runs."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from dataclasses import field
+from threading import Event
+from threading import Thread
+
+from experiments.errors import StorageError
+from experiments.signing import Keyring
+from experiments.signing import keyring
+from experiments.snapshot import Snapshots
+from experiments.storage.store import Store
+from experiments.storage.store import migrate_database
+from experiments.storage.store import open_store
+from service.clock import Clock
+from service.clock import SystemClock
+from service.config import Config
+from service.secret import secret_of
+
+_WATCH_SECONDS = 0.25
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Installation:
+    """Settings, clock, keys, database, and the newest snapshot of what people and jobs configure.
+
+    `ticked_ms` is when the scheduler last looked for work, None where this process has none.
+    """
+
+    config: Config
+    clock: Clock
+    keyring: Keyring
+    store: Store
+    snapshots: Snapshots
+    ticked_ms: int | None = None
+    _endings: list[Callable[[], None]] = field(default_factory=list, repr=False)
+
+    def watch(self) -> None:
+        """Notice from now on what other processes commit."""
+        watcher = Watcher(self.store, self.snapshots)
+        watcher.start()
+        self.before_closing(watcher.stop)
+
+    def before_closing(self, end: Callable[[], None]) -> None:
+        """End something that works with the database before that is let go; what began last ends first."""
+        self._endings.append(end)
+
+    def close(self) -> None:
+        """Finish what waits and let the database go."""
+        while self._endings:
+            self._endings.pop()()
+        self.store.close()
+
+
+def open_installation(config: Config, *, clock: Clock | None = None, serving: bool = False) -> Installation:
+    """Open an installation; one that serves brings its embedded database up to date and watches it.
+
+    :raises BespokeError: if its secret is lost or its database cannot be used.
+    """
+    keys = keyring(secret_of(config))
+    if serving:
+        migrate_database(config.database_path, fingerprint=keys.fingerprint)
+    store = open_store(config.database_path, fingerprint=keys.fingerprint, serving=serving)
+    installation = Installation(config, clock or SystemClock(), keys, store, Snapshots(store))
+    try:
+        installation.snapshots.refresh()
+    except BaseException:
+        store.close()
+        raise
+    if serving:
+        installation.watch()
+    return installation
+
+
+class Watcher(Thread):
+    """Refreshes the snapshot soon after anybody has committed."""
+
+    def __init__(self, store: Store, snapshots: Snapshots) -> None:
+        super().__init__(name="watcher", daemon=True)
+        self._store = store
+        self._snapshots = snapshots
+        self._stopped = Event()
+
+    def run(self) -> None:
+        """Look again and again, whatever goes wrong, until stopped."""
+        seen: int | None = None
+        while not self._stopped.wait(_WATCH_SECONDS):
+            seen = self._look(seen)
+
+    def _look(self, seen: int | None) -> int | None:
+        try:
+            changes = self._store.changes()
+            if changes != seen:
+                self._snapshots.refresh()
+            return changes
+        except StorageError as error:
+            log.warning("changes of other processes are not seen for now: %s", error)
+        except Exception:
+            # One that died here would leave this process deciding by old allocations for ever.
+            log.exception("changes of other processes are not seen for now")
+        return None
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped.set()
+        self.join()

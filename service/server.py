@@ -1,0 +1,166 @@
+"""The server: granian with one worker process, which holds the database's writer and lock, and the scheduler.
+
+The main process looks whether it can serve before it starts a worker, and starts another when one is killed. A worker
+whose main process is killed ends too: it would keep the port and the lock, and nobody would mind it.
+"""
+
+import gc
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+from threading import Thread
+from typing import Any
+from typing import NamedTuple
+
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+from experiments.errors import BespokeError
+from experiments.errors import StorageLocked
+from service import create_app
+from service.clock import Clock
+from service.config import Config
+from service.installation import open_installation
+
+_BLOCKING_THREADS = 8
+_DRAIN_SECONDS = 10
+_PATIENCE_SECONDS = 2.0
+_WATCH_SECONDS = 0.1
+_STEADY_SECONDS = 10
+_MOST_CRASHES = 20
+
+log = logging.getLogger(__name__)
+
+
+class AddressTaken(BespokeError):
+    """The address to serve at cannot be had."""
+
+    code = "address_taken"
+
+
+class Address(NamedTuple):
+    """Where the server listens: the number of an interface, and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+
+
+def serve(config: Config, *, host: str, port: int, clock: Clock | None = None) -> None:
+    """Serve until told to end (SIGTERM, SIGINT); requests that have come by then are answered.
+
+    :raises BespokeError: if the address or the database cannot be had, and waiting a moment does not help.
+    """
+    crashes = 0
+    while crashes < _MOST_CRASHES:
+        _end_when_told()
+        address = _patiently(lambda: _claim(config, host=host, port=port))
+        begun = time.monotonic()
+        if _run(config, address, clock):
+            return
+        steady = time.monotonic() - begun > _STEADY_SECONDS
+        crashes = 0 if steady else crashes + 1
+        time.sleep(_WATCH_SECONDS)
+    raise BespokeError(f"the server's worker ended {_MOST_CRASHES} times in a row: see the log")
+
+
+def _end_when_told() -> None:
+    def end(*_: object) -> None:
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def _patiently(claim: Callable[[], Address]) -> Address:
+    """What `claim` answers; a server that is ending may hold things for a moment."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return claim()
+        except (AddressTaken, StorageLocked):
+            if time.monotonic() > until:
+                raise
+            time.sleep(_WATCH_SECONDS)
+
+
+def _claim(config: Config, *, host: str, port: int) -> Address:
+    """See that the address is free, and that the database is sound, up to date and nobody else's."""
+    address = free_address(host, port)
+    open_installation(config, serving=True).close()
+    # The worker is forked: a connection that it inherited could undo what another has locked.
+    gc.collect()
+    return address
+
+
+def free_address(host: str, port: int) -> Address:
+    """The number of an interface by name, and a port on it that is free: for port 0 any one.
+
+    :raises AddressTaken: if there is no such interface, or the port is not free there.
+    """
+    # Granian shares its port with any other of the same user: it must be asked for as one that does not share.
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(place)
+            return Address(*trial.getsockname()[:2])
+    except OSError as error:
+        raise AddressTaken(f"cannot serve at {host}:{port}: {error.strerror}") from error
+
+
+def _run(config: Config, address: Address, clock: Clock | None) -> bool:
+    """Serve with granian until told to end, or until its worker ends by itself again and again: then False."""
+    server = Granian(
+        "bespoke",
+        address=address.host,
+        port=address.port,
+        interface=Interfaces.WSGI,
+        workers=1,
+        blocking_threads=_BLOCKING_THREADS,
+        websockets=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=_DRAIN_SECONDS,
+        log_level=LogLevels.error,
+        log_dictconfig=_LOGGING,
+    )
+    loader = partial(_load, config, clock, address=address, main_process=os.getpid())
+    try:
+        server.serve(target_loader=loader, wrap_loader=False)
+    except SystemExit:
+        return False
+    return True
+
+
+def _load(config: Config, clock: Clock | None, *, address: Address, main_process: int) -> Any:
+    """The application, in the worker process."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    Thread(target=end_with, args=(main_process,), name="parent", daemon=True).start()
+    try:
+        app = create_app(config, clock=clock)
+    except BespokeError as error:
+        log.error("%s", error)
+        raise SystemExit(1) from error
+    log.info("serving %s at %s", config.database_path, address)
+    return app
+
+
+def end_with(parent: int) -> None:
+    """End this process at once when its parent has ended; whatever was acknowledged is on disk."""
+    while os.getppid() == parent:
+        time.sleep(_WATCH_SECONDS)
+    os._exit(1)
+
+
+_LOGGING: dict[str, Any] = {
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {"_granian": {"handlers": ["stderr"], "propagate": False}},
+}

@@ -1,0 +1,79 @@
+"""Readers of settings: a written value in, the value out, or a ValueError that says the rule."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from experiments.durations import parse_duration
+
+SHORTEST_SECRET = 32
+
+_SIZE = re.compile(r"([0-9]{1,9})(B|kB|MB)")
+_BYTES_BY_UNIT = {"B": 1, "kB": 1024, "MB": 1024 * 1024}
+_SQLITE = "sqlite:///"
+
+
+def database_path(text: str) -> Path:
+    """The file of an embedded database: three slashes and a relative path, four and an absolute one."""
+    if text.startswith(("postgresql:", "postgres:")):
+        raise ValueError("must be sqlite:///FILE: PostgreSQL is not supported yet")
+    name = text.removeprefix(_SQLITE)
+    if name == text or name in ("", "/", ":memory:") or any(character in name for character in "?#\0"):
+        raise ValueError("must be sqlite:///relative.db or sqlite:////absolute/path.db")
+    return Path(name)
+
+
+def secret(text: str) -> bytes:
+    """The installation's secret."""
+    if len(text) < SHORTEST_SECRET:
+        raise ValueError(f"must have at least {SHORTEST_SECRET} characters: it has {len(text)}")
+    return text.encode()
+
+
+def host(text: str) -> str:
+    """A name or address to listen on."""
+    if not text or any(character.isspace() for character in text):
+        raise ValueError("must be the name or address of an interface")
+    return text
+
+
+def whole(lowest: int, highest: int) -> Callable[[str], int]:
+    """A reader of whole numbers between two, both included."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,9}", text) or not lowest <= int(text) <= highest:
+            raise ValueError(f"must be a whole number from {lowest} to {highest}")
+        return int(text)
+
+    return read
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """A reader of one of some words."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return text
+
+    return read
+
+
+def lifetime(text: str) -> int:
+    """The seconds of a duration that is not none at all, nor more than ten years."""
+    seconds = parse_duration(text)
+    if not 0 < seconds <= 3650 * 86_400:
+        raise ValueError("must be between 1s and 3650d")
+    return seconds
+
+
+def size(text: str) -> int:
+    """The bytes of a written size."""
+    match = _SIZE.fullmatch(text)
+    if match is None or int(match[1]) == 0:
+        raise ValueError("must be a whole number and a unit: 512B, 64kB or 1MB")
+    return int(match[1]) * _BYTES_BY_UNIT[match[2]]
+
+
+Reader = Callable[[str], Any]

@@ -1,0 +1,311 @@
+"""Events: what is accepted is counted once, whatever the order; everything else is said."""
+
+import pytest
+
+from experiments.storage.store import Store
+from experiments.verification import verify
+from tests.experiments.documents import spring_mailing
+from tests.experiments.documents import tiny
+from tests.experiments.house import DAY
+from tests.experiments.house import HOUR
+from tests.experiments.house import House
+
+
+@pytest.fixture
+def house(store: Store) -> House:
+    return House(store)
+
+
+def test_an_exposure_and_its_outcome_are_counted(house: House) -> None:
+    key = house.start(tiny())
+    receipts = house.record(house.exposure(key, "ann"), house.event("ann", "Signed Up"))
+    assert [receipt.status for receipt in receipts] == ["accepted", "accepted"]
+    assert house.total(key, "signup") == (1, 1)
+    assert house.total(key, "$exposures") == (1, 1)
+
+
+def test_a_conversion_counts_once_however_often_it_happens(house: House) -> None:
+    key = house.start(tiny())
+    house.record(house.exposure(key, "ann"), *(house.event("ann", "Signed Up") for _ in range(3)))
+    assert house.total(key, "signup") == (1, 1)
+
+
+def test_the_same_event_again_is_a_duplicate(house: House) -> None:
+    key = house.start(tiny())
+    exposure, outcome = house.exposure(key, "ann"), house.event("ann", "Signed Up")
+    house.record(exposure, outcome)
+    again = house.record(exposure, outcome)
+    assert [receipt.status for receipt in again] == ["duplicate", "duplicate"]
+    assert house.total(key, "$exposures") == (1, 1)
+    assert house.report(key)["diagnostics"]["duplicates"] == 2
+
+
+def test_an_id_with_another_body_is_refused_and_the_first_is_kept(house: House) -> None:
+    key = house.start(spring_mailing())
+    house.record(house.exposure(key, "ann"))
+    house.record(house.event("ann", "Order Completed", id="order-1", revenue=10))
+    [receipt] = house.record(house.event("ann", "Order Completed", id="order-1", revenue=99))
+    assert (receipt.status, receipt.code) == ("rejected", "id_reused")
+    assert house.total(key, "spend") == (1, 1000)
+
+
+def test_two_visitors_may_use_the_same_id(house: House) -> None:
+    key = house.start(tiny())
+    house.record(house.exposure(key, "ann"), house.exposure(key, "bob"))
+    receipts = house.record(*(house.event(visitor, "Signed Up", id="x") for visitor in ("ann", "bob")))
+    assert [receipt.status for receipt in receipts] == ["accepted", "accepted"]
+    assert house.total(key, "signup") == (2, 2)
+
+
+def test_an_exposure_without_an_id_is_the_same_one_when_sent_again(house: House) -> None:
+    key = house.start(tiny())
+    exposure = {name: value for name, value in house.exposure(key, "ann").items() if name != "messageId"}
+    assert [receipt.status for receipt in house.record(exposure, exposure)] == ["accepted", "duplicate"]
+
+
+def test_an_outcome_without_an_id_is_accepted_and_marked(house: House) -> None:
+    key = house.start(tiny())
+    house.record(house.exposure(key, "ann"))
+    outcome = {name: value for name, value in house.event("ann", "Signed Up").items() if name != "messageId"}
+    receipts = house.record(outcome, outcome)
+    assert [(receipt.status, receipt.deduplicated) for receipt in receipts] == [("accepted", False)] * 2
+
+
+def test_an_outcome_waits_for_its_exposure(house: House) -> None:
+    key = house.start(tiny())
+    exposure = house.exposure(key, "ann", at=house.now_ms)
+    [receipt] = house.record(house.event("ann", "Signed Up", at=house.now_ms))
+    assert receipt.status == "accepted"
+    assert house.report(key)["diagnostics"]["waiting"] == 1
+    house.now_ms += DAY
+    house.record(exposure)
+    assert house.total(key, "signup") == (1, 1)
+    assert house.report(key)["diagnostics"]["waiting"] == 0
+
+
+def test_an_outcome_that_waited_a_whole_window_is_an_orphan(house: House) -> None:
+    key = house.start(tiny())
+    exposure = house.exposure(key, "ann", at=house.now_ms)
+    house.record(house.event("ann", "Signed Up", at=house.now_ms))
+    house.now_ms += 14 * DAY
+    house.record(exposure)
+    diagnostics = house.report(key)["diagnostics"]
+    assert house.total(key, "signup") == (1, 0)
+    assert (diagnostics["waiting"], diagnostics["orphans"]) == (0, 1)
+    assert verify(house.store) == []
+
+
+@pytest.mark.parametrize(
+    ("offset", "status", "code"),
+    [
+        (-1000, "rejected", "before_exposure"),
+        (0, "accepted", None),
+        (14 * DAY - 1000, "accepted", None),
+        (14 * DAY, "rejected", "after_window"),
+    ],
+)
+def test_an_outcome_counts_from_the_exposure_to_before_the_window_ends(
+    house: House, offset: int, status: str, code: str | None
+) -> None:
+    key = house.start(tiny())
+    exposed_ms = house.now_ms
+    house.record(house.exposure(key, "ann", at=exposed_ms))
+    house.now_ms += 20 * DAY
+    [receipt] = house.record(house.event("ann", "Signed Up", at=exposed_ms + offset))
+    assert (receipt.status, receipt.code) == (status, code)
+    assert house.total(key, "signup") == (1, int(status == "accepted"))
+    assert verify(house.store) == []
+
+
+def test_retention_counts_only_in_its_part_of_the_window(house: House) -> None:
+    key = house.start(spring_mailing())
+    exposed_ms = house.now_ms
+    house.record(house.exposure(key, "ann", at=exposed_ms))
+    house.now_ms += 70 * DAY
+    for day in (1, 13, 14, 59, 60):
+        house.record(house.event("ann", "Order Completed", at=exposed_ms + day * DAY, revenue=1))
+    assert house.total(key, "came-back") == (1, 1)
+    assert house.total(key, "purchase") == (1, 1)
+    assert house.total(key, "spend") == (1, 200)
+
+
+def test_counts_and_values_stop_at_their_caps(house: House) -> None:
+    key = house.start(spring_mailing())
+    house.record(house.exposure(key, "ann"))
+    house.record(*(house.event("ann", "Page Viewed") for _ in range(130)))
+    house.record(*(house.event("ann", "Order Completed", revenue=300) for _ in range(3)))
+    assert house.total(key, "visits") == (1, 100)
+    assert house.total(key, "spend") == (1, 50_000)
+    assert verify(house.store) == []
+
+
+def test_profit_is_value_less_the_cost_of_every_exposure(house: House) -> None:
+    key = house.start(spring_mailing())
+    # "ann" may fall on the control, which costs nothing: take somebody who gets a letter.
+    visitor = next(name for name in map(str, range(100)) if house.evaluate(key, name).role == "mass")
+    house.record(*(house.exposure(key, visitor) for _ in range(3)), house.event(visitor, "Order Completed"))
+    assert house.total(key, "$profit") == (1, (4000 - 3 * 2) * 10_000)
+
+
+def test_a_late_conversion_counts_for_the_arm_and_epoch_of_the_first_exposure(house: House) -> None:
+    key = house.start(tiny(arms=[{"key": "a", "role": "mass"}, {"key": "b", "role": "mass"}],
+                           policy={"kind": "thompson", "burn_in": 0, "burn_in_conversions": 0}))
+    house.record(house.exposure(key, "late"))
+    first = house.evaluate(key, "late").assignment
+    for n in range(5):
+        house.now_ms += HOUR
+        visitors = [f"{n}-{index}" for index in range(40)]
+        house.record(*(house.exposure(key, visitor) for visitor in visitors))
+        house.record(*(house.event(v, "Signed Up") for v in visitors if house.evaluate(key, v).assignment.arm == "b"))
+        house.reallocate(key)
+    house.record(house.event("late", "Signed Up"))
+    kept = house.evaluate(key, "late").assignment
+    assert kept == first._replace(cause="sticky")
+    rows = [row for row in house.cells(key) if row.key.metric == "signup" and row.key.epoch == first.epoch]
+    assert sum(row.total for row in rows if row.key.arm == first.arm) >= 1
+    assert verify(house.store) == []
+
+
+def test_a_client_key_needs_a_token(house: House) -> None:
+    key = house.start(tiny())
+    viewed = house.event("ann", "Experiment Viewed", experiment_id=key, variation_id="everyone")
+    assert house.record(viewed)[0].code == "token_required"
+    assert house.total(key, "signup") == (0, 0)
+
+
+def test_a_server_key_is_believed_and_a_wrong_arm_is_counted_apart(house: House) -> None:
+    key = house.start(tiny(control_share=0.5))
+    drawn = house.evaluate(key, "ann").assignment.arm
+    other = {"nothing": "everyone", "everyone": "nothing"}[drawn]
+    right = house.event("ann", "Experiment Viewed", experiment_id=key, variation_id=drawn)
+    drawn_for_bob = house.evaluate(key, "bob").assignment.arm
+    wrong_arm = {"nothing": "everyone", "everyone": "nothing"}[drawn_for_bob]
+    wrong = house.event("bob", "Experiment Viewed", experiment_id=key, variation_id=wrong_arm)
+    house.record(right, wrong, trusted=True)
+    assert other != drawn
+    assert house.total(key, "signup") == (1, 0)
+    assert house.total(key, "signup", asserted=True) == (1, 0)
+    assert house.report(key)["diagnostics"]["asserted"] == 1
+    assert verify(house.store) == []
+
+
+@pytest.mark.parametrize("variation", ["no-such-arm", None])
+def test_an_unknown_or_missing_arm_is_refused(house: House, variation: str | None) -> None:
+    key = house.start(tiny())
+    viewed = house.event("ann", "Experiment Viewed", experiment_id=key, variation_id=variation)
+    assert house.record(viewed, trusted=True)[0].code == "unknown_arm"
+
+
+def test_a_token_of_another_visitor_or_experiment_is_refused(house: House) -> None:
+    key = house.start(tiny())
+    other = house.start(tiny(key="other"))
+    token = house.evaluate(key, "ann").token
+    stolen = house.event("bob", "Experiment Viewed", experiment_id=key, token=token)
+    moved = house.event("ann", "Experiment Viewed", experiment_id=other, token=token)
+    torn = house.event("ann", "Experiment Viewed", experiment_id=key, token=str(token)[:-3])
+    assert [receipt.code for receipt in house.record(stolen, moved, torn)] == ["invalid_token"] * 3
+
+
+def test_an_expired_token_is_refused(house: House) -> None:
+    key = house.start(tiny())
+    exposure = house.exposure(key, "ann")
+    house.now_ms += 92 * DAY
+    assert house.record(exposure)[0].code == "token_expired"
+
+
+def test_after_a_pause_only_a_token_from_before_exposes_anybody_new(house: House) -> None:
+    key = house.start(tiny())
+    before = house.exposure(key, "ann")
+    house.act(key, "pause")
+    untold = house.event("bob", "Experiment Viewed", experiment_id=key, variation_id="everyone")
+    receipts = house.record(before, untold, trusted=True)
+    assert [(receipt.status, receipt.code) for receipt in receipts] == [("accepted", None), ("rejected", "not_running")]
+
+
+def test_outcomes_count_after_the_stop_until_their_window_ends(house: House) -> None:
+    key = house.start(tiny())
+    house.record(house.exposure(key, "ann"))
+    house.act(key, "stop")
+    house.now_ms += 13 * DAY
+    assert house.record(house.event("ann", "Signed Up"))[0].status == "accepted"
+    house.act(key, "archive")
+    assert house.record(house.event("ann", "Signed Up"))[0].code == "unknown_event"
+    assert verify(house.store) == []
+
+
+def test_a_metric_of_trusted_source_hears_only_server_keys(house: House) -> None:
+    document = tiny()
+    document["metrics"][0]["source"] = "server"
+    key = house.start(document)
+    house.record(house.exposure(key, "ann"))
+    assert house.record(house.event("ann", "Signed Up"))[0].code == "server_only"
+    assert house.record(house.event("ann", "Signed Up"), trusted=True)[0].status == "accepted"
+    assert house.total(key, "signup") == (1, 1)
+
+
+def test_no_consent_leaves_nothing(house: House) -> None:
+    key = house.start(tiny())
+    exposure = {**house.exposure(key, "ann"), "context": {"consent": "none"}}
+    assert house.record(exposure)[0] == ("ignored", "no_consent", None, True)
+    assert house.record(house.exposure(key, "bob"), objects=True)[0].code == "no_consent"
+    assert house.cells(key) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"userId": None}, "invalid_visitor"),
+        ({"userId": True}, "invalid_visitor"),
+        ({"userId": ["ann"]}, "invalid_visitor"),
+        ({"userId": "a\x00b"}, "invalid_visitor"),
+        ({"userId": "a" * 513}, "invalid_visitor"),
+        ({"messageId": 7}, "invalid_id"),
+        ({"event": "Never Heard Of"}, "unknown_event"),
+        ({"event": None}, "invalid_event"),
+        ({"type": "shout"}, "invalid_type"),
+        ({"properties": []}, "invalid_properties"),
+        ({"properties": {"revenue": 2**70}}, "invalid_value"),
+        ({"properties": {"revenue": "NaN"}}, "invalid_value"),
+        ({"properties": {"revenue": True}}, "invalid_value"),
+        ({"properties": {"revenue": -1}}, "invalid_value"),
+        ({"timestamp": "yesterday"}, "invalid_timestamp"),
+        ({"timestamp": 12}, "invalid_timestamp"),
+        ({"timestamp": "2019-01-01T00:00:00Z"}, "too_old"),
+        ({"context": {"consent": "maybe"}}, "invalid_consent"),
+    ],
+)
+def test_an_event_that_cannot_be_counted_is_refused_by_name(house: House, change: dict[str, object], code: str) -> None:
+    house.start(spring_mailing())
+    item = {**house.event("ann", "Order Completed", revenue=1), **change}
+    [receipt] = house.record(item)
+    assert (receipt.status, receipt.code) == ("rejected", code)
+    assert receipt.detail
+
+
+def test_a_bad_item_does_not_keep_its_neighbours_out(house: House) -> None:
+    key = house.start(tiny())
+    receipts = house.record(house.exposure(key, "ann"), 12, house.event("ann", "Signed Up"))
+    assert [receipt.status for receipt in receipts] == ["accepted", "rejected", "accepted"]
+
+
+def test_a_client_clock_that_is_wrong_is_corrected_by_the_time_of_sending(house: House) -> None:
+    key = house.start(tiny())
+    house.record(house.exposure(key, "ann", at=house.now_ms))
+    house.now_ms += DAY
+    # The client believes it is a year earlier; the event is an hour old when sent.
+    wrong = house.now_ms - 365 * DAY
+    event = house.event("ann", "Signed Up", at=wrong - HOUR)
+    from experiments.times import iso
+
+    [receipt] = house.record(event, sent_at=iso(wrong))
+    assert receipt.status == "accepted"
+    assert house.total(key, "signup") == (1, 1)
+
+
+def test_raw_visitor_ids_never_reach_the_disk(house: House, tmp_path: object) -> None:
+    from pathlib import Path
+
+    key = house.start(tiny())
+    house.record(house.exposure(key, "planted-visitor-id"), house.event("planted-visitor-id", "Signed Up"))
+    files = [path for path in Path(str(tmp_path)).rglob("*") if path.is_file()]
+    assert files and not any(b"planted-visitor-id" in path.read_bytes() for path in files)

@@ -1,0 +1,105 @@
+"""Fixtures for the web shell: an application on a database of its own, a clock to be set, a key of every scope."""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from experiments.keys import SCOPES
+from experiments.keys import create_key
+from service import create_app
+from service.config import Config
+from service.config import load_config
+from service.current import EXTENSION
+from service.installation import Installation
+from tests.experiments.documents import spring_mailing
+
+#: 2026-12-01T10:00:00Z
+NOW_MS = 1_796_119_200_000
+
+
+@dataclass
+class SetClock:
+    """A clock that stands until it is set."""
+
+    at_ms: int = NOW_MS
+
+    def now_ms(self) -> int:
+        """The time it was set to."""
+        return self.at_ms
+
+    def advance(self, *, seconds: int) -> None:
+        """Let time pass."""
+        self.at_ms += seconds * 1000
+
+
+def bearer(key: str) -> dict[str, str]:
+    """The headers of a request that brings a key."""
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """Settings for a database that nobody else has."""
+    return load_config({"BESPOKE_DATABASE_URL": f"sqlite:///{tmp_path}/bespoke.db"})
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    """The application's clock."""
+    return SetClock()
+
+
+@pytest.fixture
+def app(config: Config, clock: SetClock) -> Iterator[Flask]:
+    """The application as a server has it, its scheduler at work."""
+    app = create_app(config, clock=clock)
+    yield app
+    app.extensions[EXTENSION].close()
+
+
+@pytest.fixture
+def installation(app: Flask) -> Installation:
+    """What the application works with."""
+    installation = app.extensions[EXTENSION]
+    assert isinstance(installation, Installation)
+    return installation
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A client without a key."""
+    return app.test_client()
+
+
+@pytest.fixture
+def keys(installation: Installation) -> dict[str, str]:
+    """A key of every scope."""
+    return {
+        scope: create_key(
+            installation.store, scope=scope, name=scope, origins=(), now_ms=NOW_MS, random=secrets.token_bytes
+        )
+        for scope in SCOPES
+    }
+
+
+@pytest.fixture
+def running(client: FlaskClient, keys: dict[str, str]) -> dict[str, Any]:
+    """The contract's example, created and started through HTTP; its document."""
+    document = spring_mailing()
+    headers = bearer(keys["admin"])
+    assert client.post("/v1/experiments", json=document, headers=headers).status_code == 201
+    assert client.post("/v1/experiments/spring-mailing/start", headers=headers).status_code == 200
+    return document
+
+
+def count_rows(installation: Installation, table: str) -> int:
+    """The rows of a table, so that a test can say that nothing was stored."""
+    return installation.store.read(
+        lambda session: int(session.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    )
