@@ -48,7 +48,7 @@ def sample_ratio(readings: Readings, exposures: EpochSums) -> dict[str, Any]:
         for (epoch, segment), counts in observed.items()
         if (groups := _groups(counts, readings.allocations[epoch].weights[segment]))
     ]
-    p_value = combine([test.statistic for test in tests], [test.degrees for test in tests])
+    p_value = combine([test.statistic for test in tests], [test.degrees for test in tests]).p_value
     return {"p_value": p_value, "alarm": p_value < ALARM}
 
 

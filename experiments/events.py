@@ -112,6 +112,8 @@ def _exposed_to(properties: Mapping[str, Any]) -> tuple[str, str | None, str | N
 
 def _name(item: Mapping[str, Any]) -> str | None:
     call = item.get("type", "track")
+    if not isinstance(call, str):
+        raise RejectedEvent("invalid_type", f"type: {shown(call)} must be a string")
     if call in _SILENT_CALLS:
         return None
     if call in _EVENT_OF_CALL:

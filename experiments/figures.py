@@ -8,12 +8,11 @@ from typing import Any
 from experiments.economics import cost_per_conversion
 from experiments.economics import profit_per_visitor
 from experiments.economics import roi
+from experiments.estimates import ArmEstimates
 from experiments.model import Arm
 from experiments.model import Metric
 from experiments.objective import Posterior
-from experiments.objective import metric_posterior
-from experiments.strata import Sums
-from stats.adaptive import Estimate
+from experiments.objective import metric_posteriors
 from stats.posteriors import BetaPosterior
 from stats.posteriors import NormalPosterior
 from stats.ranking import expected_loss
@@ -24,24 +23,28 @@ from stats.ranking import uplift
 INTERVAL = 0.95
 
 
-def metric_figures(
-    metric: Metric, arms: Sequence[Arm], *, sums: Mapping[str, Sums], means: Mapping[str, Estimate], mass: str
-) -> dict[str, dict[str, Any]]:
-    """One metric's figures for each of the arms that are compared with each other."""
-    posteriors = {arm.key: metric_posterior(metric, means[arm.key]) for arm in arms}
-    ranks = _ranks(metric, [arm for arm in arms if arm.role != "control"], posteriors)
-    control = next((arm.key for arm in arms if arm.role == "control"), None)
-    return {
-        arm.key: {
-            "visitors": sums[arm.key].n,
-            "sum": sums[arm.key].total if metric.kind == "value" else round(sums[arm.key].total),
-            **believed(posteriors[arm.key]),
-            **ranks.get(arm.key, {"probability_best": None, "expected_loss": None}),
-            "uplift_over_mass": gain_over(posteriors, arm.key, mass),
-            "uplift_over_control": gain_over(posteriors, arm.key, control),
+class Comparison:
+    """One metric of arms that are compared with each other."""
+
+    def __init__(self, metric: Metric, arms: Sequence[Arm], *, book: Mapping[str, ArmEstimates], mass: str) -> None:
+        self._metric = metric
+        self._book = book
+        self._mass = mass
+        self._control = next((arm.key for arm in arms if arm.role == "control"), None)
+        self._posteriors = metric_posteriors(metric, {arm.key: book[arm.key].means[metric.key] for arm in arms})
+        self._ranks = _ranks(metric, [arm.key for arm in arms if arm.role != "control"], self._posteriors)
+
+    def figures(self, arm: str) -> dict[str, Any]:
+        """The metric's figures for one of the arms."""
+        sums = self._book[arm].sums[self._metric.key]
+        return {
+            "visitors": sums.n,
+            "sum": sums.total if self._metric.kind == "value" else round(sums.total),
+            **believed(self._posteriors[arm]),
+            **self._ranks.get(arm, {"probability_best": None, "expected_loss": None}),
+            "uplift_over_mass": gain_over(self._posteriors, arm, self._mass),
+            "uplift_over_control": gain_over(self._posteriors, arm, self._control),
         }
-        for arm in arms
-    }
 
 
 def believed(posterior: Posterior) -> dict[str, float]:
@@ -51,12 +54,12 @@ def believed(posterior: Posterior) -> dict[str, float]:
 
 
 def _ranks(
-    metric: Metric, candidates: Sequence[Arm], posteriors: Mapping[str, Posterior]
+    metric: Metric, candidates: Sequence[str], posteriors: Mapping[str, Posterior]
 ) -> dict[str, dict[str, float]]:
-    upright = [_upright(metric, posteriors[arm.key]) for arm in candidates]
+    upright = [_upright(metric, posteriors[arm]) for arm in candidates]
     best, loss = probability_best(upright), expected_loss(upright)
     return {
-        arm.key: {"probability_best": float(best[index]), "expected_loss": float(loss[index])}
+        arm: {"probability_best": float(best[index]), "expected_loss": float(loss[index])}
         for index, arm in enumerate(candidates)
     }
 

@@ -18,7 +18,7 @@ MOST_MARKUP = 200
 def check_bounds(message: dict[str, Any], field: str) -> list[Problem]:
     """The first bound that a message breaks; the other checks may rely on depth and size."""
     if _is_deeper(message, DEEPEST_MESSAGE):
-        return [Problem(field, "message", f"must not be nested deeper than {DEEPEST_MESSAGE}")]
+        return [Problem(field, DEEPEST_MESSAGE + 1, f"levels of nesting are too many; at most {DEEPEST_MESSAGE}")]
     size = len(json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     if size > LARGEST_MESSAGE:
         return [Problem(field, size, f"bytes of message are too many; at most {LARGEST_MESSAGE}")]

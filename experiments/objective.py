@@ -1,6 +1,8 @@
-"""The objective as posteriors: for each arm, what is believed of its worth per visitor. Pure."""
+"""What is believed of arms that are compared: posteriors of each metric, and of the objective. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from collections.abc import Mapping
+from math import sqrt
 
 from experiments.economics import goal_value
 from experiments.model import Experiment
@@ -12,27 +14,33 @@ from stats.posteriors import NormalPosterior
 
 Posterior = BetaPosterior | NormalPosterior
 
+#: The estimates of some arms by key.
+Estimates = Mapping[str, Estimate]
+
 
 def is_rate(metric: Metric) -> bool:
     """Whether a visitor's value is 0 or 1."""
     return metric.kind in ("conversion", "retention")
 
 
-def metric_posterior(metric: Metric, estimate: Estimate) -> Posterior:
-    """What is believed of a metric's mean per visitor: Beta(1, 1) before the first for a rate, else Normal."""
-    return adaptive.beta(estimate) if is_rate(metric) else adaptive.normal(estimate)
+def metric_posteriors(metric: Metric, estimates: Estimates) -> dict[str, Posterior]:
+    """What is believed of a metric's mean per visitor: from Beta(1, 1) for a rate, else Normal."""
+    if is_rate(metric):
+        return {arm: adaptive.beta(found) for arm, found in estimates.items()}
+    return _normals(estimates, widest=_half_cap(metric))
 
 
-def objective_posterior(experiment: Experiment, *, goal: Estimate, profit: Estimate) -> Posterior:
-    """What is believed of an arm's objective per visitor, in the goal's unit or in money.
+def objective_posteriors(experiment: Experiment, *, goal: Estimates, profit: Estimates) -> dict[str, Posterior]:
+    """What is believed of the objective per visitor, in the goal's unit or in money.
 
     A rate's value is fixed, so revenue ranks as the rate does and its posterior stays exact.
     """
     if experiment.objective != "profit":
-        return metric_posterior(experiment.goal, goal)
-    if not is_rate(experiment.goal):
-        return adaptive.normal(profit)
-    return _profit_of_rate(float(goal_value(experiment) or 0), goal=goal, profit=profit)
+        return metric_posteriors(experiment.goal, goal)
+    if is_rate(experiment.goal):
+        value = float(goal_value(experiment) or 0)
+        return {arm: _profit_of_rate(value, goal=goal[arm], profit=profit[arm]) for arm in goal}
+    return _normals(profit, widest=_half_cap(experiment.goal) * float(goal_value(experiment) or 1))
 
 
 def _profit_of_rate(value: float, *, goal: Estimate, profit: Estimate) -> NormalPosterior:
@@ -41,12 +49,26 @@ def _profit_of_rate(value: float, *, goal: Estimate, profit: Estimate) -> Normal
     The spread is the rate's own: profits of an arm without conversions do not vary, which proves nothing.
     """
     rate = adaptive.beta(goal)
-    cost = value * goal.mean - profit.mean if goal.effective_n else 0.0
+    cost = value * goal.mean - profit.mean
     return NormalPosterior(value * rate.mean - cost, value * rate.sd)
 
 
-def objective_posteriors(
-    experiment: Experiment, estimates: Sequence[tuple[Estimate, Estimate]]
-) -> list[Posterior]:
-    """The posteriors of several arms, each from its (goal, profit) estimates."""
-    return [objective_posterior(experiment, goal=goal, profit=profit) for goal, profit in estimates]
+def _normals(estimates: Estimates, *, widest: float) -> dict[str, Posterior]:
+    """Normal posteriors; where an arm says little, one visitor's value is as in all the arms together."""
+    mean, sd = _one_visitor(estimates.values(), widest=widest)
+    return {arm: adaptive.normal(found, prior_mean=mean, prior_sd=sd) for arm, found in estimates.items()}
+
+
+def _one_visitor(estimates: Iterable[Estimate], *, widest: float) -> tuple[float, float]:
+    """Mean and standard deviation of one visitor's value over all arms; `widest` where nothing varied yet."""
+    seen = [found for found in estimates if found.n > 0]
+    visitors = sum(found.n for found in seen)
+    if not visitors:
+        return 0.0, widest
+    mean = sum(found.n * found.mean for found in seen) / visitors
+    variance = sum(found.n * found.variance for found in seen) / visitors
+    return mean, sqrt(variance) or widest
+
+
+def _half_cap(metric: Metric) -> float:
+    return float(metric.cap) / 2 if metric.cap else 1.0

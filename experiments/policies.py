@@ -63,10 +63,14 @@ def _candidate_shares(experiment: Experiment, segment: str, known: SegmentInput 
     if known is None or is_burning_in(experiment, segment, known):
         return even_shares(experiment, segment)
     candidates = [arm.key for arm in experiment.candidates(segment)]
-    estimates = [(known.arms[arm].goal, known.arms[arm].profit) for arm in candidates]
+    posteriors = objective_posteriors(
+        experiment,
+        goal={arm: known.arms[arm].goal for arm in candidates},
+        profit={arm: known.arms[arm].profit for arm in candidates},
+    )
     # The floor is a share of all traffic; candidates divide what the controls leave.
     floor = policy.min_share / (1 - experiment.control_share)
-    shares = LEARNING[policy.kind](policy, objective_posteriors(experiment, estimates), floor)
+    shares = LEARNING[policy.kind](policy, list(posteriors.values()), floor)
     return dict(zip(candidates, shares.tolist(), strict=True))
 
 

@@ -1,12 +1,10 @@
 """The report: for whom tailoring pays, read from the cells alone, so that its cost does not grow with traffic."""
 
-from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
-from typing import NamedTuple
 
 from experiments.allocation import GRAIN
 from experiments.counting import PROFIT
@@ -22,8 +20,8 @@ from experiments.estimates import over_segments
 from experiments.estimates import sums_by_metric
 from experiments.estimates import visitors_by_segment
 from experiments.figures import INTERVAL
+from experiments.figures import Comparison
 from experiments.figures import economics
-from experiments.figures import metric_figures
 from experiments.inputs import unit_of
 from experiments.model import Arm
 from experiments.model import Experiment
@@ -59,7 +57,7 @@ def report_of(readings: Readings, *, min_cell: int) -> Row:
         "epoch": readings.newest.epoch or None,
         "objective": experiment.objective,
         "currency": experiment.currency,
-        "verdict": verdict(readings, book, sums),
+        "verdict": verdict(readings, book, sums, min_cell=min_cell),
         "arms": suppress(_arm_rows(readings, book), min_cell=min_cell),
         "totals": suppress(_total_rows(readings, book), min_cell=min_cell),
         "naive": suppress(_arm_rows(readings, naive(experiment, sums)), min_cell=min_cell),
@@ -68,26 +66,33 @@ def report_of(readings: Readings, *, min_cell: int) -> Row:
     }
 
 
-class Group(NamedTuple):
+class Group:
     """Arms that are compared with each other, in one segment or over several."""
 
-    arms: Sequence[Arm]
-    estimates: Mapping[str, ArmEstimates]
+    def __init__(self, experiment: Experiment, arms: Sequence[Arm], book: Mapping[str, ArmEstimates]) -> None:
+        self.arms = arms
+        self.book = book
+        mass = experiment.first_mass.key
+        self._comparisons = {
+            metric.key: Comparison(metric, arms, book=book, mass=mass) for metric in experiment.metrics
+        }
+
+    def figures(self, arm: str) -> Row:
+        """Every metric's figures for one of the arms."""
+        return {metric: comparison.figures(arm) for metric, comparison in self._comparisons.items()}
 
 
 def _arm_rows(readings: Readings, book: Book) -> list[Row]:
     experiment = readings.experiment
-    groups = {
-        segment: Group(arms, {arm.key: book[segment, arm.key] for arm in arms})
-        for segment in experiment.segment_keys
-        for arms in [experiment.open_arms(segment)]
-    }
     spent = {arm.key: _spent(arm, _everywhere(book, arm.key)) for arm in experiment.arms}
-    return [
-        _row(experiment, group, arm, segment=segment, weight=_weight(readings, segment, arm), spent=spent[arm.key])
-        for segment, group in groups.items()
-        for arm in group.arms
-    ]
+    rows = []
+    for segment in experiment.segment_keys:
+        arms = experiment.open_arms(segment)
+        group = Group(experiment, arms, {arm.key: book[segment, arm.key] for arm in arms})
+        for arm in arms:
+            weight = _weight(readings, segment, arm)
+            rows.append(_row(experiment, group, arm, segment=segment, weight=weight, spent=spent[arm.key]))
+    return rows
 
 
 def _everywhere(book: Book, arm: str) -> int:
@@ -116,14 +121,11 @@ def _total_row(readings: Readings, book: Book, arm: Arm) -> Row:
     peers = [
         peer for peer in experiment.open_arms(segments[0]) if all(peer.is_open_to(segment) for segment in segments)
     ]
-    group = Group(
-        peers,
-        {peer.key: over_segments(book, peer.key, segments=segments, visitors=visitors) for peer in peers},
-    )
-    mine = group.estimates[arm.key]
+    over = {peer.key: over_segments(book, peer.key, segments=segments, visitors=visitors) for peer in peers}
+    group = Group(experiment, peers, over)
     row = _row(
         experiment, group, arm, segment=None, weight=_overall_weight(readings, visitors, arm),
-        spent=_spent(arm, mine.exposures),
+        spent=_spent(arm, over[arm.key].exposures),
     )
     return row | _after_fixed_cost(experiment, group, arm, row["economics"])
 
@@ -138,7 +140,7 @@ def _overall_weight(readings: Readings, visitors: Mapping[str, int], arm: Arm) -
 def _row(
     experiment: Experiment, group: Group, arm: Arm, *, segment: str | None, weight: float | None, spent: Decimal
 ) -> Row:
-    estimates = group.estimates[arm.key]
+    estimates = group.book[arm.key]
     return {
         "segment": segment,
         "arm": arm.key,
@@ -146,22 +148,10 @@ def _row(
         "visitors": estimates.visitors,
         "exposures": estimates.exposures,
         "weight": weight,
-        "metrics": dict(_metrics(experiment, group, arm.key)),
+        "metrics": group.figures(arm.key),
         "economics": _economics(experiment, estimates, spent=spent),
         "suppressed": False,
     }
-
-
-def _metrics(experiment: Experiment, group: Group, arm: str) -> Iterator[tuple[str, Row]]:
-    for metric in experiment.metrics:
-        figures = metric_figures(
-            metric,
-            group.arms,
-            sums={key: estimates.sums[metric.key] for key, estimates in group.estimates.items()},
-            means={key: estimates.means[metric.key] for key, estimates in group.estimates.items()},
-            mass=experiment.first_mass.key,
-        )
-        yield metric.key, figures[arm]
 
 
 def _economics(experiment: Experiment, estimates: ArmEstimates, *, spent: Decimal) -> Row:
@@ -179,7 +169,7 @@ def _economics(experiment: Experiment, estimates: ArmEstimates, *, spent: Decima
 def _after_fixed_cost(experiment: Experiment, group: Group, arm: Arm, figures: Row) -> Row:
     """What fixed costs leave of an arm's return, and the reach that pays for a dearer arm than the mass arm."""
     mass = experiment.first_mass
-    gain = group.estimates[arm.key].means[PROFIT].mean - group.estimates[mass.key].means[PROFIT].mean
+    gain = group.book[arm.key].means[PROFIT].mean - group.book[mass.key].means[PROFIT].mean
     spent = Decimal(repr(figures["cost"])) + arm.fixed_cost
     value = figures["value"]
     return {

@@ -23,8 +23,8 @@ def _bounds(rule: dict[str, Any], field: str) -> Iterator[Problem]:
     waiting: list[tuple[object, int]] = [(rule, 1)]
     while waiting:
         value, depth = waiting.pop()
-        if depth > DEEPEST_RULE:
-            yield Problem(field, rule, f"must not be nested deeper than {DEEPEST_RULE}")
+        if depth > DEEPEST_RULE and isinstance(value, (dict, list)):
+            yield Problem(field, depth, f"levels of nesting are too many; at most {DEEPEST_RULE}")
             return
         if isinstance(value, dict):
             conditions += len(value)
@@ -32,7 +32,7 @@ def _bounds(rule: dict[str, Any], field: str) -> Iterator[Problem]:
         yield from _size_problems(value, field)
         waiting.extend((inner, depth + 1) for inner in _inside(value))
     if conditions > MOST_CONDITIONS:
-        yield Problem(field, conditions, f"conditions in one rule: there must be at most {MOST_CONDITIONS}")
+        yield Problem(field, conditions, f"conditions in one rule are too many; at most {MOST_CONDITIONS}")
 
 
 def _inside(value: object) -> list[object]:
@@ -45,7 +45,7 @@ def _size_problems(value: object, field: str) -> Iterator[Problem]:
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
         yield Problem(field, value, f"must be at most {LONGEST_TEXT} characters long")
     if isinstance(value, list) and len(value) > LONGEST_LIST:
-        yield Problem(field, len(value), f"values in a list: there must be at most {LONGEST_LIST}")
+        yield Problem(field, len(value), f"values in a list are too many; at most {LONGEST_LIST}")
     # Not the same as `>`, which lets NaN pass.
     if isinstance(value, (int, float)) and not abs(value) <= LARGEST_NUMBER:
         yield Problem(field, value, "must be a finite number between -2^53 and 2^53")

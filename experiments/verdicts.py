@@ -18,7 +18,7 @@ from experiments.model import NO_PERSONALISATION
 from experiments.model import Experiment
 from experiments.objective import Posterior
 from experiments.objective import is_rate
-from experiments.objective import objective_posterior
+from experiments.objective import objective_posteriors
 from experiments.readings import Readings
 from experiments.strata import EpochSums
 from stats.posteriors import NormalPosterior
@@ -26,16 +26,15 @@ from stats.posteriors import NormalPosterior
 Row = dict[str, Any]
 
 
-def verdict(readings: Readings, book: Book, sums: Mapping[str, EpochSums]) -> Row:
-    """The report's verdict."""
+def verdict(readings: Readings, book: Book, sums: Mapping[str, EpochSums], *, min_cell: int) -> Row:
+    """The report's verdict; of arms that fewer visitors than `min_cell` saw it gives the call alone."""
     experiment = readings.experiment
     called = calls(contests(readings, book, sums))
     visitors = visitors_by_segment(experiment, book)
     total = sum(visitors.values())
     segments = [
-        _segment(experiment, book, segment, called) | {
-            "share_of_visitors": visitors[segment] / total if total else None
-        }
+        _segment(experiment, book, segment, called, min_cell=min_cell)
+        | {"share_of_visitors": visitors[segment] / total if total else None}
         for segment in experiment.segment_keys if segment != NO_PERSONALISATION
     ]
     return {
@@ -47,24 +46,23 @@ def verdict(readings: Readings, book: Book, sums: Mapping[str, EpochSums]) -> Ro
 
 def posteriors_of(experiment: Experiment, book: Book, segment: str) -> dict[str, Posterior]:
     """What is believed of the objective of each arm open to a segment."""
-    return {
-        arm.key: objective_posterior(
-            experiment,
-            goal=book[segment, arm.key].means[experiment.goal.key],
-            profit=book[segment, arm.key].means[PROFIT],
-        )
-        for arm in experiment.open_arms(segment)
-    }
+    means = {arm.key: book[segment, arm.key].means for arm in experiment.open_arms(segment)}
+    return objective_posteriors(
+        experiment,
+        goal={arm: found[experiment.goal.key] for arm, found in means.items()},
+        profit={arm: found[PROFIT] for arm, found in means.items()},
+    )
 
 
 def _segment(
-    experiment: Experiment, book: Book, segment: str, called: Mapping[tuple[str, str], str]
+    experiment: Experiment, book: Book, segment: str, called: Mapping[tuple[str, str], str], *, min_cell: int
 ) -> Row:
     posteriors = posteriors_of(experiment, book, segment)
     mass = experiment.first_mass.key
     tailored = [arm.key for arm in experiment.open_arms(segment) if arm.role == "tailored"]
     arm, call = _choose(tailored, posteriors, {key: called[segment, key] for key in tailored}, mass)
-    gain = gain_over(posteriors, arm, mass)
+    is_shown = min(book[segment, shown].visitors for shown in (arm, mass)) >= min_cell
+    gain = gain_over(posteriors, arm, mass) if is_shown else None
     return {
         "segment": segment,
         "call": call,

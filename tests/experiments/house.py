@@ -58,19 +58,25 @@ class House:
             keyring=SECRETS,
         )
 
-    def exposure(self, key: str, visitor: str, *, id: str | None = None, at: int | None = None, **context: Any) -> dict[str, Any]:
+    def exposure(
+        self, key: str, visitor: str, *, id: str | None = None, at: int | None = None, **context: Any
+    ) -> dict[str, Any]:
         """The event of an exposure with the token that an evaluation now gives."""
         token = self.evaluate(key, visitor, **context).token
         return self.event(visitor, "Experiment Viewed", id=id, at=at, experiment_id=key, token=token)
 
-    def event(self, visitor: str, name: str, *, id: str | None = None, at: int | None = None, **properties: Any) -> dict[str, Any]:
+    def event(
+        self, visitor: str, name: str, *, id: str | None = None, at: int | None = None, **properties: Any
+    ) -> dict[str, Any]:
         """An event as Segment's clients send it."""
         self._made += 1
         item = {"type": "track", "userId": visitor, "event": name, "properties": properties}
         item["messageId"] = id or f"message-{self._made}"
         return item if at is None else {**item, "timestamp": iso(at)}
 
-    def record(self, *items: object, trusted: bool = False, sent_at: object = None, objects: bool = False) -> list[Receipt]:
+    def record(
+        self, *items: object, trusted: bool = False, sent_at: object = None, objects: bool = False
+    ) -> list[Receipt]:
         """Record a batch."""
         return record(
             self.store,

@@ -1,8 +1,11 @@
 """Events: what is accepted is counted once, whatever the order; everything else is said."""
 
+from pathlib import Path
+
 import pytest
 
 from experiments.storage.store import Store
+from experiments.times import iso
 from experiments.verification import verify
 from tests.experiments.documents import spring_mailing
 from tests.experiments.documents import tiny
@@ -295,16 +298,12 @@ def test_a_client_clock_that_is_wrong_is_corrected_by_the_time_of_sending(house:
     # The client believes it is a year earlier; the event is an hour old when sent.
     wrong = house.now_ms - 365 * DAY
     event = house.event("ann", "Signed Up", at=wrong - HOUR)
-    from experiments.times import iso
-
     [receipt] = house.record(event, sent_at=iso(wrong))
     assert receipt.status == "accepted"
     assert house.total(key, "signup") == (1, 1)
 
 
 def test_raw_visitor_ids_never_reach_the_disk(house: House, tmp_path: object) -> None:
-    from pathlib import Path
-
     key = house.start(tiny())
     house.record(house.exposure(key, "planted-visitor-id"), house.event("planted-visitor-id", "Signed Up"))
     files = [path for path in Path(str(tmp_path)).rglob("*") if path.is_file()]

@@ -152,18 +152,18 @@ def nested(levels: int) -> Any:
 @pytest.mark.parametrize(
     ("rule", "complaint"),
     [
-        (nested(16), "must not be nested deeper than 16"),
-        (nested(100_000), "must not be nested deeper than 16"),
-        ({"$or": [{"recency": number} for number in range(100)]}, "there must be at most 100"),
-        ({"zip": {"$in": [str(number) for number in range(1001)]}}, "1001 values in a list: there must be at most"),
+        (nested(16), "17 levels of nesting are too many; at most 16"),
+        (nested(100_000), "17 levels of nesting are too many; at most 16"),
+        ({"$or": [{"recency": number} for number in range(100)]}, "101 conditions in one rule are too many"),
+        ({"zip": {"$in": [str(number) for number in range(1001)]}}, "1001 values in a list are too many"),
         ({"zip": "a" * 1001}, "must be at most 1000 characters"),
         ({"z" * 1001: 1}, "must be at most 1000 characters"),
     ],
     ids=["deep", "abyss", "many", "long list", "long text", "long name"],
 )
 def test_a_rule_without_bounds_is_refused(rule: Any, complaint: str) -> None:
-    [found] = check_rule(rule, ATTRIBUTES, "rule")
-    assert complaint in found.rule
+    [found] = complaints(rule)
+    assert complaint in found
 
 
 def test_a_rule_at_its_bounds_is_accepted() -> None:
@@ -183,7 +183,7 @@ def test_a_pattern_that_backtracks_elsewhere_is_compiled_by_re2(pattern: str) ->
 
 @pytest.mark.parametrize(
     "pattern",
-    [r"(a)\1", r"(?<n>a)\k<n>", "(?=a)", "(?!a)", "(?<=a)b", "(?<!a)b", "(?>a+)", "a++", "((a{99}){99}){99}", "a{1001}"],
+    [r"(a)\1", r"(?<n>a)\k<n>", "(?=a)", "(?!a)", "(?<=a)b", "(?<!a)b", "(?>a)", "a++", "((a{99}){99}){99}", "a{1001}"],
 )
 def test_what_re2_refuses_is_refused_by_name(pattern: str) -> None:
     [complaint] = complaints({"zip": {"$regex": pattern}})

@@ -1,0 +1,143 @@
+"""The report: exact where exact is possible, fair while traffic moves, silent about the few."""
+
+from decimal import Decimal
+
+import pytest
+from scipy import stats as peer
+
+from experiments import lifecycle
+from experiments.figures import economics
+from experiments.storage.cells import CellKey
+from experiments.storage.store import Store
+from tests.experiments.documents import spring_mailing
+from tests.experiments.documents import tiny
+from tests.experiments.house import DAY
+from tests.experiments.house import House
+
+
+_TWO = [{"key": "c", "role": "mass"}, {"key": "t", "role": "mass"}]
+
+
+@pytest.fixture
+def house(store: Store) -> House:
+    return House(store)
+
+
+def _count(house: House, key: str, arm: str, visitors: int, conversions: int, *, epoch: int = 1) -> None:
+    """Put visitors and conversions into the counters, as so many events would."""
+    cell = CellKey(key, epoch, house.now_ms // DAY, "everyone-else", arm, False, "signup")
+    changes = {
+        cell: (visitors, conversions, float(conversions)),
+        cell._replace(metric="$exposures"): (visitors, visitors, float(visitors)),
+        cell._replace(metric="$profit"): (visitors, 0, 0.0),
+    }
+    house.store.transact(lambda session: session.cells.add(changes))
+
+
+def _row(report: dict, arm: str, *, table: str = "arms", segment: str | None = "everyone-else") -> dict:
+    return next(row for row in report[table] if row["arm"] == arm and row["segment"] == segment)
+
+
+def test_a_fixed_policy_gives_the_exact_beta_posteriors(house: House) -> None:
+    key = house.start(tiny(arms=_TWO))
+    _count(house, key, "c", 5734, 127)
+    _count(house, key, "t", 5851, 174)
+    report = house.report(key)
+    for table, segment in (("arms", "everyone-else"), ("totals", None), ("naive", "everyone-else")):
+        figures = _row(report, "t", table=table, segment=segment)["metrics"]["signup"]
+        low, high = peer.beta(175, 5678).ppf([0.025, 0.975])
+        assert figures["mean"] == pytest.approx(175 / 5853, abs=1e-12)
+        assert (figures["low"], figures["high"]) == pytest.approx((low, high), abs=1e-10)
+        # Both figures are quadratures of the exact posteriors, in statistics.md's table of reference values.
+        assert figures["probability_best"] == pytest.approx(0.9948801703, abs=1e-8)
+        assert figures["expected_loss"] == pytest.approx(4.820418e-6, abs=1e-11)
+        assert (figures["visitors"], figures["sum"]) == (5851, 174)
+        uplift = figures["uplift_over_mass"]
+        assert (uplift["low"], uplift["high"]) == pytest.approx((0.0017979, 0.0134053), abs=1e-6)
+        assert figures["uplift_over_control"] is None
+    assert _row(report, "c")["metrics"]["signup"]["uplift_over_mass"] is None
+
+
+def test_simpsons_example_names_the_arm_that_was_better_on_both_days(house: House) -> None:
+    # Kohavi and Crook's figures: 2.02 against 2.30 %, then 1.00 against 1.20 %, pooled 1.68 against 1.20 %.
+    key = house.start(tiny(arms=_TWO, policy={"kind": "fixed", "shares": {"c": 0.99, "t": 0.01}}))
+    _count(house, key, "c", 990_000, 20_000)
+    _count(house, key, "t", 10_000, 230)
+    even = tiny(arms=_TWO, policy={"kind": "fixed", "max_step": 1.0})
+    lifecycle.replace(house.store, key, even, deed=lifecycle.Deed("test", house.now_ms))
+    house.now_ms += DAY
+    _count(house, key, "c", 500_000, 5_000, epoch=2)
+    _count(house, key, "t", 500_000, 6_000, epoch=2)
+    report = house.report(key)
+    assert report["epoch"] == 2
+    corrected = {arm: _row(report, arm)["metrics"]["signup"]["mean"] for arm in ("c", "t")}
+    pooled = {arm: _row(report, arm, table="naive")["metrics"]["signup"]["mean"] for arm in ("c", "t")}
+    assert corrected["t"] > corrected["c"]
+    assert pooled["t"] < pooled["c"]
+    assert corrected["t"] == pytest.approx((0.023 + 0.012) / 2, abs=2e-4)
+
+
+def test_economics_are_those_of_the_contracts_example() -> None:
+    figures = economics(
+        cost=Decimal("0.02") * 5402, value=Decimal(40 * 88), conversions=88, visitors=5310, exposures=5402
+    )
+    assert figures["cost"] == pytest.approx(108.04)
+    assert figures["profit_per_visitor"] == pytest.approx(0.6426, abs=5e-5)
+    assert figures["cost_per_conversion"] == pytest.approx(1.23, abs=5e-3)
+    assert figures["roi"] == pytest.approx(31.58, abs=5e-3)
+    assert figures["frequency"] == pytest.approx(1.017, abs=5e-4)
+
+
+def test_rows_of_few_visitors_are_hidden_and_never_to_be_had_by_subtraction(house: House) -> None:
+    key = house.start(spring_mailing(control_share=0))
+    house.record(*(house.exposure(key, f"w{index}", womens=True) for index in range(9)))
+    house.record(*(house.exposure(key, f"e{index}") for index in range(40)))
+    report = house.report(key, min_cell=10)
+    hidden = {(row["segment"], row["arm"]) for row in report["arms"] if row["suppressed"]}
+    assert ("womens-shoppers", "one-letter") in hidden
+    assert ("everyone-else", "one-letter") in hidden
+    row = _row(report, "one-letter", segment="womens-shoppers")
+    assert row["visitors"] is None and row["metrics"]["purchase"]["mean"] is None
+    assert row["economics"]["cost"] is None
+    assert _row(report, "one-letter", table="totals", segment=None)["visitors"] > 40
+
+
+def test_a_report_before_anybody_came_is_whole(house: House) -> None:
+    key = house.start(spring_mailing())
+    report = house.report(key, min_cell=10)
+    assert report["verdict"]["headline"] == "Nobody has been exposed yet."
+    assert report["diagnostics"]["matured_share"] is None
+    assert {row["segment"] for row in report["verdict"]["segments"]} == {"womens-shoppers", "everyone-else"}
+
+
+def test_a_draft_has_a_report_without_an_epoch(house: House) -> None:
+    lifecycle.create(house.store, tiny(), deed=lifecycle.Deed("test", house.now_ms))
+    assert house.report("tiny")["epoch"] is None
+
+
+def test_a_clear_difference_is_called_and_the_rest_gets_the_mass_message(house: House) -> None:
+    document = spring_mailing(control_share=0)
+    key = house.start(document)
+    for arm, conversions in (("one-letter", 100), ("womens-letter", 300)):
+        cell = CellKey(key, 1, house.now_ms // DAY, "womens-shoppers", arm, False, "purchase")
+        house.store.transact(
+            lambda session, cell=cell, n=conversions: session.cells.add({
+                cell: (5000, n, float(n)),
+                cell._replace(metric="$exposures"): (5000, 5000, 5000.0),
+            })
+        )
+    verdict = house.report(key)["verdict"]
+    by_segment = {row["segment"]: row for row in verdict["segments"]}
+    assert by_segment["womens-shoppers"]["call"] == "tailor"
+    assert by_segment["womens-shoppers"]["arm"] == "womens-letter"
+    assert by_segment["womens-shoppers"]["gain"]["mean"] == pytest.approx(0.04, abs=0.001)
+    assert by_segment["everyone-else"]["call"] == "mass"
+    assert verdict["headline"] == "Tailor for womens-shoppers; send everyone else the one letter."
+    assert verdict["tailoring"]["probability"] > 0.999
+
+
+def test_a_lost_share_of_one_arm_alarms(house: House) -> None:
+    key = house.start(tiny(arms=_TWO))
+    _count(house, key, "c", 100_000, 5_000)
+    _count(house, key, "t", 98_000, 4_900)
+    assert house.report(key)["diagnostics"]["sample_ratio"]["alarm"] is True

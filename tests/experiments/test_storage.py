@@ -1,0 +1,142 @@
+"""The store: one writer, committed before it is answered, and faults by their names."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from pysqlite3 import dbapi2 as sqlite3
+
+from experiments.errors import SecretMismatch
+from experiments.errors import StorageBusy
+from experiments.errors import StorageDamaged
+from experiments.errors import StorageError
+from experiments.errors import StorageFull
+from experiments.errors import StorageLocked
+from experiments.storage.session import Session
+from experiments.storage.sqlite import steps
+from experiments.storage.store import Store
+from experiments.storage.store import migrate_database
+from experiments.storage.store import open_store
+from tests.experiments.documents import tiny
+from tests.experiments.house import House
+
+
+def _set(name: str, value: str) -> Callable[[Session], None]:
+    return lambda session: session.meta.set(name, value)
+
+
+def test_writes_of_many_threads_are_all_kept(store: Store) -> None:
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda n: store.transact(_set(f"name-{n}", str(n))), range(300)))
+    kept = store.read(lambda session: [session.meta.get(f"name-{n}") for n in range(300)])
+    assert kept == [str(n) for n in range(300)]
+
+
+def test_one_works_fault_undoes_that_work_alone(store: Store) -> None:
+    def fail(session: Session) -> None:
+        session.meta.set("half", "done")
+        raise ValueError("no")
+
+    with ThreadPoolExecutor(8) as threads:
+        futures = [threads.submit(store.transact, fail if n == 3 else _set(f"n{n}", "x")) for n in range(8)]
+        errors = [future.exception() for future in futures]
+    assert [type(error).__name__ for error in errors if error] == ["ValueError"]
+    assert store.read(lambda session: session.meta.get("half")) is None
+    assert store.read(lambda session: session.meta.get("n4")) == "x"
+
+
+def test_what_one_process_commits_another_notices(opened: Callable[[bool], Store]) -> None:
+    serving, beside = opened(True), opened(False)
+    try:
+        before = serving.changes()
+        beside.transact(_set("name", "value"))
+        assert serving.changes() != before
+    finally:
+        beside.close()
+        serving.close()
+
+
+def test_a_second_server_on_the_same_file_is_refused(opened: Callable[[bool], Store]) -> None:
+    first = opened(True)
+    try:
+        with pytest.raises(StorageLocked, match="served by another process"):
+            opened(True)
+    finally:
+        first.close()
+    opened(True).close()
+
+
+def test_another_secret_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bespoke.db"
+    migrate_database(path, fingerprint="one")
+    with pytest.raises(SecretMismatch, match="BESPOKE_SECRET"):
+        open_store(path, fingerprint="another")
+    with pytest.raises(SecretMismatch):
+        migrate_database(path, fingerprint="another")
+
+
+def test_a_missing_database_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="bespoke init"):
+        open_store(tmp_path / "none.db", fingerprint="one")
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bespoke.db"
+    path.write_bytes(os.urandom(8192))
+    with pytest.raises(StorageDamaged, match="not a sound database"):
+        migrate_database(path, fingerprint="one")
+
+
+def test_a_foreign_lock_is_answered_with_busy_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experiments.storage.sqlite.BUSY_SECONDS", 0.2)
+    path = tmp_path / "bespoke.db"
+    migrate_database(path, fingerprint="one")
+    store = open_store(path, fingerprint="one", serving=True)
+    # The same library: two of them in one process would not see each other's locks.
+    foreign = sqlite3.connect(str(path), isolation_level=None)
+    try:
+        foreign.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StorageBusy, match="locked by another process"):
+            store.transact(_set("name", "value"))
+        foreign.execute("ROLLBACK")
+        store.transact(_set("name", "value"))
+        assert store.read(lambda session: session.meta.get("name")) == "value"
+    finally:
+        foreign.close()
+        store.close()
+
+
+def test_migrations_are_applied_once(tmp_path: Path) -> None:
+    path = tmp_path / "bespoke.db"
+    assert migrate_database(path, fingerprint="one") == [name for name, _ in steps()]
+    assert migrate_database(path, fingerprint="one") == []
+
+
+def test_the_disk_is_synced_before_a_write_is_answered(store: Store) -> None:
+    house = House(store)
+    house.start(tiny())
+
+    def pragma(name: str) -> object:
+        return store.transact(lambda session: session.connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+    assert (pragma("journal_mode"), pragma("synchronous")) == ("wal", 2)
+
+
+def test_a_full_disk_refuses_and_recovers(store: Store) -> None:
+    def limit(pages: int) -> Callable[[Session], object]:
+        return lambda session: session.connection.execute(f"PRAGMA max_page_count = {pages}").fetchone()
+
+    house = House(store)
+    key = house.start(tiny())
+    house.record(house.exposure(key, "ann"))
+    store.transact(limit(1))
+    with pytest.raises(StorageFull):
+        for n in range(200):
+            house.record(*(house.exposure(key, f"{n}-{index}") for index in range(100)))
+    assert house.evaluate(key, "somebody").assignment.arm in ("nothing", "everyone")
+    store.transact(limit(10**6))
+    assert house.record(house.exposure(key, "bob"))[0].status == "accepted"
