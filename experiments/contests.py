@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from collections.abc import Sequence
-from math import sqrt
 from typing import NamedTuple
 
 from experiments.counting import PROFIT
@@ -69,14 +68,15 @@ def _by_conversions(readings: Readings, goal: EpochSums, segment: str, arm: str)
 
 def _by_means(arm: Estimate, mass: Estimate) -> tuple[float, float]:
     """The difference of two estimated means, and how far it stays below what matters."""
-    n = arm.effective_n + mass.effective_n
-    if not arm.effective_n or not mass.effective_n:
+    spread = arm.variance + mass.variance
+    if not arm.effective_n or not mass.effective_n or not spread:
         return 0.0, 0.0
-    error = sqrt(arm.variance / arm.effective_n + mass.variance / mass.effective_n)
     difference, matters = arm.mean - mass.mean, MARGIN * abs(mass.mean)
+    variance = arm.variance / arm.effective_n + mass.variance / mass.effective_n
+    n = arm.effective_n + mass.effective_n
     return (
-        evidence.evidence_of_excess(difference, error, n),
-        evidence.evidence_of_excess(matters - difference, error, n),
+        evidence.difference_process(difference, variance, n, unit_variance=2 * spread),
+        evidence.difference_process(matters - difference, variance, n, unit_variance=2 * spread),
     )
 
 

@@ -79,7 +79,9 @@ def _visitor(context: Mapping[str, Any]) -> str:
 
 
 def _consent(context: Mapping[str, Any], *, default: Consent) -> Consent:
-    consent = context.get("consent", default)
+    consent = context.get("consent")
+    if consent is None:
+        return default
     if consent not in ("none", "measure", "personalise"):
         raise InvalidContext(
             "INVALID_CONTEXT", f"context.consent: {shown(consent)} must be none, measure or personalise"

@@ -161,9 +161,9 @@ def _object(holder: Mapping[str, Any], field: str) -> Mapping[str, Any]:
 
 
 def _consent(context: Mapping[str, Any], *, default: str) -> str:
-    consent = context.get("consent", default)
+    consent = context.get("consent")
     # Consent managers put an object here in Segment's own clients; it says nothing to us.
-    if isinstance(consent, dict):
+    if consent is None or isinstance(consent, dict):
         return default
     if consent not in ("none", "measure", "personalise"):
         rule = "must be none, measure or personalise"

@@ -1,104 +1,162 @@
-"""Means of arms whose propensities changed on the way: sums of strata in, estimates and posteriors out.
+"""Means that stay true while the allocation follows the outcomes.
 
-Within a stratum an arm's propensity is constant, so the arm's mean there is fair to its rivals; over strata the arms
-met different visitors in different shares. Each stratum's mean is therefore estimated for *all* its visitors, by the
-doubly robust score of an arm that is given at random with known probability:
-
-    Γ_k = m_k + (s_k − n_ak·m_k) / (n_k·e_k),    estimate = Σ n_k·Γ_k / Σ n_k
-
-with n_k the visitors of stratum k over all arms, n_ak and s_k the arm's own visitors and sum, e_k its propensity, and m_k
-the arm's mean over earlier strata, which chance in stratum k cannot have touched (Robins, Rotnitzky & Zhao 1994,
-https://doi.org/10.1080/01621459.1994.10476818; for adaptive propensities Hadad et al. 2021,
-https://doi.org/10.1073/pnas.2014602118). The estimate is worth as many visitors of its own as Kish's effective size
-(Kish 1965) says: (Σ w)² / Σ (w² / (n_k·e_k)) with w = n_k.
+Where a lucky arm gets more visitors, its plain mean is too low and its plain interval too short, and a rising base rate
+looks like a better arm. Within a stratum, a stretch of time with one propensity, neither happens. So each stratum gives
+its own doubly robust estimate, and all of them are weighted by their visitors, whatever arm these had. Weights that do
+not look at the outcomes keep the mean unbiased when rates drift (the estimator: Hadad et al. 2021,
+https://doi.org/10.1073/pnas.2014602118, with uniform weights).
 """
 
+import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
+from stats.checks import finite
+from stats.checks import not_negative
+from stats.checks import positive
+from stats.checks import within
+from stats.moments import Moments
 from stats.posteriors import BetaPosterior
 from stats.posteriors import NormalPosterior
 
 
-class Stratum(NamedTuple):
-    """One arm in a time of constant propensity: `visitors` of all arms, the arm's own n, Σx and Σx²."""
+@dataclass(frozen=True)
+class Stratum:
+    """One arm in one segment over a time in which its propensity did not change.
 
-    visitors: int
+    Attributes:
+        visitors: all visitors of the segment in that time, over all arms.
+        propensity: the chance with which each of them was given this arm.
+        n: visitors who had the arm.
+        total, total_squares: Σx and Σx² over them.
+    """
+
+    visitors: float
     propensity: float
-    n: int
+    n: float
     total: float
     total_squares: float
 
+    def __post_init__(self) -> None:
+        not_negative(self.visitors, "visitors")
+        within(self.propensity, "propensity", low=0, high=1)
+        within(self.n, "n", low=0, high=self.visitors)
+        finite(self.total, "total")
+        not_negative(self.total_squares, "total_squares")
+        if self.n > 0 and self.propensity == 0:
+            raise ValueError(f"n is {self.n} at a propensity of 0, must be 0 there")
 
-class Estimate(NamedTuple):
-    """A mean per visitor, the number of visitors it is worth, and the variance of one visitor's value.
+    @property
+    def moments(self) -> Moments:
+        """The arm's own sums."""
+        return Moments(self.n, self.total, self.total_squares)
 
-    Without visitors all are 0.
+
+@dataclass(frozen=True)
+class Estimate:
+    """An arm's mean per visitor.
+
+    Attributes:
+        mean: the estimate; for rates it may fall a little outside 0 to 1; 0 where the arm has no visitors.
+        effective_n: how many visitors of a fixed allocation would tell as much; 0 where the arm has none.
+        variance: of one visitor's value, so that the estimate's own is variance / effective_n; 0 below two visitors.
+        n: visitors who had the arm.
+        complete: False if the arm was closed (or in a combination unseen) for some of the visitors.
     """
 
-    mean: float = 0.0
-    effective_n: float = 0.0
-    variance: float = 0.0
+    mean: float
+    effective_n: float
+    variance: float
+    n: float
+    complete: bool = True
 
 
 def estimate(strata: Sequence[Stratum]) -> Estimate:
-    """An arm's mean over all visitors of the strata, the oldest first; of a single stratum exactly its plain mean.
+    """One arm's mean in one segment over strata in the order of time.
 
-    A stratum before the arm's first visitor, or in which it had no chance, says nothing of it and is left out.
+    Σ n_k Γ_k / Σ n_k with Γ_k = m_k + (s_k - n_ak m_k) / (n_k e_k): n_k visitors, e_k propensity, n_ak and s_k the
+    arm's visitors and their sum, m_k its mean over earlier strata. Effective size (Σ n_k)² / Σ (n_k / e_k). The first
+    stratum that the arm has visitors in gives its plain mean, at n_ak effective visitors: so a single stratum, a fixed
+    policy, gives exactly s / n and n.
+
+    Strata before that one say nothing about the arm and are left out, as are strata in which it was closed (propensity
+    0, `complete` becomes False). A later stratum in which it was open but had no visitor keeps its weight: Γ_k = m_k.
     """
-    used = _informative(strata)
-    if not used:
-        return Estimate()
-    first, n, total = used[0], 0, 0.0
-    weights = scores = uncertainty = 0.0
+    used = [stratum for stratum in strata if stratum.visitors > 0]
+    complete = all(stratum.propensity > 0 for stratum in used)
+    known = Moments()
+    weighted, visitors, spread = 0.0, 0.0, 0.0
     for stratum in used:
-        expected = stratum.n if stratum is first else stratum.visitors * stratum.propensity
-        earlier = stratum.total / stratum.n if stratum is first else total / n
-        scores += stratum.visitors * (earlier + (stratum.total - stratum.n * earlier) / expected)
-        weights += stratum.visitors
-        uncertainty += stratum.visitors**2 / expected
-        n, total = n + stratum.n, total + stratum.total
-    return Estimate(scores / weights, weights**2 / uncertainty, _variance(used, n, total))
-
-
-def _informative(strata: Sequence[Stratum]) -> list[Stratum]:
-    possible = [stratum for stratum in strata if stratum.propensity > 0 and stratum.visitors > 0]
-    start = next((index for index, stratum in enumerate(possible) if stratum.n > 0), len(possible))
-    return possible[start:]
-
-
-def _variance(strata: Sequence[Stratum], n: int, total: float) -> float:
-    squares = sum(stratum.total_squares for stratum in strata)
-    return max(squares / n - (total / n) ** 2, 0.0) * (n / (n - 1) if n > 1 else 1.0)
+        if stratum.propensity > 0 and known.n + stratum.n > 0:
+            weighted += stratum.visitors * _value(stratum, known)
+            visitors += stratum.visitors
+            spread += _spread(stratum, known)
+            known += stratum.moments
+    if known.n == 0:
+        return Estimate(0.0, 0.0, 0.0, 0.0, complete)
+    return _summary(known, weighted / visitors, visitors**2 / spread, complete)
 
 
 def combine(estimates: Sequence[Estimate], shares: Sequence[float]) -> Estimate:
-    """Estimates of separate groups as one, each weighing its share: variances of weighted means add."""
-    whole = sum(shares)
-    weights = [share / whole for share in shares]
-    if any(part.effective_n == 0 for part, weight in zip(estimates, weights, strict=True) if weight):
-        return Estimate()
-    mean = sum(weight * part.mean for part, weight in zip(estimates, weights, strict=True))
-    spread = sum(weight**2 / part.effective_n for part, weight in zip(estimates, weights, strict=True) if weight)
-    variance = sum(
-        weight * (part.variance + (part.mean - mean) ** 2) for part, weight in zip(estimates, weights, strict=True)
-    )
-    return Estimate(mean, 1 / spread, variance)
+    """The mean over segments of these shares of the visitors: mean Σ share·mean, size 1 / Σ (share² / effective_n).
 
-
-def beta(found: Estimate, prior: BetaPosterior = BetaPosterior()) -> BetaPosterior:
-    """What is believed of a rate: the prior after the estimate's effective successes and failures."""
-    rate = min(max(found.mean, 0.0), 1.0)
-    return prior.observe(rate * found.effective_n, (1 - rate) * found.effective_n)
-
-
-def normal(found: Estimate) -> NormalPosterior:
-    """What is believed of a mean: Normal around the estimate.
-
-    One visitor's worth of doubt is added to the variance, as large as the value or its spread, so that a single visitor,
-    or visitors who are all alike, prove nothing; without visitors the belief is as wide as it can be told.
+    Segments in which the arm has no visitors are left out and the others' shares enlarged; `complete` is then False.
+    Shares need not sum to 1. The variance is the one that gives the combined estimate its own.
     """
-    if found.effective_n == 0:
-        return NormalPosterior(0.0, 1e6)
-    doubt = max(found.variance, found.mean**2, 1e-12) / found.effective_n
-    return NormalPosterior(found.mean, ((found.variance + doubt) / found.effective_n) ** 0.5)
+    if len(estimates) != len(shares):
+        raise ValueError(f"shares has {len(shares)} entries, must have {len(estimates)} as estimates has")
+    wanted = [(one, not_negative(share, "share")) for one, share in zip(estimates, shares, strict=True) if share != 0]
+    known = [(one, share) for one, share in wanted if one.effective_n > 0]
+    total = math.fsum(share for _, share in known)
+    complete = len(known) == len(wanted) and all(one.complete for one, _ in known)
+    if total == 0:
+        return Estimate(0.0, 0.0, 0.0, 0.0, complete)
+    weights = [(one, share / total) for one, share in known]
+    size = 1 / math.fsum(weight**2 / one.effective_n for one, weight in weights)
+    error = math.fsum(weight**2 * one.variance / one.effective_n for one, weight in weights)
+    mean = math.fsum(weight * one.mean for one, weight in weights)
+    return Estimate(mean, size, error * size, math.fsum(one.n for one, _ in known), complete)
+
+
+def beta(estimate: Estimate, prior: BetaPosterior = BetaPosterior()) -> BetaPosterior:
+    """The posterior of a rate from effective counts, the mean taken into [0, 1]."""
+    rate = min(max(estimate.mean, 0.0), 1.0)
+    successes = rate * estimate.effective_n
+    return prior.observe(successes, estimate.effective_n - successes)
+
+
+def normal(estimate: Estimate, *, prior_mean: float, prior_sd: float) -> NormalPosterior:
+    """The posterior of a mean value, count or profit, by the central limit theorem.
+
+    `prior_sd` is the standard deviation of one visitor's value as known without this arm, above 0: that of all arms
+    together, or half a metric's cap. It counts as one visitor's worth of knowledge of the spread:
+    sd² = ((n - 1)·variance + prior_sd²) / n / effective_n. Without visitors the posterior is Normal(prior_mean,
+    prior_sd), with one it is that visitor's value with prior_sd. Where all values are the same (nobody bought yet)
+    their variance of 0 says nothing, and the whole of prior_sd² stands in for it.
+    """
+    finite(prior_mean, "prior_mean")
+    positive(prior_sd, "prior_sd")
+    if estimate.effective_n == 0:
+        return NormalPosterior(prior_mean, prior_sd)
+    variance = prior_sd**2
+    if estimate.variance > 0 and estimate.n > 1:
+        variance = ((estimate.n - 1) * estimate.variance + prior_sd**2) / estimate.n
+    return NormalPosterior(estimate.mean, math.sqrt(variance / estimate.effective_n))
+
+
+def _value(stratum: Stratum, known: Moments) -> float:
+    """Γ_k; the plain mean where nothing is known from before."""
+    if known.n == 0:
+        return stratum.moments.mean
+    surprise = stratum.total - stratum.n * known.mean
+    return known.mean + surprise / (stratum.visitors * stratum.propensity)
+
+
+def _spread(stratum: Stratum, known: Moments) -> float:
+    """n_k² times the variance of Γ_k, in units of one value's variance."""
+    expected = stratum.visitors * stratum.propensity if known.n else stratum.n
+    return stratum.visitors**2 / expected
+
+
+def _summary(known: Moments, mean: float, effective_n: float, complete: bool) -> Estimate:
+    return Estimate(mean, effective_n, known.variance, known.n, complete)

@@ -92,13 +92,13 @@ class BetaDensities:
         """See `Densities`."""
         distance = self._side[:, None] * (positions - self._offsets[:, None])
         total = (self._alpha + self._beta)[:, None]
-        return self._rarer[:, None] * distance - total * _log_growth((self._rarer[:, None] / total), distance)
+        exponents: Array = self._rarer[:, None] * distance - total * _log_growth(self._rarer[:, None] / total, distance)
+        return exponents
 
     def slopes(self, positions: Array) -> Array:
         """See `Densities`."""
         t = self.origin + positions
-        product: Array = special.expit(t) * special.expit(-t)
-        return product
+        return np.asarray(special.expit(t) * special.expit(-t))
 
 
 class GammaDensities:

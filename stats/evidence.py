@@ -1,105 +1,226 @@
-"""Evidence that holds however often one looks: e-processes, as logarithms.
+"""Calls that hold however often somebody looks.
 
-A hypothesis under which E is a supermartingale from 1 is refuted once E reaches 1/alpha, at any moment (Ville 1939; Ramdas et
-al. 2023, https://doi.org/10.1214/23-STS894).
+Evidence is the logarithm of an e-process: under the hypothesis it speaks against, the chance that E ever reaches 1/α is
+at most α, at any stopping time (Ville 1939; Ramdas et al. 2023, "Game-theoretic statistics and safe anytime-valid
+inference", https://doi.org/10.1214/23-STS894). 0 says nothing, log 20 = 3 is a call at 5 %.
 
-**Conversions.** Given that a visitor of either arm converts, the arm is the tailored one with probability
-e·r / (e·r + 1 − e), where e is the tailored arm's share of both propensities at its assignment and r the ratio of the two
-rates. Nothing else enters: not the base rate, nor its drift, nor how late the conversion came. The likelihood ratio of r
-against r = 1, mixed over the r that one hopes for (log r half-normal, sd .25), is the evidence.
-
-**Means.** The one-sided normal mixture of Howard, Ramdas, McAuliffe & Sekhon (2021,
-https://doi.org/10.1214/20-AOS1991), on standardised estimates (asymptotic in the sense of Waudby-Smith et al. 2024,
-https://doi.org/10.1214/24-AOS2408).
+For conversions the process is conditional: whenever a visitor who had either the tailored or the mass arm converts, it
+was the tailored one with chance e·r / (e·r + 1 - e), e the tailored arm's share of the two propensities and r the ratio
+of the two rates. This needs no rate, so it survives any drift, late conversions and starved arms; the share must be the
+one that was in force when the visitor was drawn. Wald's likelihood ratio against r = 1 is mixed over log r, half-normal
+(Robbins 1970, "Statistical methods related to the law of the iterated logarithm").
 """
 
-from collections.abc import Sequence
-from math import log
-from math import sqrt
+import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 from numpy.typing import NDArray
 from scipy import special
 
-from stats.checks import not_negative
+from stats.checks import between
+from stats.checks import finite
 from stats.checks import positive
+from stats.quadrature import panels
+from stats.sequences import tuning
 
 Array = NDArray[np.float64]
 
-#: The spread of the log ratio that one hopes to find.
-_HOPED_FOR = 0.25
-
-#: Gauss-Legendre over 0 to 8 spreads; beyond, the prior holds less than 1e-14.
-_NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(200)
-_LOG_RATIOS = 4 * _HOPED_FOR * (_NODES + 1)
-_LOG_PRIOR = np.log(4 * _HOPED_FOR * _NODE_WEIGHTS * 2 / _HOPED_FOR / sqrt(2 * np.pi)) - 0.5 * (
-    _LOG_RATIOS / _HOPED_FOR
-) ** 2
+# Half the mass of the mixture lies below a gain of 18 %, a twentieth above 63 %.
+PRIOR_SCALE = 0.25
+_REACH = 45.0
+_NEWTON_STEPS = 60
+_LARGE_EXPONENT = 700.0
 
 
 def evidence_for_gain(
-    conversions_tailored: Sequence[float], conversions_mass: Sequence[float], shares: Sequence[float]
+    conversions_tailored: ArrayLike, conversions_mass: ArrayLike, shares: ArrayLike, *, scale: float = PRIOR_SCALE
 ) -> float:
-    """Log evidence that the tailored arm converts better, from each stratum's conversions and the tailored share.
+    """Log evidence against "tailored converts no better than mass", from one segment's strata.
 
-    `shares` are e, the tailored arm's part of both arms' propensities, strictly between 0 and 1.
+    E = ∫ Π_k r^{t_k} / (e_k r + 1 - e_k)^{t_k + m_k} π(dr), log r half-normal of this scale.
+
+    Args:
+        conversions_tailored, conversions_mass: t_k and m_k, conversions per stratum of constant propensities.
+        shares: e_k, propensity of tailored / (propensity of tailored + that of mass), one per stratum.
+        scale: of log r.
+
+    A stratum with a share of 0 or 1 offered no choice and says nothing. No conversions: 0.
     """
-    return _mixture(conversions_tailored, conversions_mass, shares, log_ratio=_LOG_RATIOS, against=0.0)
+    positive(scale, "scale")
+    tailored, mass, share = _strata(conversions_tailored, conversions_mass, shares)
+    return _mixed(tailored, mass, share, scale)
 
 
 def evidence_for_loss(
-    conversions_tailored: Sequence[float], conversions_mass: Sequence[float], shares: Sequence[float]
+    conversions_tailored: ArrayLike, conversions_mass: ArrayLike, shares: ArrayLike, *, scale: float = PRIOR_SCALE
 ) -> float:
-    """Log evidence that the tailored arm converts worse; arguments as for a gain."""
-    return _mixture(conversions_tailored, conversions_mass, shares, log_ratio=-_LOG_RATIOS, against=0.0)
+    """Log evidence against "tailored converts no worse than mass": the same with the arms exchanged."""
+    return evidence_for_gain(conversions_mass, conversions_tailored, 1 - np.asarray(shares, np.float64), scale=scale)
 
 
 def evidence_for_no_gain(
-    conversions_tailored: Sequence[float],
-    conversions_mass: Sequence[float],
-    shares: Sequence[float],
+    conversions_tailored: ArrayLike,
+    conversions_mass: ArrayLike,
+    shares: ArrayLike,
     *,
     margin: float,
+    scale: float = PRIOR_SCALE,
 ) -> float:
-    """Log evidence that the tailored arm does not convert `margin` better (.1 is a tenth); arguments as for a gain."""
-    against = log(1 + not_negative(margin, "margin"))
-    return _mixture(conversions_tailored, conversions_mass, shares, log_ratio=against - _LOG_RATIOS, against=against)
+    """Log evidence against "tailored converts better by the margin or more", a ratio of at least 1 + margin.
 
-
-def _mixture(
-    tailored: Sequence[float], mass: Sequence[float], shares: Sequence[float], *, log_ratio: Array, against: float
-) -> float:
-    mine, rivals, share = (np.asarray(column, dtype=float)[:, None] for column in (tailored, mass, shares))
-    log_likelihood = mine * (log_ratio - against) - (mine + rivals) * (
-        np.log1p(share * np.expm1(log_ratio)) - np.log1p(share * np.expm1(against))
-    )
-    return float(special.logsumexp(log_likelihood.sum(axis=0) + _LOG_PRIOR))
-
-
-def evidence_of_excess(mean: float, standard_error: float, n: float, *, tuned_for: float = 5000.0) -> float:
-    """Log evidence that a mean over n visitors is above 0; sharpest near `tuned_for` visitors.
-
-    Without visitors or without spread there is none: 0.
+    So arms that are practically equal come to an end: what matters is excluded. Under r = 1 + margin a conversion is
+    the tailored arm's with chance e(1 + margin) / (e(1 + margin) + 1 - e), and this takes the place of the share. A
+    margin below 0 excludes less than a loss of that size.
     """
-    if n <= 0 or standard_error <= 0:
+    if not (margin > -1 and math.isfinite(margin)):
+        raise ValueError(f"margin is {margin}, must be finite and above -1")
+    share = np.asarray(shares, dtype=np.float64)
+    tilted = share * (1 + margin) / (share * (1 + margin) + 1 - share)
+    return evidence_for_loss(conversions_tailored, conversions_mass, tilted, scale=scale)
+
+
+def difference_process(
+    difference: float,
+    variance: float,
+    n: float,
+    *,
+    unit_variance: float | None = None,
+    alpha: float = 0.05,
+    tuned_for: float = 5000,
+) -> float:
+    """Log evidence against "the difference is at most 0", from an estimate that is normal in the long run.
+
+    For values, counts and profit. S = n·difference has variance V = n²·variance, and e^{λS - λ²V/2} is mixed over a
+    half-normal λ: E = 2 (1 + t)^{-1/2} exp(z² t / (2 (1 + t))) Φ(z √(t / (1 + t))), z = difference / √variance,
+    t = ρ² V / unit_variance (Howard et al. 2021, https://doi.org/10.1214/20-AOS1991, one-sided normal mixture; with an
+    estimated variance it holds in the limit: Waudby-Smith et al. 2021, https://arxiv.org/abs/2103.06476).
+
+    Args:
+        difference: the estimate of the mean of one arm less another. For "at least δ" hand in δ - difference.
+        variance: the estimate's own variance. 0 says that nothing varied yet: the evidence is 0.
+        n: visitors of the segment, over all arms, that the estimate speaks for.
+        unit_variance: the variance of one visitor's share in S under an even split, 2·(variance of a value in one arm
+            + in the other). It makes t grow with information and not with visitors when traffic moves away from an
+            arm. Without it t = ρ² n, right for a fixed allocation.
+        alpha, tuned_for: ρ² is the one that is tightest at this level after so many visitors.
+    """
+    finite(difference, "difference")
+    if not variance >= 0 or not n >= 0:
+        raise ValueError(f"variance is {variance} and n is {n}, neither may be negative")
+    if variance == 0 or n == 0:
         return 0.0
-    scale = positive(tuned_for, "tuned_for") / (-2 * log(0.05) + log(1 - 2 * log(0.05)))
-    z = mean / standard_error * sqrt(n / (n + scale))
-    return log(2) + float(special.log_ndtr(z)) + 0.5 * log(scale / (n + scale)) + 0.5 * z * z
+    size = n if unit_variance is None else n * n * variance / positive(unit_variance, "unit_variance")
+    information = size * tuning(alpha=alpha, tuned_for=tuned_for)
+    pull = information / (1 + information)
+    z = difference / math.sqrt(variance)
+    return (
+        math.log(2)
+        - 0.5 * math.log1p(information)
+        + 0.5 * z * z * pull
+        + float(special.log_ndtr(z * math.sqrt(pull)))
+    )
 
 
-def closed_calls(log_evidences: Sequence[float], *, alpha: float = 0.05) -> list[bool]:
-    """Which hypotheses are refuted with at most `alpha` chance of any wrong one among all, at any time.
+def closed_calls(log_evidences: ArrayLike, *, alpha: float = 0.05) -> NDArray[np.bool_]:
+    """Which segments may be called so that the chance of any false call, ever, is at most alpha.
 
-    Closed testing (Marcus, Peritz & Gabriel 1976) with the mean of e-values, itself an e-value (Vovk & Wang 2021,
-    https://doi.org/10.1214/20-AOS2020): a hypothesis falls if the mean over every set that holds it reaches 1/alpha. The
-    hardest set of each size adds the weakest of the others.
+    Closed testing with the mean of E as evidence for a set, valid whatever the dependence (Vovk and Wang 2021,
+    https://doi.org/10.1214/20-AOS2020): k is called if every set that holds k has a mean of at least 1/alpha. The worst
+    set of each size is k with the smallest others, and others above k only help.
     """
-    return [_falls(index, log_evidences, log(1 / alpha)) for index in range(len(log_evidences))]
+    between(alpha, "alpha", low=0, high=1)
+    logs = np.asarray(log_evidences, dtype=np.float64)
+    if logs.ndim != 1 or np.isnan(logs).any():
+        raise ValueError(f"log_evidences is {logs.tolist()}, must be a list of numbers")
+    order = np.argsort(logs, kind="stable")
+    evidences = np.exp(np.minimum(logs[order], _LARGE_EXPONENT / 2))
+    below = np.concatenate([[0.0], np.cumsum(evidences)[:-1]]) if len(logs) else evidences
+    sizes = np.arange(1, len(logs) + 1)
+    calls = np.empty(len(logs), dtype=np.bool_)
+    for place, own in enumerate(evidences):
+        means = (own + below[: place + 1]) / sizes[: place + 1]
+        calls[order[place]] = means.min() * alpha >= 1
+    return calls
 
 
-def _falls(index: int, log_evidences: Sequence[float], needed: float) -> bool:
-    others = sorted(value for place, value in enumerate(log_evidences) if place != index)
-    totals = np.logaddexp.accumulate(np.array([log_evidences[index], *others]))
-    means = totals - np.log(np.arange(1, len(totals) + 1))
-    return bool(means.min() >= needed)
+def _strata(tailored: ArrayLike, mass: ArrayLike, shares: ArrayLike) -> tuple[Array, Array, Array]:
+    arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(x, dtype=np.float64)) for x in (tailored, mass, shares)))
+    for array, name in zip(arrays[:2], ("conversions_tailored", "conversions_mass"), strict=True):
+        if not (np.isfinite(array) & (array >= 0)).all():
+            raise ValueError(f"{name} is {array.tolist()}, must be finite and not negative")
+    share = arrays[2]
+    if not ((share >= 0) & (share <= 1)).all():
+        raise ValueError(f"shares is {share.tolist()}, must lie between 0 and 1")
+    choice = (share > 0) & (share < 1) & (arrays[0] + arrays[1] > 0)
+    return arrays[0][choice], arrays[1][choice], share[choice]
+
+
+class _LogRatio:
+    """The log likelihood ratio of u = log r against 0, less u²/(2 scale²): concave in u."""
+
+    def __init__(self, tailored: Array, mass: Array, share: Array, scale: float) -> None:
+        self._won = float(tailored.sum())
+        self._all = tailored + mass
+        self._share = share
+        self._log_odds = np.log(share) - np.log1p(-share)
+        self._precision = 1 / scale**2
+
+    def at(self, u: Array) -> Array:
+        """Values at points u >= 0."""
+        growth = u + np.log1p((1 - self._share) * np.expm1(-u[:, None])).T
+        values: Array = self._won * u - self._all @ growth - 0.5 * self._precision * u * u
+        return values
+
+    def slope(self, u: float) -> float:
+        """The first derivative."""
+        return self._won - float(self._all @ special.expit(self._log_odds + u)) - self._precision * u
+
+    def curvature(self, u: float) -> float:
+        """The second derivative, negative."""
+        chance = special.expit(self._log_odds + u)
+        return -float(self._all @ (chance * (1 - chance))) - self._precision
+
+
+def _mixed(tailored: Array, mass: Array, share: Array, scale: float) -> float:
+    """Laplace finds where the integrand lives, quadrature integrates it."""
+    ratio = _LogRatio(tailored, mass, share, scale)
+    peak = _peak(ratio)
+    highest = float(ratio.at(np.array([peak]))[0])
+    width = 1 / math.sqrt(-ratio.curvature(peak))
+    # Where even the start is past the peak, the integrand falls off at once.
+    fall = max(-ratio.slope(peak), 0.0)
+    length = min(width, 1 / fall) if fall else width
+    lower = max(peak - _reach(ratio, peak, highest, -length), 0.0) if peak > 0 else 0.0
+    grid = panels([(lower, peak + _reach(ratio, peak, highest, length), length)])
+    integral = float(grid.weights @ np.exp(ratio.at(grid.nodes) - highest))
+    return highest + math.log(integral) + 0.5 * math.log(2 / math.pi) - math.log(scale)
+
+
+def _peak(ratio: _LogRatio) -> float:
+    """The highest point at u >= 0."""
+    if ratio.slope(0.0) <= 0:
+        return 0.0
+    low, high = 0.0, 1.0
+    while ratio.slope(high) > 0:
+        low, high = high, 2 * high
+    u = (low + high) / 2
+    for _ in range(_NEWTON_STEPS):
+        slope = ratio.slope(u)
+        low, high = (u, high) if slope > 0 else (low, u)
+        following = u - slope / ratio.curvature(u)
+        following = following if low < following < high else (low + high) / 2
+        if abs(following - u) <= 1e-6 * (1 + u) / math.sqrt(-ratio.curvature(u)):
+            return following
+        u = following
+    return u
+
+
+def _reach(ratio: _LogRatio, peak: float, highest: float, length: float) -> float:
+    """How far from the peak the integrand falls to e^-45, in whole multiples of a length that doubles."""
+    steps = np.abs(length) * np.exp2(np.arange(64) / 2)
+    points = peak + np.sign(length) * steps
+    inside = steps[points > 0]
+    values = ratio.at(np.maximum(points[points > 0], 0.0))
+    low = values < highest - _REACH
+    return float(inside[np.argmax(low)]) if low.any() else float(peak)

@@ -30,7 +30,7 @@ Stretch = tuple[float, float, float]
 # Beyond these distances from the bend of a map its curvature is below 3e-4 and 1e-17 of a panel.
 _BEND = 8.0
 _FLAT = 40.0
-_LARGE_EXPONENT = 700.0
+_LARGE_EXPONENT = 600.0
 
 
 class Excess(NamedTuple):
@@ -228,7 +228,8 @@ def _stretches(link: Link, above: list[Stretch], below: list[Stretch]) -> list[S
         (link.bend_below - _FLAT, last, CORE_SCALE),
     ]
     whole = (lowest, highest, max(highest - lowest, CORE_SCALE))
-    clipped = [(max(lower, lowest), min(upper, highest), scale) for lower, upper, scale in highs + lows + bends + [whole]]
+    wanted = [*highs, *lows, *bends, whole]
+    clipped = [(max(lower, lowest), min(upper, highest), scale) for lower, upper, scale in wanted]
     return [stretch for stretch in clipped if stretch[1] > stretch[0]]
 
 

@@ -1,7 +1,7 @@
 """Which arm is best, how surely, and what a wrong choice costs: exact, by quadrature.
 
 All arms share one grid (see `stats.densities`), distribution functions come from cumulative integration on it, and
-products over arms are sums of logarithms, so that a thousand arms, 10^9 visitors and chances of 1e-20 keep their digits.
+products over arms are sums of logarithms: a thousand arms, 10^9 visitors and chances of 1e-20 keep their digits.
 Densities below exp(-64) of their peak count as zero: chances under 1e-26 come out as 0.
 """
 
@@ -19,10 +19,21 @@ from stats.densities import densities
 from stats.posteriors import Posterior
 from stats.quadrature import Panels
 from stats.quadrature import panels
-from stats.uplifts import Uplift as Uplift
-from stats.uplifts import uplift as uplift
+from stats.uplifts import Uplift
+from stats.uplifts import uplift
 
 Array = NDArray[np.float64]
+
+__all__ = [
+    "Ranking",
+    "Uplift",
+    "ValueRemaining",
+    "expected_loss",
+    "probability_best",
+    "ranking",
+    "uplift",
+    "value_remaining",
+]
 
 _SMALLEST = 1e-300
 

@@ -8,6 +8,7 @@ exponential map, so that the integrand is smooth however close the arms are to 0
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import replace
 
 from scipy import special
 
@@ -61,51 +62,40 @@ def uplift(treatment: Posterior, reference: Posterior, *, relative: bool = False
         names = " and ".join(kind.__name__ for kind in kinds)
         raise ValueError(f"treatment and reference are {names}, must both be Beta, both Gamma or both Normal")
     absolute, ratio = _METHODS[kinds]
-    method = ratio if relative else absolute
-    return method(treatment, reference, tail)
+    result = (ratio if relative else absolute)(treatment, reference, tail)
+    return replace(result, probability=0.5) if treatment == reference else result
 
 
 def _beta_difference(treatment: BetaPosterior, reference: BetaPosterior, tail: float) -> Uplift:
-    start = _normal_difference(treatment, reference, tail)
-    low, high, probability = _quantiles(
-        beta_by_difference(treatment, reference), beta_by_difference(reference, treatment), tail, (start.low, start.high)
-    )
-    return Uplift(start.mean, low, high, probability)
+    directions = beta_by_difference(treatment, reference), beta_by_difference(reference, treatment)
+    mean = treatment.mean - reference.mean
+    return Uplift(mean, *_quantiles(*directions, tail, mean))
 
 
 def _beta_ratio(treatment: BetaPosterior, reference: BetaPosterior, tail: float) -> Uplift:
+    directions = beta_by_ratio(treatment, reference), beta_by_ratio(reference, treatment)
+    low, high, probability = _quantiles(*directions, tail, treatment.log_mean - reference.log_mean)
     inverse = (reference.alpha + reference.beta - 1) / (reference.alpha - 1) if reference.alpha > 1 else math.inf
-    half_width = -float(special.ndtri(tail)) * math.hypot(treatment.log_sd, reference.log_sd)
-    middle = treatment.log_mean - reference.log_mean
-    low, high, probability = _quantiles(
-        beta_by_ratio(treatment, reference),
-        beta_by_ratio(reference, treatment),
-        tail,
-        (middle - half_width, middle + half_width),
-    )
     return Uplift(treatment.mean * inverse - 1, float(special.expm1(low)), float(special.expm1(high)), probability)
 
 
 def _gamma_difference(treatment: GammaPosterior, reference: GammaPosterior, tail: float) -> Uplift:
-    start = _normal_difference(treatment, reference, tail)
-    low, high, probability = _quantiles(
-        gamma_by_difference(treatment, reference),
-        gamma_by_difference(reference, treatment),
-        tail,
-        (start.low, start.high),
-    )
-    return Uplift(start.mean, low, high, probability)
+    directions = gamma_by_difference(treatment, reference), gamma_by_difference(reference, treatment)
+    mean = treatment.mean - reference.mean
+    return Uplift(mean, *_quantiles(*directions, tail, mean))
 
 
 def _gamma_ratio(treatment: GammaPosterior, reference: GammaPosterior, tail: float) -> Uplift:
-    """If T ~ Gamma(a, 1) and R ~ Gamma(b, 1) then T / (T + R) ~ Beta(a, b)."""
-    scale = reference.rate / treatment.rate
-    share = treatment.shape, reference.shape
-    low = special.betaincinv(*share, tail) / special.betainccinv(*share[::-1], tail)
-    high = special.betainccinv(*share, tail) / special.betaincinv(*share[::-1], tail)
+    """If T ~ Gamma(a, 1) and R ~ Gamma(b, 1) then T / (T + R) ~ Beta(a, b), and R / (T + R) ~ Beta(b, a)."""
+    own, rest = BetaPosterior(treatment.shape, reference.shape), BetaPosterior(reference.shape, treatment.shape)
+    mass = 1 - 2 * tail
+    odds = [
+        share / remainder * reference.rate / treatment.rate if remainder else math.inf
+        for share, remainder in zip(own.credible_interval(mass), reversed(rest.credible_interval(mass)), strict=True)
+    ]
     mean = treatment.mean * reference.rate / (reference.shape - 1) - 1 if reference.shape > 1 else math.inf
-    probability = special.betaincc(*share, treatment.rate / (treatment.rate + reference.rate))
-    return Uplift(mean, float(low) * scale - 1, float(high) * scale - 1, float(probability))
+    probability = rest.cdf(reference.rate / (treatment.rate + reference.rate))
+    return Uplift(mean, odds[0] - 1, odds[1] - 1, probability)
 
 
 def _normal_difference(treatment: Posterior, reference: Posterior, tail: float) -> Uplift:
@@ -128,19 +118,18 @@ def _normal_ratio(treatment: NormalPosterior, reference: NormalPosterior, tail: 
     return Uplift(mean, (middle - root) / leading - 1, (middle + root) / leading - 1, probability)
 
 
-def _quantiles(
-    above: Exceedance, below: Exceedance, tail: float, start: tuple[float, float]
-) -> tuple[float, float, float]:
-    """The two quantiles and P(treatment > reference); `above` measures treatment over reference, `below` the reverse."""
+def _quantiles(above: Exceedance, below: Exceedance, tail: float, middle: float) -> tuple[float, float, float]:
+    """The two quantiles and P(treatment > reference), by treatment over reference and the reverse, about a middle."""
     probability = above.at(0.0).chance
+    half_width = -float(special.ndtri(tail)) * above.spread
     if 1 - probability > tail:
-        low = -_solve(below, tail, _inside(-start[0], below))
+        low = -_solve(below, tail, half_width - middle)
     else:
-        low = _solve(above, 1 - tail, _inside(start[0], above))
+        low = _solve(above, 1 - tail, middle - half_width)
     if probability > tail:
-        high = _solve(above, tail, _inside(start[1], above))
+        high = _solve(above, tail, middle + half_width)
     else:
-        high = -_solve(below, 1 - tail, _inside(-start[1], below))
+        high = -_solve(below, 1 - tail, -middle - half_width)
     return low, high, probability
 
 
@@ -156,7 +145,7 @@ def _solve(exceedance: Exceedance, chance: float, start: float) -> float:
     low, high = 0.0, exceedance.limit
     score = float(special.ndtri(chance))
     farthest = _LONGEST_STEP * exceedance.spread
-    point = start
+    point = _inside(start, exceedance)
     for _ in range(_STEPS):
         here = exceedance.at(point)
         low, high = (point, high) if here.chance > chance else (low, point)

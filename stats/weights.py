@@ -1,63 +1,100 @@
-"""Weights of a policy: posteriors in, shares that sum to 1 out, computed exactly and not by sampling."""
+"""Posteriors in, shares of traffic out: how the arms of one segment divide the next visitors."""
 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from numpy.typing import NDArray
 
+from stats.checks import not_negative
+from stats.checks import positive
 from stats.checks import within
 from stats.posteriors import Posterior
 from stats.ranking import probability_best
 
 Array = NDArray[np.float64]
 
+_ROUNDING = 1e-9
+_UNDERFLOW = 1e-20
 
-def even(arms: int) -> Array:
-    """Every arm alike."""
-    return np.full(arms, 1 / arms)
+
+def even(n: int) -> Array:
+    """The same weight for each of n arms."""
+    if n < 1:
+        raise ValueError(f"n is {n}, must be at least 1")
+    return np.full(n, 1 / n)
 
 
 def thompson(posteriors: Sequence[Posterior], *, floor: float = 0.0) -> Array:
-    """Each arm by its probability of being best, what Thompson sampling (1933) gives on average, over a floor."""
-    return above_floor(probability_best(posteriors), floor=floor)
+    """Each arm as often as it is probably the best: Thompson sampling, exactly rather than by draws.
+
+    Thompson 1933, "On the likelihood that one unknown probability exceeds another"; as weights of a batch: Scott 2010,
+    https://doi.org/10.1002/asmb.874.
+    """
+    return _floored(probability_best(posteriors), floor)
 
 
 def top_two(posteriors: Sequence[Posterior], *, floor: float = 0.0, share: float = 0.5) -> Array:
-    """The arm believed best with probability `share`, else the best of the others (Russo 2020).
+    """Top-two Thompson sampling: the supposed best arm with this share, otherwise the supposed best of the others.
 
-    https://doi.org/10.1287/opre.2019.1911; the challenger's law is P(j best) renormalised without the leader.
+    w_i = share·p_i + (1 - share)·Σ_{j≠i} p_j·p_i / (1 - p_j), p = P(best) (Russo 2020, "Simple Bayesian algorithms for
+    best-arm identification", https://doi.org/10.1287/opre.2019.1911). Where no other arm has a chance above 1e-20, the
+    second goes by the chance to be the best of the others. A single arm gets everything.
     """
+    within(share, "share", low=0, high=1)
     best = probability_best(posteriors)
     if len(best) == 1:
-        return above_floor(best, floor=floor)
-    rest = 1 - best
-    odds = np.divide(best, rest, out=np.zeros_like(best), where=rest > 0)
-    weights = share * best + (1 - share) * best * (odds.sum() - odds)
-    certain = rest <= 0
-    if certain.any():
-        weights = share * best + (1 - share) * ~certain / (len(best) - 1)
-    return above_floor(weights / weights.sum(), floor=floor)
+        return _floored(best, floor)
+    challengers = [best[leader] * _challenger(posteriors, best, leader) for leader in range(len(best))]
+    return _floored(share * best + (1 - share) * np.sum(challengers, axis=0), floor)
 
 
 def epsilon_greedy(posteriors: Sequence[Posterior], *, epsilon: float = 0.1, floor: float = 0.0) -> Array:
-    """The arm of the highest mean, except for a share `epsilon` that all arms divide; equal means divide alike."""
-    within(epsilon, "epsilon", low=0, high=1)
-    means = np.array([posterior.mean for posterior in posteriors])
-    leads = means == means.max()
-    return above_floor((1 - epsilon) * leads / leads.sum() + epsilon / len(means), floor=floor)
+    """The arm with the highest mean, except for a share epsilon that all arms divide; equal means divide the rest too.
 
-
-def above_floor(weights: Array, *, floor: float) -> Array:
-    """The weights raised above a floor by what keeps their order: f + (1 − n·f)·w.
-
-    Raises ValueError where n floors are more than everything there is.
+    Sutton and Barto 2018, "Reinforcement learning", section 2.2.
     """
-    if not 0 <= floor * len(weights) <= 1 + 1e-12:
-        raise ValueError(f"floor == {floor}, must be between 0 and 1/{len(weights)} for {len(weights)} arms")
-    return floor + max(1 - len(weights) * floor, 0.0) * weights
+    within(epsilon, "epsilon", low=0, high=1)
+    if not posteriors:
+        raise ValueError("posteriors is empty, must have at least one arm")
+    means = np.array([posterior.mean for posterior in posteriors])
+    leaders = means == means.max()
+    return _floored(epsilon * even(len(means)) + (1 - epsilon) * leaders / leaders.sum(), floor)
 
 
-def limit_step(previous: Array, target: Array, *, max_step: float) -> Array:
-    """As far from `previous` towards `target` as no weight changes by more than `max_step`."""
-    largest = float(np.max(np.abs(target - previous)))
-    return target if largest <= max_step else previous + (target - previous) * (max_step / largest)
+def limit_step(previous: ArrayLike, target: ArrayLike, *, max_step: float) -> Array:
+    """As far from the previous weights straight towards the target as no weight changes by more than max_step."""
+    positive(max_step, "max_step")
+    start = _checked(previous, "previous")
+    end = _checked(target, "target")
+    if start.shape != end.shape:
+        raise ValueError(f"target has {len(end)} weights, must have {len(start)} as previous has")
+    largest = float(np.abs(end - start).max())
+    return end if largest <= max_step else start + (end - start) * (max_step / largest)
+
+
+def _challenger(posteriors: Sequence[Posterior], best: Array, leader: int) -> Array:
+    """How the other arms divide what is left when the leader may not be shown."""
+    others = np.arange(len(best)) != leader
+    rest = float(best[others].sum())
+    shares = np.zeros(len(best))
+    if rest > _UNDERFLOW:
+        shares[others] = best[others] / rest
+    else:
+        shares[others] = probability_best([posterior for arm, posterior in enumerate(posteriors) if arm != leader])
+    return shares
+
+
+def _floored(weights: Array, floor: float) -> Array:
+    """floor + (1 - n·floor)·w: an additive floor keeps the order and the sum, which clipping does not."""
+    n = len(weights)
+    if n * not_negative(floor, "floor") > 1 + _ROUNDING:
+        raise ValueError(f"floor is {floor}, must be at most 1/{n} for {n} arms")
+    return floor + max(1 - n * floor, 0.0) * weights
+
+
+def _checked(weights: ArrayLike, name: str) -> Array:
+    array = np.asarray(weights, dtype=np.float64)
+    if not (array >= 0).all() or abs(array.sum() - 1) > _ROUNDING:
+        raise ValueError(f"{name} is {array.tolist()}, must be weights from 0 to 1 that sum to 1")
+    return array
