@@ -88,3 +88,22 @@ def calls(found: Sequence[Contest]) -> dict[tuple[str, str], str]:
         (contest.segment, contest.arm): "tailor" if better[index] else "mass" if not_better[index] else "keep_testing"
         for index, contest in enumerate(found)
     }
+
+
+def unprofitable(readings: Readings, book: Book) -> frozenset[str]:
+    """The segments in which sending nothing earns more than every message; only a control arm can show it."""
+    experiment = readings.experiment
+    control = next((arm.key for arm in experiment.controls()), None)
+    if experiment.objective != "profit" or control is None:
+        return frozenset()
+    segments = experiment.segment_keys
+    # A segment's weakest contest decides: nothing must beat the best message too.
+    weakest = [
+        min(
+            _by_means(book[segment, control].means[PROFIT], book[segment, arm.key].means[PROFIT])[0]
+            for arm in experiment.candidates(segment)
+        )
+        for segment in segments
+    ]
+    called = evidence.closed_calls(weakest, alpha=ALPHA)
+    return frozenset(segment for segment, is_called in zip(segments, called, strict=True) if is_called)

@@ -7,6 +7,7 @@ from typing import Any
 
 from experiments.contests import calls
 from experiments.contests import contests
+from experiments.contests import unprofitable
 from experiments.counting import PROFIT
 from experiments.economics import goal_value
 from experiments.estimates import Book
@@ -30,10 +31,12 @@ def verdict(readings: Readings, book: Book, sums: Mapping[str, EpochSums], *, mi
     """The report's verdict; of arms that fewer visitors than `min_cell` saw it gives the call alone."""
     experiment = readings.experiment
     called = calls(contests(readings, book, sums))
+    loses = unprofitable(readings, book)
     visitors = visitors_by_segment(experiment, book)
     total = sum(visitors.values())
     segments = [
         _segment(experiment, book, segment, called, min_cell=min_cell)
+        | ({"call": "none"} if segment in loses else {})
         | {"share_of_visitors": visitors[segment] / total if total else None}
         for segment in experiment.segment_keys if segment != NO_PERSONALISATION
     ]

@@ -32,7 +32,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
 
     app = Flask(__name__)
     settings = config or load_config(os.environ)
-    app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes
+    app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes + 1
     app.logger.setLevel(settings.log_level.upper())
     for part in (errors, auth, headers):
         part.init_app(app)

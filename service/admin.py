@@ -22,7 +22,7 @@ from experiments.snapshot import stored_experiment
 from experiments.storage.session import Session
 from service.answers import json_answer
 from service.auth import requires
-from service.bodies import read_json
+from service.bodies import read_object
 from service.current import current_installation
 from service.current import current_key
 
@@ -44,7 +44,7 @@ def list_experiments() -> Response:
 @requires("admin")
 def create_experiment() -> Response:
     """Keep a new draft."""
-    stored = create(current_installation().store, read_json(), deed=_deed())
+    stored = create(current_installation().store, read_object(), deed=_deed())
     response = _written(stored, status=201)
     response.location = url_for("admin.read_experiment", key=stored.experiment.key)
     return response
@@ -62,7 +62,7 @@ def read_experiment(key: str) -> Response:
 @requires("admin")
 def replace_experiment(key: str) -> Response:
     """Replace the document of an experiment."""
-    return _written(replace(current_installation().store, key, read_json(), deed=_deed()))
+    return _written(replace(current_installation().store, key, read_object(), deed=_deed()))
 
 
 @bp.post(f"/<key>/<any({', '.join(get_args(Act))}):name>")

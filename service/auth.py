@@ -85,4 +85,3 @@ def _check_origin(key: KeyRow) -> None:
     origin = request.headers.get("Origin")
     if origin is not None and key.origins and origin not in key.origins:
         raise Refused(403, "origin_not_allowed", f"Origin: {origin[:200]} is not among the origins of this key")
-

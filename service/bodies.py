@@ -3,12 +3,14 @@
 import json
 import re
 import zlib
+from collections import Counter
 from itertools import accumulate
 from math import isinf
 from typing import Any
 
 from flask import request
 
+from experiments.errors import shown
 from service.current import current_installation
 from service.errors import Refused
 
@@ -48,8 +50,16 @@ def read_json() -> Any:
     :raises Refused: as `read_object`.
     """
     _check_kind()
-    data = _unpacked(request.get_data(cache=False), limit=current_installation().config.body_limit_bytes)
-    return parse(data)
+    limit = current_installation().config.body_limit_bytes
+    data = _bounded(request.get_data(cache=False), limit=limit)
+    return parse(_unpacked(data, limit=limit))
+
+
+def _bounded(data: bytes, *, limit: int) -> bytes:
+    # A body without a length is cut off silently after MAX_CONTENT_LENGTH, which is one more than the limit.
+    if len(data) > limit:
+        raise Refused(413, "body_too_large", f"the body is larger than {limit} bytes")
+    return data
 
 
 def _check_kind() -> None:
@@ -133,9 +143,13 @@ def _value(text: str) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise _DuplicateKey(next(repr(name[:80]) for name in names if names.count(name) > 1))
+        raise _DuplicateKey(_repeated([name for name, _ in pairs]))
     return value
+
+
+def _repeated(names: list[str]) -> str:
+    name, _ = Counter(names).most_common(1)[0]
+    return shown(name)
 
 
 def _finite(text: str) -> float:

@@ -43,8 +43,13 @@ STATUS_BY_ERROR: dict[type[BespokeError], int] = {
 _RETRY_AFTER_SECONDS = {503: "1", 507: "60"}
 _LONGEST_VALUE = 200
 
-#: Codes of the refusals that the framework makes.
-_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+#: Codes and sentences of the refusals that the framework makes.
+_CODE_AND_DETAIL = {
+    400: ("bad_request", "the request cannot be read"),
+    404: ("not_found", "there is nothing at this address"),
+    405: ("method_not_allowed", "this address knows other methods only, those of Allow"),
+    413: ("body_too_large", "the body is larger than the server takes"),
+}
 
 
 class Refused(HTTPException):
@@ -122,4 +127,5 @@ def refusal(error: HTTPException) -> tuple[int, str, str]:
     if status >= 500:
         # The cause is in the log; it may hold what a stranger should not read.
         return status, "internal_error", "something went wrong here; it has been logged"
-    return status, _CODES.get(status, HTTPStatus(status).phrase.lower().replace(" ", "_")), error.description or ""
+    phrase = HTTPStatus(status).phrase
+    return status, *_CODE_AND_DETAIL.get(status, (phrase.lower().replace(" ", "_"), phrase))

@@ -27,6 +27,8 @@ class Scheduler:
     """The jobs of an installation, in a thread of their own."""
 
     def __init__(self, installation: Installation) -> None:
+        # A look that comes late or is left out does no harm, and is no news: the next one finds the same.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._installation = installation
         self._background = BackgroundScheduler(timezone=timezone.utc)
         self._background.add_job(
@@ -40,8 +42,6 @@ class Scheduler:
 
     def start(self) -> None:
         """Look for what is due, now and from now on."""
-        # A look that comes late or is left out does no harm: the next one finds the same.
-        logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._installation.ticked_ms = self._installation.clock.now_ms()
         self._background.start()
 

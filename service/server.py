@@ -8,13 +8,13 @@ import gc
 import logging
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable
+from collections.abc import Mapping
 from functools import partial
+from multiprocessing.util import Finalize
 from threading import Thread
 from typing import Any
-from typing import NamedTuple
 
 from granian import Granian
 from granian.constants import Interfaces
@@ -23,8 +23,13 @@ from granian.log import LogLevels
 from experiments.errors import BespokeError
 from experiments.errors import StorageLocked
 from service import create_app
+from service.address import Address
+from service.address import AddressTaken
+from service.address import free_address
 from service.clock import Clock
 from service.config import Config
+from service.config import load_config
+from service.current import EXTENSION
 from service.installation import open_installation
 
 _BLOCKING_THREADS = 8
@@ -35,22 +40,6 @@ _STEADY_SECONDS = 10
 _MOST_CRASHES = 20
 
 log = logging.getLogger(__name__)
-
-
-class AddressTaken(BespokeError):
-    """The address to serve at cannot be had."""
-
-    code = "address_taken"
-
-
-class Address(NamedTuple):
-    """Where the server listens: the number of an interface, and a port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
 
 def serve(config: Config, *, host: str, port: int, clock: Clock | None = None) -> None:
@@ -99,22 +88,6 @@ def _claim(config: Config, *, host: str, port: int) -> Address:
     return address
 
 
-def free_address(host: str, port: int) -> Address:
-    """The number of an interface by name, and a port on it that is free: for port 0 any one.
-
-    :raises AddressTaken: if there is no such interface, or the port is not free there.
-    """
-    # Granian shares its port with any other of the same user: it must be asked for as one that does not share.
-    try:
-        family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(place)
-            return Address(*trial.getsockname()[:2])
-    except OSError as error:
-        raise AddressTaken(f"cannot serve at {host}:{port}: {error.strerror}") from error
-
-
 def _run(config: Config, address: Address, clock: Clock | None) -> bool:
     """Serve with granian until told to end, or until its worker ends by itself again and again: then False."""
     server = Granian(
@@ -130,7 +103,9 @@ def _run(config: Config, address: Address, clock: Clock | None) -> bool:
         log_level=LogLevels.error,
         log_dictconfig=_LOGGING,
     )
-    loader = partial(_load, config, clock, address=address, main_process=os.getpid())
+    # As text: a worker may be spawned, not forked, and then everything that it is given is pickled.
+    settings = {name: text for name, text in config.written.items() if text is not None}
+    loader = partial(_load, settings, clock, address=address, main_process=os.getpid())
     try:
         server.serve(target_loader=loader, wrap_loader=False)
     except SystemExit:
@@ -138,16 +113,19 @@ def _run(config: Config, address: Address, clock: Clock | None) -> bool:
     return True
 
 
-def _load(config: Config, clock: Clock | None, *, address: Address, main_process: int) -> Any:
+def _load(settings: Mapping[str, str], clock: Clock | None, *, address: Address, main_process: int) -> Any:
     """The application, in the worker process."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     Thread(target=end_with, args=(main_process,), name="parent", daemon=True).start()
+    config = load_config(settings)
     try:
         app = create_app(config, clock=clock)
     except BespokeError as error:
         log.error("%s", error)
         raise SystemExit(1) from error
+    # A worker process leaves without what `atexit` holds.
+    Finalize(app, app.extensions[EXTENSION].close, exitpriority=1)
     log.info("serving %s at %s", config.database_path, address)
     return app
 

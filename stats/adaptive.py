@@ -10,6 +10,7 @@ https://doi.org/10.1073/pnas.2014602118, with uniform weights).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from stats.checks import finite
 from stats.checks import not_negative
@@ -75,26 +76,25 @@ def estimate(strata: Sequence[Stratum]) -> Estimate:
     """One arm's mean in one segment over strata in the order of time.
 
     Σ n_k Γ_k / Σ n_k with Γ_k = m_k + (s_k - n_ak m_k) / (n_k e_k): n_k visitors, e_k propensity, n_ak and s_k the
-    arm's visitors and their sum, m_k its mean over earlier strata. Effective size (Σ n_k)² / Σ (n_k / e_k). The first
-    stratum that the arm has visitors in gives its plain mean, at n_ak effective visitors: so a single stratum, a fixed
-    policy, gives exactly s / n and n.
+    arm's visitors and their sum, m_k its mean over earlier strata. Effective size (Σ n_k)² / Σ (n_k / e_k), less where
+    outcomes varied more in the strata in which the arm was rare. The first stratum that the arm has visitors in gives
+    its plain mean, at n_ak effective visitors: so a single stratum, a fixed policy, gives exactly s / n and n.
 
     Strata before that one say nothing about the arm and are left out, as are strata in which it was closed (propensity
     0, `complete` becomes False). A later stratum in which it was open but had no visitor keeps its weight: Γ_k = m_k.
     """
     used = [stratum for stratum in strata if stratum.visitors > 0]
+    steps = _steps([stratum for stratum in used if stratum.propensity > 0])
     complete = all(stratum.propensity > 0 for stratum in used)
-    known = Moments()
-    weighted, visitors, spread = 0.0, 0.0, 0.0
-    for stratum in used:
-        if stratum.propensity > 0 and known.n + stratum.n > 0:
-            weighted += stratum.visitors * _value(stratum, known)
-            visitors += stratum.visitors
-            spread += _spread(stratum, known)
-            known += stratum.moments
-    if known.n == 0:
+    if not steps:
         return Estimate(0.0, 0.0, 0.0, 0.0, complete)
-    return _summary(known, weighted / visitors, visitors**2 / spread, complete)
+    visitors = math.fsum(step.stratum.visitors for step in steps)
+    mean = math.fsum(step.stratum.visitors * step.value for step in steps) / visitors
+    own = sum((step.stratum.moments for step in steps), Moments())
+    if len(steps) == 1:
+        return Estimate(mean, own.n, own.variance, own.n, complete)
+    size = visitors**2 / math.fsum(step.stratum.visitors**2 / step.expected for step in steps)
+    return Estimate(mean, size / _unevenness(steps, mean), own.variance, own.n, complete)
 
 
 def combine(estimates: Sequence[Estimate], shares: Sequence[float]) -> Estimate:
@@ -144,19 +144,44 @@ def normal(estimate: Estimate, *, prior_mean: float, prior_sd: float) -> NormalP
     return NormalPosterior(estimate.mean, math.sqrt(variance / estimate.effective_n))
 
 
-def _value(stratum: Stratum, known: Moments) -> float:
-    """Γ_k; the plain mean where nothing is known from before."""
-    if known.n == 0:
-        return stratum.moments.mean
-    surprise = stratum.total - stratum.n * known.mean
-    return known.mean + surprise / (stratum.visitors * stratum.propensity)
+class _Step(NamedTuple):
+    """A stratum, how many visitors of the arm its weight stands for, and its own estimate Γ_k."""
+
+    stratum: Stratum
+    expected: float
+    value: float
 
 
-def _spread(stratum: Stratum, known: Moments) -> float:
-    """n_k² times the variance of Γ_k, in units of one value's variance."""
-    expected = stratum.visitors * stratum.propensity if known.n else stratum.n
-    return stratum.visitors**2 / expected
+def _steps(strata: list[Stratum]) -> list[_Step]:
+    steps: list[_Step] = []
+    known = Moments()
+    for stratum in strata:
+        if known.n > 0:
+            expected = stratum.visitors * stratum.propensity
+            surprise = stratum.total - stratum.n * known.mean
+            steps.append(_Step(stratum, expected, known.mean + surprise / expected))
+        elif stratum.n > 0:
+            steps.append(_Step(stratum, stratum.n, stratum.moments.mean))
+        known += stratum.moments
+    return steps
 
 
-def _summary(known: Moments, mean: float, effective_n: float, complete: bool) -> Estimate:
-    return Estimate(mean, effective_n, known.variance, known.n, complete)
+def _unevenness(steps: list[_Step], mean: float) -> float:
+    """How much more outcomes varied where the estimate leans on few of the arm's visitors; at least 1.
+
+    The ratio of two averages over strata of the variance about the mean, each stratum's estimated by inverse
+    propensity: weighted by what the stratum adds to the estimate's variance, and by its visitors. Above 1 when a rate
+    rises while traffic leaves the arm. Chance alone may not enlarge the effective size, so it never falls below 1.
+    """
+    leverages = [step.stratum.visitors / step.expected for step in steps]
+    squares = [_squares_about(step.stratum, mean) for step in steps]
+    leaned = math.fsum(leverage**2 * square for leverage, square in zip(leverages, squares, strict=True))
+    plain = math.fsum(leverage * square for leverage, square in zip(leverages, squares, strict=True))
+    visitors = math.fsum(step.stratum.visitors for step in steps)
+    nominal = math.fsum(step.stratum.visitors * leverage for step, leverage in zip(steps, leverages, strict=True))
+    return max(leaned * visitors / (plain * nominal), 1.0) if plain > 0 else 1.0
+
+
+def _squares_about(stratum: Stratum, mean: float) -> float:
+    """Σ (x - mean)²."""
+    return max(stratum.total_squares - 2 * mean * stratum.total + stratum.n * mean * mean, 0.0)

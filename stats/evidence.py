@@ -18,8 +18,10 @@ from numpy.typing import ArrayLike
 from numpy.typing import NDArray
 from scipy import special
 
+from stats.adaptive import Estimate
 from stats.checks import between
 from stats.checks import finite
+from stats.checks import not_negative
 from stats.checks import positive
 from stats.quadrature import panels
 from stats.sequences import tuning
@@ -80,46 +82,52 @@ def evidence_for_no_gain(
     return evidence_for_loss(conversions_tailored, conversions_mass, tilted, scale=scale)
 
 
+def evidence_for_higher_mean(
+    above: Estimate, below: Estimate, visitors: float, *, margin: float = 0.0, alpha: float = 0.05, tuned_for: float = 5000
+) -> float:
+    """Log evidence against "the mean above exceeds the mean below by at most the margin", for values, counts, profit.
+
+    `difference_process` with the variance of both arms' values averaged: an arm that is low by chance has too small a
+    variance as well, and with its own the first looks would call too often. Against "at least δ higher" exchange the
+    arms and hand in a margin of -δ. 0 until values have varied in both arms.
+
+    Args:
+        above, below: the arms' estimates from one segment.
+        visitors: of the segment, over all arms.
+        margin: in the unit of the mean.
+        alpha, tuned_for: see `difference_process`.
+    """
+    if not (above.variance > 0 and below.variance > 0):
+        return 0.0
+    variance = (above.variance + below.variance) / 2 * (1 / above.effective_n + 1 / below.effective_n)
+    difference = above.mean - below.mean - finite(margin, "margin")
+    return difference_process(difference, variance, visitors, alpha=alpha, tuned_for=tuned_for)
+
+
 def difference_process(
-    difference: float,
-    variance: float,
-    n: float,
-    *,
-    unit_variance: float | None = None,
-    alpha: float = 0.05,
-    tuned_for: float = 5000,
+    difference: float, variance: float, n: float, *, alpha: float = 0.05, tuned_for: float = 5000
 ) -> float:
     """Log evidence against "the difference is at most 0", from an estimate that is normal in the long run.
 
-    For values, counts and profit. S = n·difference has variance V = n²·variance, and e^{λS - λ²V/2} is mixed over a
-    half-normal λ: E = 2 (1 + t)^{-1/2} exp(z² t / (2 (1 + t))) Φ(z √(t / (1 + t))), z = difference / √variance,
-    t = ρ² V / unit_variance (Howard et al. 2021, https://doi.org/10.1214/20-AOS1991, one-sided normal mixture; with an
-    estimated variance it holds in the limit: Waudby-Smith et al. 2021, https://arxiv.org/abs/2103.06476).
+    S = n·difference has variance V = n²·variance, and e^{λS - λ²V/2} is mixed over a half-normal λ:
+    E = 2 (1 + t)^{-1/2} exp(z² t / (2 (1 + t))) Φ(z √(t / (1 + t))) with z = difference / √variance and t = ρ² n (the
+    one-sided normal mixture of Howard et al. 2021, https://doi.org/10.1214/20-AOS1991; with an estimated variance it
+    holds in the limit: Waudby-Smith et al. 2021, https://arxiv.org/abs/2103.06476).
 
     Args:
-        difference: the estimate of the mean of one arm less another. For "at least δ" hand in δ - difference.
+        difference: the estimate of the mean of one arm less another.
         variance: the estimate's own variance. 0 says that nothing varied yet: the evidence is 0.
-        n: visitors of the segment, over all arms, that the estimate speaks for.
-        unit_variance: the variance of one visitor's share in S under an even split, 2·(variance of a value in one arm
-            + in the other). It makes t grow with information and not with visitors when traffic moves away from an
-            arm. Without it t = ρ² n, right for a fixed allocation.
+        n: visitors that the estimate speaks for, over all arms.
         alpha, tuned_for: ρ² is the one that is tightest at this level after so many visitors.
     """
     finite(difference, "difference")
-    if not variance >= 0 or not n >= 0:
-        raise ValueError(f"variance is {variance} and n is {n}, neither may be negative")
-    if variance == 0 or n == 0:
+    if not_negative(variance, "variance") == 0 or not_negative(n, "n") == 0:
         return 0.0
-    size = n if unit_variance is None else n * n * variance / positive(unit_variance, "unit_variance")
-    information = size * tuning(alpha=alpha, tuned_for=tuned_for)
+    information = n * tuning(alpha=alpha, tuned_for=tuned_for)
     pull = information / (1 + information)
     z = difference / math.sqrt(variance)
-    return (
-        math.log(2)
-        - 0.5 * math.log1p(information)
-        + 0.5 * z * z * pull
-        + float(special.log_ndtr(z * math.sqrt(pull)))
-    )
+    chance = float(special.log_ndtr(z * math.sqrt(pull)))
+    return math.log(2) - 0.5 * math.log1p(information) + 0.5 * z * z * pull + chance
 
 
 def closed_calls(log_evidences: ArrayLike, *, alpha: float = 0.05) -> NDArray[np.bool_]:

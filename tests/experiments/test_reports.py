@@ -141,3 +141,24 @@ def test_a_lost_share_of_one_arm_alarms(house: House) -> None:
     _count(house, key, "c", 100_000, 5_000)
     _count(house, key, "t", 98_000, 4_900)
     assert house.report(key)["diagnostics"]["sample_ratio"]["alarm"] is True
+
+
+def test_where_no_message_earns_its_cost_the_verdict_is_to_send_nothing(house: House) -> None:
+    document = tiny(objective="profit", control_share=0.5)
+    document["arms"][1]["cost_per_exposure"] = 1
+    document["metrics"][0]["value"] = 10
+    key = house.start(document)
+    for arm, conversions, profit in (("nothing", 500, 5000), ("everyone", 505, 5050 - 10_000)):
+        cell = CellKey(key, 1, house.now_ms // DAY, "everyone-else", arm, False, "signup")
+        # Profit in ten-thousandths of a cent: a conversion earns 10, an exposure costs 1.
+        unit, cost = 10**6, 0 if arm == "nothing" else 1
+        squares = (conversions * (10 - cost) ** 2 + (10_000 - conversions) * cost**2) * float(unit) ** 2
+        changes = {
+            cell: (10_000, conversions, float(conversions)),
+            cell._replace(metric="$exposures"): (10_000, 10_000, 10_000.0),
+            cell._replace(metric="$profit"): (10_000, profit * unit, squares),
+        }
+        house.store.transact(lambda session, changes=changes: session.cells.add(changes))
+    verdict = house.report(key)["verdict"]
+    assert [row["call"] for row in verdict["segments"]] == ["none"]
+    assert verdict["headline"] == "No message earns more than it costs: send nothing."

@@ -1,6 +1,8 @@
 """Fixtures for the web shell: an application on a database of its own, a clock to be set, a key of every scope."""
 
+import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,8 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from playwright.sync_api import Browser
+from playwright.sync_api import sync_playwright
 
 from experiments.keys import SCOPES
 from experiments.keys import create_key
@@ -103,3 +107,22 @@ def count_rows(installation: Installation, table: str) -> int:
     return installation.store.read(
         lambda session: int(session.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
     )
+
+
+CHROMIUM_FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A real Chromium; in CI its absence is a failure."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        reason = "no Chromium was found: the browser tests are skipped"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_FLAGS))
+        yield browser
+        browser.close()

@@ -1,0 +1,1 @@
+"""The commands of `bespoke`, one file a noun; `service.cli` says which there are."""

@@ -1,0 +1,49 @@
+"""Commands for the database: make it, and check it."""
+
+import click
+
+from experiments.errors import BespokeError
+from experiments.signing import keyring
+from experiments.storage.store import migrate_database
+from experiments.verification import verify as differences
+from service.commands.opened import config_in_force
+from service.commands.opened import opened
+from service.secret import secret_of
+
+
+@click.command()
+def init() -> None:
+    """Create the database, or bring it up to date.
+
+    \b
+    Example:
+      BESPOKE_DATABASE_URL=sqlite:////var/lib/bespoke/bespoke.db bespoke init
+    """
+    config = config_in_force()
+    steps = migrate_database(config.database_path, fingerprint=keyring(secret_of(config)).fingerprint)
+    click.echo(f"{config.database_path}: {', '.join(steps) + ' applied' if steps else 'is up to date'}")
+
+
+class Differences(BespokeError):
+    """The database contradicts itself."""
+
+    code = "differences"
+
+
+@click.command()
+def verify() -> None:
+    """Recount raw events against the counters, and check the ledger's chain.
+
+    Exit status 1 on any difference; each one is named.
+
+    \b
+    Example:
+      bespoke verify
+    """
+    with opened() as installation:
+        found = differences(installation.store)
+    for line in found:
+        click.echo(line, err=True)
+    if found:
+        raise Differences(f"{len(found)} differences were found")
+    click.echo("counters and ledger agree with the events")

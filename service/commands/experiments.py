@@ -1,0 +1,107 @@
+"""Commands for experiments: write, take through their states, reallocate."""
+
+from typing import IO
+from typing import Any
+from typing import get_args
+
+import click
+
+from experiments.errors import BespokeError
+from experiments.lifecycle import Act
+from experiments.lifecycle import Deed
+from experiments.lifecycle import act
+from experiments.lifecycle import apply_document
+from experiments.model import StoredExperiment
+from experiments.reallocation import reallocate as reallocate_now
+from experiments.storage.session import Session
+from service.bodies import parse
+from service.commands.opened import opened
+from service.errors import Refused
+from service.installation import Installation
+
+#: Who the ledger says it was.
+_ACTOR = "command line"
+
+_HELP_BY_ACT: dict[Act, str] = {
+    "start": "Start an experiment: from now on it assigns and counts.",
+    "pause": "Pause an experiment: who comes new gets the mass arm and is not counted.",
+    "resume": "Resume a paused experiment.",
+    "stop": "Stop an experiment: its last allocation stays, its outcomes count until their windows end.",
+    "archive": "Archive a stopped experiment: it answers no more.",
+}
+
+
+class UnreadableDocument(BespokeError):
+    """The document is not JSON."""
+
+    code = "invalid_json"
+
+
+@click.group()
+def experiment() -> None:
+    """Write experiments and take them through their states."""
+
+
+@experiment.command()
+@click.argument("file", type=click.File("rb"))
+def apply(file: IO[bytes]) -> None:
+    """Create an experiment, or update it, from a JSON document; `-` reads stdin.
+
+    \b
+    Example:
+      bespoke experiment apply spring-mailing.json
+    """
+    document = _document(file.read())
+    with opened() as installation:
+        _say(apply_document(installation.store, document, deed=_deed(installation)))
+
+
+def _document(data: bytes) -> Any:
+    """What a JSON text holds, as strictly as over HTTP."""
+    try:
+        return parse(data)
+    except Refused as error:
+        # The reader speaks of the body of a request, which a file is not.
+        raise UnreadableDocument((error.description or "").replace("the body", "the document")) from error
+
+
+def _command(name: Act) -> click.Command:
+    def run(key: str) -> None:
+        with opened() as installation:
+            _say(act(installation.store, key, name, deed=_deed(installation)))
+
+    text = f"{_HELP_BY_ACT[name]}\n\n\b\nExample:\n  bespoke experiment {name} spring-mailing"
+    return click.Command(name, callback=run, params=[click.Argument(["key"])], help=text)
+
+
+for _name in get_args(Act):
+    experiment.add_command(_command(_name))
+
+
+@click.command()
+@click.argument("key", required=False)
+def reallocate(key: str | None) -> None:
+    """Reallocate an experiment now, or every running one; the scheduler's own slots stay as they are.
+
+    \b
+    Example:
+      bespoke reallocate spring-mailing
+    """
+    with opened() as installation:
+        for each in [key] if key else installation.store.read(_running):
+            deed = _deed(installation)
+            row = reallocate_now(installation.store, each, now_ms=deed.now_ms, actor=deed.actor, reason="asked for")
+            assert row is not None, "only a slot can be taken by somebody else"
+            click.echo(f"{each}: epoch {row.epoch} {row.kind}")
+
+
+def _running(session: Session) -> list[str]:
+    return [row.key for row in session.experiments.all() if row.state == "running"]
+
+
+def _deed(installation: Installation) -> Deed:
+    return Deed(_ACTOR, installation.clock.now_ms())
+
+
+def _say(stored: StoredExperiment) -> None:
+    click.echo(f"{stored.experiment.key}: {stored.state}")

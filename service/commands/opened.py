@@ -1,0 +1,28 @@
+"""What most commands begin with: the settings in force, and the installation that they name."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from service.config import Config
+from service.config import load_config
+from service.installation import Installation
+from service.installation import open_installation
+
+
+def config_in_force() -> Config:
+    """The settings of this environment, with logging as they say."""
+    config = load_config(os.environ)
+    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    return config
+
+
+@contextmanager
+def opened() -> Iterator[Installation]:
+    """The installation, beside whatever server may be running on it."""
+    installation = open_installation(config_in_force())
+    try:
+        yield installation
+    finally:
+        installation.close()

@@ -1,0 +1,54 @@
+"""The marketer's pages. They run no script, and need none."""
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint
+from flask import render_template
+
+from service.palette import arm_colours
+from service.report_charts import report_pictures
+from service.report_view import report_view
+from service.wording import NOTHING
+
+bp = Blueprint("pages", __name__)
+
+# A sign stands before a digit or a money symbol, and not inside a word such as a key.
+_HYPHEN = re.compile(r"(?<![\w-])-(?=[^\s-]*\s?\d)")
+
+
+@bp.app_template_filter("minus")
+def minus(figure: str) -> str:
+    """A written figure with the sign that typographers use, and an en dash where there is none."""
+    return "–" if figure == NOTHING else _HYPHEN.sub("−", figure)
+
+
+def render_report(
+    report: Mapping[str, Any],
+    allocations: Sequence[Mapping[str, Any]] = (),
+    *,
+    stylesheet: str = "/static/bespoke.css",
+) -> str:
+    """The page of a report (the JSON of `GET /v1/experiments/{key}/report`).
+
+    `allocations` are the ledger's rows (`GET .../allocations`), the oldest first; without them the page does not
+    show how traffic moved. `stylesheet` is the address of `bespoke.css`; a page kept as a file takes
+    `inline_stylesheet()`.
+    """
+    return render_template(
+        "report.html",
+        view=report_view(report, symbols=True),
+        pictures=report_pictures(report, allocations),
+        colour_by_arm=arm_colours({row["arm"]: row["role"] for row in report["totals"]}),
+        stylesheet=stylesheet,
+    )
+
+
+def inline_stylesheet() -> str:
+    """The stylesheet as an address that holds it, for pages that stand alone."""
+    css = (Path(__file__).parent / "static" / "bespoke.css").read_bytes()
+    return f"data:text/css;base64,{b64encode(css).decode()}"

@@ -1,0 +1,65 @@
+"""Whether a report may be believed, in words: quiet checks, and loud warnings where one fails. Pure."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any
+from typing import NamedTuple
+
+from service.wording import count
+from service.wording import share
+
+
+class Check(NamedTuple):
+    """One thing that was checked, what was found, and what it means; `loud` where it must not be overlooked."""
+
+    name: str
+    found: str
+    meaning: str
+    loud: bool = False
+
+
+def warnings(report: Mapping[str, Any]) -> Iterator[str]:
+    """What must be known before the report is acted on."""
+    diagnostics = report["diagnostics"]
+    if diagnostics["sample_ratio"]["alarm"]:
+        yield "Visitors did not arrive in the planned shares. Find the cause before acting on any figure here."
+    if not diagnostics["complete"]:
+        yield "Some data were missing when this was read. The figures may still change."
+    if not diagnostics["intervals_valid"]:
+        yield "Conversions are too rare in places to promise what the intervals say."
+
+
+def checks(report: Mapping[str, Any]) -> Iterator[Check]:
+    """Everything that was checked."""
+    found = report["diagnostics"]
+    yield _sample_ratio(found["sample_ratio"])
+    yield Check(
+        "Complete", _yes(found["complete"]), "Whether everything received had been counted.", not found["complete"]
+    )
+    yield Check(
+        "Intervals hold", _yes(found["intervals_valid"]), " ".join(found["notes"]) or "Enough conversions everywhere.",
+        not found["intervals_valid"],
+    )
+    yield Check("Matured", share(found["matured_share"]), "Visitors whose time to respond is over.")
+    yield Check("Waiting", count(found["waiting"]), "Outcomes that came before their exposure, kept until it comes.")
+    yield Check("Orphans", count(found["orphans"]), "Outcomes whose exposure never came.")
+    yield Check("Duplicates", count(found["duplicates"]), "Events sent more than once, counted once.")
+    yield Check("Rejected", count(found["rejected"]), "Events that could not be counted.")
+    yield Check("Asserted", count(found["asserted"]), "Visitors shown another arm than assigned, left out.")
+
+
+def _sample_ratio(found: Mapping[str, Any]) -> Check:
+    meaning = "Visitors did not arrive in the planned shares." if found["alarm"] else (
+        "Visitors arrived in the planned shares, as far as chance allows."
+    )
+    return Check("Shares as planned", _p_value(found["p_value"]), meaning, found["alarm"])
+
+
+def _p_value(p_value: float | None) -> str:
+    if p_value is None:
+        return "not tested yet"
+    return f"p = {p_value:.2g}" if p_value >= 0.0001 else "p < 0.0001"
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else "no"

@@ -1,0 +1,193 @@
+"""The report in words and written figures, the same for the page and the terminal. Pure: Report JSON in, text out."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from service.report_checks import Check
+from service.report_checks import checks
+from service.report_checks import warnings
+from service.report_units import Units
+from service.report_units import units_of
+from service.verdict_view import Call
+from service.verdict_view import Worth
+from service.verdict_view import calls
+from service.verdict_view import worth
+from service.wording import NOTHING
+from service.wording import between
+from service.wording import chance
+from service.wording import count
+from service.wording import decimals_for
+from service.wording import moment
+from service.wording import share
+from service.wording import signed
+from service.wording import written
+
+
+@dataclass(frozen=True)
+class Line:
+    """One arm in one segment, or over all; a hidden line has no figures."""
+
+    segment: str
+    arm: str
+    role: str
+    hidden: bool
+    called: bool
+    weight: str
+    visitors: str = NOTHING
+    goal: str = NOTHING
+    rate: str = NOTHING
+    interval: str = NOTHING
+    over_mass: str = NOTHING
+    over_mass_interval: str = NOTHING
+    over_control: str = NOTHING
+    over_control_interval: str = NOTHING
+    best: str = NOTHING
+    cost: str = NOTHING
+    value: str = NOTHING
+    profit: str = NOTHING
+    cost_per_conversion: str = NOTHING
+    roi: str = NOTHING
+    fixed_cost: str = NOTHING
+    roi_after_fixed: str = NOTHING
+    break_even: str = NOTHING
+
+
+@dataclass(frozen=True)
+class Group:
+    """The arms of one segment beside each other; `call` is None for segments outside the verdict."""
+
+    segment: str
+    call: Call | None
+    lines: tuple[Line, ...]
+
+    @property
+    def hidden(self) -> bool:
+        """Whether there is nothing to show at all."""
+        return all(line.hidden for line in self.lines)
+
+
+@dataclass(frozen=True)
+class ReportView:
+    """Everything a report shows."""
+
+    key: str
+    name: str
+    state: str
+    as_of: str
+    epoch: int | None
+    goal: str
+    units: Units
+    certainty: str
+    hidden_words: str
+    headline: str
+    worth: Worth
+    calls: tuple[Call, ...]
+    groups: tuple[Group, ...]
+    totals: tuple[Line, ...]
+    naive: tuple[tuple[Line, Line], ...]
+    warnings: tuple[str, ...]
+    checks: tuple[Check, ...]
+    method: tuple[tuple[str, str], ...]
+
+
+def report_view(report: Mapping[str, Any], *, symbols: bool) -> ReportView:
+    """The words of a report; money by its symbol or, where output must be ASCII, by its code."""
+    units, called = units_of(report, symbols=symbols), tuple(calls(report, symbols=symbols))
+    lines, naive = _lines(report["arms"], units, called), _lines(report["naive"], units, called)
+    return ReportView(
+        key=report["experiment"],
+        name=report.get("name") or report["experiment"],
+        state=report["state"],
+        as_of=moment(report["as_of"]),
+        epoch=report["epoch"],
+        goal=units.goal,
+        units=units,
+        certainty=share(report["method"]["interval"]),
+        hidden_words=f"hidden: fewer than {report['method'].get('min_cell', 10)} visitors",
+        headline=report["verdict"]["headline"],
+        worth=worth(report, symbols=symbols),
+        calls=called,
+        groups=tuple(_groups(lines, called)),
+        totals=_lines(report["totals"], units, ()),
+        naive=tuple(zip(lines, naive, strict=True)),
+        warnings=tuple(warnings(report)),
+        checks=tuple(checks(report)),
+        method=tuple(_method(report["method"])),
+    )
+
+
+def _groups(lines: tuple[Line, ...], called: tuple[Call, ...]) -> Iterator[Group]:
+    call_by_segment = {call.segment: call for call in called}
+    for segment, group in groupby(lines, key=lambda line: line.segment):
+        yield Group(segment, call_by_segment.get(segment), tuple(group))
+
+
+def _lines(rows: list[Mapping[str, Any]], units: Units, called: tuple[Call, ...]) -> tuple[Line, ...]:
+    sent = {(call.segment, call.sent) for call in called}
+    shown = [row["metrics"][units.goal] for row in rows if not row.get("suppressed")]
+    rate_decimals = decimals_for(shown, units.rate)
+    gain_decimals = decimals_for((metric["uplift_over_mass"] for metric in shown), units.uplift)
+    return tuple(
+        _line(row, units, called=(row["segment"], row["arm"]) in sent, decimals=(rate_decimals, gain_decimals))
+        for row in rows
+    )
+
+
+def _line(row: Mapping[str, Any], units: Units, *, called: bool, decimals: tuple[int, int]) -> Line:
+    figures = {} if row.get("suppressed") else _figures(row, units, decimals=decimals) | _economics(row, units)
+    return Line(
+        segment=row["segment"] or "", arm=row["arm"], role=row["role"], hidden=bool(row.get("suppressed")),
+        called=called, weight=share(row["weight"]), **figures,
+    )
+
+
+def _figures(row: Mapping[str, Any], units: Units, *, decimals: tuple[int, int]) -> dict[str, str]:
+    metric, (of_rate, of_gain) = row["metrics"][units.goal], decimals
+    over_mass, over_control = metric["uplift_over_mass"], metric["uplift_over_control"]
+    # Points are said once, at the head of the column.
+    uplift = units.uplift._replace(after="")
+    return {
+        "visitors": count(row["visitors"]),
+        "goal": written(metric["sum"], units.total),
+        "rate": written(metric["mean"], units.rate, decimals=of_rate),
+        "interval": between(metric, units.rate, decimals=of_rate),
+        "over_mass": signed(_mean(over_mass), uplift, decimals=of_gain),
+        "over_mass_interval": between(over_mass, uplift, decimals=of_gain),
+        "over_control": signed(_mean(over_control), uplift, decimals=of_gain),
+        "over_control_interval": between(over_control, uplift, decimals=of_gain),
+        "best": chance(metric["probability_best"]),
+    }
+
+
+def _economics(row: Mapping[str, Any], units: Units) -> dict[str, str]:
+    figures = row["economics"]
+    return {
+        "cost": written(figures["cost"], units.money),
+        "value": written(figures["value"], units.money),
+        "profit": written(figures["profit_per_visitor"], units.money, decimals=4),
+        "cost_per_conversion": written(figures["cost_per_conversion"], units.money),
+        "roi": _times(figures["roi"]),
+        "fixed_cost": written(row.get("fixed_cost"), units.money),
+        "roi_after_fixed": _times(row.get("roi_after_fixed")),
+        "break_even": count(row.get("break_even_visitors")),
+    }
+
+
+def _mean(uplift: Mapping[str, Any] | None) -> float | None:
+    return None if uplift is None else uplift["mean"]
+
+
+def _times(roi: float | None) -> str:
+    """A return on investment as people say it: 3.2 times what was spent."""
+    return NOTHING if roi is None else f"{roi:,.1f}x"
+
+
+def _method(method: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in method.items():
+        if isinstance(value, Mapping):
+            yield name, ", ".join(f"{inner} {figure}" for inner, figure in value.items() if figure is not None)
+        else:
+            yield name.replace("_", " "), str(value)

@@ -1,0 +1,176 @@
+"""Bespoke as processes of their own: started, spoken with, told to end, and killed."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from experiments.lifecycle import Deed
+from experiments.lifecycle import act
+from experiments.lifecycle import apply_document
+from service.config import load_config
+from service.installation import Installation
+from service.installation import open_installation
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 30
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return int(trial.getsockname()[1])
+
+
+def wait_until(holds: Callable[[], bool], *, what: str) -> None:
+    """Look until it holds; fail where it takes too long."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < until, f"not within {PATIENCE_SECONDS} s: {what}"
+        time.sleep(0.02)
+
+
+class Installed:
+    """An installation in a folder of its own, used by its command line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.database = folder / "bespoke.db"
+        kept = {name: text for name, text in os.environ.items() if not name.startswith("BESPOKE_")}
+        self.settings = {"BESPOKE_DATABASE_URL": f"sqlite:///{self.database}"}
+        self.environ = {**kept, "PYTHONPATH": str(REPOSITORY), **self.settings}
+
+    def command(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            self._line(arguments),
+            env={**self.environ, **settings},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+
+    def done(self, *arguments: str) -> str:
+        """What a command says that does what it is told."""
+        finished = self.command(*arguments)
+        assert finished.returncode == 0, finished.stderr
+        return finished.stdout.strip()
+
+    @contextmanager
+    def opened(self) -> Iterator[Installation]:
+        """The installation in this process, which is quicker than a command; nobody may be serving it."""
+        installation = open_installation(load_config(self.settings), serving=True)
+        try:
+            yield installation
+        finally:
+            installation.close()
+
+    def run_experiment(self, document: dict[str, Any]) -> None:
+        """Write an experiment and start it."""
+        with self.opened() as installation:
+            deed = Deed("test", installation.clock.now_ms())
+            apply_document(installation.store, document, deed=deed)
+            act(installation.store, document["key"], "start", deed=deed)
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a command that goes on; what it logs is kept in `log`."""
+        with self.log.open("ab") as log:
+            return subprocess.Popen(self._line(arguments), env=self.environ, cwd=self.folder, stderr=log)
+
+    @property
+    def log(self) -> Path:
+        """What started commands have logged."""
+        return self.folder / "log.txt"
+
+    @staticmethod
+    def _line(arguments: tuple[str, ...]) -> list[str]:
+        return [sys.executable, "-m", "service.cli", *arguments]
+
+
+class ServerProcess:
+    """`bespoke serve` on a port of its own."""
+
+    def __init__(self, installed: Installed) -> None:
+        self.installed = installed
+        self.port = free_port()
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self.main = self.installed.start("serve", "--port", str(self.port))
+        wait_until(self.is_ready, what="the server answers")
+
+    def is_ready(self) -> bool:
+        """Whether it answers that it can do its work."""
+        assert self.main.poll() is None, self.installed.log.read_text()
+        try:
+            return self.ask("GET", "/readyz")[0] == 200
+        except (OSError, HTTPException):
+            return False
+
+    def ask(self, method: str, path: str, body: object = None, *, key: str = "") -> tuple[int, Any]:
+        """One request: the status and the JSON of its answer."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    def workers(self) -> list[int]:
+        """The processes that the main process has started."""
+        text = Path(f"/proc/{self.main.pid}/task/{self.main.pid}/children").read_text()
+        return [int(number) for number in text.split()]
+
+    def kill_main(self) -> None:
+        """Kill the main process alone, with -9; its worker must end by itself."""
+        workers = self.workers()
+        self.main.kill()
+        self.main.wait()
+        wait_until(lambda: not any(map(_lives, workers)), what="the orphaned worker ends")
+
+    def kill_worker(self) -> None:
+        """Kill the worker alone, with -9; the main process must start another."""
+        killed = self.workers()
+        for worker in killed:
+            os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: not set(killed) & set(self.workers()), what="the killed worker is gone")
+        wait_until(self.is_ready, what="another worker answers")
+
+    def kill_everything(self) -> None:
+        """Kill every process, with -9."""
+        workers = self.workers()
+        for process in (self.main.pid, *workers):
+            os.kill(process, signal.SIGKILL)
+        self.main.wait()
+        wait_until(lambda: not any(map(_lives, workers)), what="every process is gone")
+
+    def end(self) -> int:
+        """Tell it to end; its exit status."""
+        if self.main.poll() is None:
+            self.main.terminate()
+        return self.main.wait(PATIENCE_SECONDS)
+
+
+def _lives(process: int) -> bool:
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    # One that was killed stays as a zombie until somebody asks for it.
+    return status.rpartition(")")[2].split()[0] != "Z"

@@ -1,0 +1,222 @@
+"""The demo, on a sample of its customers and a faster clock: all of it runs, and its figures are what the data say."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from urllib.request import urlopen
+
+import msgspec
+import pytest
+
+from experiments.document import parse_document
+from experiments.errors import StorageLocked
+from experiments.ledger import allocation_of
+from experiments.storage.ledger import LedgerRow
+from experiments.storage.sqlite import lock_for_serving
+from experiments.verification import verify
+from service.address import Address
+from service.config import load_config
+from service.customers import customers
+from service.demo.bookkeeping import Miscounted
+from service.demo.bookkeeping import check_counts
+from service.demo.campaigns import UnknownCampaign
+from service.demo.campaigns import campaign_named
+from service.demo.conversation import Conversation
+from service.demo.conversation import Unanswered
+from service.demo.gain import gain_over
+from service.demo.replay import Counts
+from service.demo.replay import counted
+from service.demo.run import run_demo
+from service.installation import open_installation
+from tests.service.processes import REPOSITORY
+from tests.service.processes import free_port
+
+HILLSTROM = campaign_named("hillstrom")
+SAMPLE = {"limit": 3000, "rate": 432_000.0}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the demo has run, with what it said in `said.txt`."""
+    folder = tmp_path_factory.mktemp("demo")
+    script = f"""
+from pathlib import Path
+from service.demo.campaigns import campaign_named
+from service.demo.run import run_demo
+if __name__ == "__main__":
+    run_demo(campaign_named("hillstrom"), seed=2, folder=Path("."), port={free_port()}, stay=False, **{SAMPLE})
+"""
+    (folder / "script.py").write_text(script)
+    with (folder / "said.txt").open("w") as said:
+        subprocess.run(
+            [sys.executable, "script.py"],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            cwd=folder,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            timeout=120,
+            check=False,
+        )
+    return folder
+
+
+@pytest.fixture
+def said(folder: Path) -> str:
+    """What the demo said."""
+    return (folder / "said.txt").read_text()
+
+
+@pytest.fixture
+def ledger(folder: Path) -> list[LedgerRow]:
+    """What it left in the ledger."""
+    installation = open_installation(load_config({"BESPOKE_DATABASE_URL": f"sqlite:///{folder}/bespoke.db"}))
+    try:
+        assert verify(installation.store) == []
+        return installation.store.read(lambda session: list(session.ledger.rows("hillstrom")))
+    finally:
+        installation.close()
+
+
+def test_the_demo_tells_the_verdict_the_gain_and_the_address(said: str) -> None:
+    assert "womens-only" in said
+    assert "The report counts exactly these." in said
+    assert len(re.findall(r"Gained over .*95 % interval", said)) == 2
+    assert re.search(r"Report: http://127\.0\.0\.1:\d+/experiments/hillstrom\?link=\S+\n$", said)
+
+
+def test_the_scheduler_reallocated_by_itself_on_the_way(ledger: list[LedgerRow]) -> None:
+    bodies = [msgspec.json.decode(row.body) for row in ledger]
+    assert [body["actor"] for body in bodies[1:]] == ["scheduler"] * (len(bodies) - 1)
+    assert len(bodies) > 10
+    for row in ledger:
+        assert all(sum(arms.values()) == 10_000 for arms in allocation_of(row).weights.values())
+
+
+def test_about_a_third_of_the_customers_agree_with_the_log(said: str) -> None:
+    match = re.search(r"Posted: ([\d,]+) visitors", said)
+    assert match
+    # Five standard deviations of a binomial of 3,000 and 1/3.
+    assert abs(int(match[1].replace(",", "")) - 1000) < 130
+
+
+def test_the_server_stays_up_until_it_is_interrupted(tmp_path: Path) -> None:
+    port = free_port()
+    script = f"""
+from pathlib import Path
+from service.demo.campaigns import campaign_named
+from service.demo.run import run_demo
+if __name__ == "__main__":
+    run_demo(campaign_named("hillstrom"), seed=3, folder=Path("."), port={port}, stay=True, limit=300, rate=1e7)
+"""
+    (tmp_path / "script.py").write_text(script)
+    with subprocess.Popen(
+        [sys.executable, "script.py"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        lines = iter(process.stdout.readline, "")
+        link = next(line for line in lines if line.startswith("Report: ")).removeprefix("Report: ").strip()
+        assert next(lines).startswith("The server is up")
+        assert link.startswith(f"http://127.0.0.1:{port}/")
+        with urlopen(link, timeout=10) as page:
+            assert page.status == 200
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+def test_a_demo_that_still_runs_keeps_its_database(tmp_path: Path) -> None:
+    (tmp_path / "bespoke.db").touch()
+    with lock_for_serving(tmp_path / "bespoke.db"), pytest.raises(StorageLocked):
+        run_demo(HILLSTROM, seed=1, folder=tmp_path, port=free_port(), stay=False)
+    assert (tmp_path / "bespoke.db").exists()
+
+
+def test_a_campaign_that_there_is_not_is_refused() -> None:
+    with pytest.raises(UnknownCampaign, match="'criteo' must be one of hillstrom"):
+        campaign_named("criteo")
+
+
+def test_the_campaign_is_a_document_that_works_and_names_the_logged_letters() -> None:
+    experiment = parse_document(HILLSTROM.document)
+    assert [arm.role for arm in experiment.arms] == ["control", "mass", "tailored"]
+    assert {customer.arm for customer in customers(seed=1)} == set(HILLSTROM.arm_by_letter)
+    assert set(HILLSTROM.arm_by_letter.values()) == set(experiment.arm_by_key)
+
+
+def logged_counts() -> Counts:
+    """All customers by segment and arm of the log."""
+    counts: Counts = Counter()
+    for customer in customers(seed=1):
+        only_womens = customer.attributes["womens"] and not customer.attributes["mens"]
+        segment = "womens-only" if only_womens else "everyone-else"
+        counts += counted(customer, segment, arm=HILLSTROM.arm_by_letter[customer.arm])
+    return counts
+
+
+def test_the_counts_are_those_of_the_published_strata() -> None:
+    counts = logged_counts()
+    published = {"nothing": (9519, 912, 49), "mens-letter": (9568, 1592, 104), "womens-letter": (9647, 1638, 99)}
+    for arm, figures in published.items():
+        assert tuple(counts["womens-only", arm, what] for what in ("visitors", "visit", "purchase")) == figures
+
+
+def test_nothing_is_gained_over_the_split_that_was_run() -> None:
+    logged = logged_counts()
+    shares = {"womens-only": {"nothing": 9519 / 28734, "mens-letter": 9568 / 28734, "womens-letter": 9647 / 28734}}
+    gain = gain_over(shares, logged=logged, posted=logged)
+    assert gain.reached == 28_734
+    assert gain.actual == 912 + 1592 + 1638
+    assert gain.mean == pytest.approx(0, abs=1e-9)
+
+
+def test_the_gain_over_a_split_is_the_difference_of_what_was_and_what_would_have_been() -> None:
+    logged: Counts = Counter({
+        ("all", "a", "visitors"): 1000, ("all", "a", "visit"): 100,
+        ("all", "b", "visitors"): 1000, ("all", "b", "visit"): 200,
+    })
+    posted: Counts = Counter({("all", "b", "visitors"): 400, ("all", "b", "visit"): 80})
+    gain = gain_over({"all": {"a": 0.5, "b": 0.5}}, logged=logged, posted=posted)
+    assert (gain.reached, gain.actual) == (400, 80)
+    assert gain.even == pytest.approx(400 * 0.15)
+    assert gain.mean == pytest.approx(20)
+    # 400·.2·.8 of those reached, and 400²·(.5²·.1·.9 + .5²·.2·.8)/1000 of the split.
+    assert gain.error**2 == pytest.approx(64 + 10)
+
+
+def test_nobody_reached_is_no_gain() -> None:
+    gain = gain_over({"all": {"a": 1.0}}, logged=Counter(), posted=Counter())
+    assert gain == (0, 0, 0.0, 0.0)
+
+
+def row(arm: str, *, segment: str | None, visitors: int, visits: int) -> dict[str, object]:
+    """A row of a report without purchases."""
+    sums = {"visit": visits, "purchase": 0, "spend": 0.0}
+    metrics = {metric: {"sum": amount} for metric, amount in sums.items()}
+    return {"segment": segment, "arm": arm, "visitors": visitors, "metrics": metrics, "suppressed": False}
+
+
+@pytest.mark.parametrize("visits", [9, 11])
+def test_a_report_that_counts_otherwise_than_was_posted_is_found_out(visits: int) -> None:
+    posted: Counts = Counter({("all", "a", "visitors"): 100, ("all", "a", "visit"): 10})
+    right = row("a", segment="all", visitors=100, visits=10)
+    total = row("a", segment=None, visitors=100, visits=10)
+    check_counts({"arms": [right], "totals": [total]}, posted)
+    with pytest.raises(Miscounted, match="all / a"):
+        check_counts({"arms": [row("a", segment="all", visitors=100, visits=visits)], "totals": [total]}, posted)
+    with pytest.raises(Miscounted):
+        check_counts({"arms": [right], "totals": []}, posted + posted)
+    with pytest.raises(Miscounted, match="no row"):
+        check_counts({"arms": [], "totals": []}, posted)
+
+
+def test_a_server_that_is_not_there_is_said_to_be_so() -> None:
+    with pytest.raises(Unanswered, match="was not answered"):
+        Conversation(Address("127.0.0.1", free_port()), "key").get("/healthz")

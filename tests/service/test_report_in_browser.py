@@ -1,0 +1,144 @@
+"""The report's page in a real Chromium, under the policy that the server sends."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+from typing import Any
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser
+from playwright.sync_api import Page
+from werkzeug.serving import make_server
+
+from service import headers
+from service.pages import bp
+from service.pages import render_report
+from tests.service.reports import HOSTILE
+from tests.service.reports import hostile_allocations
+from tests.service.reports import hostile_report
+from tests.service.reports import sample_allocations
+from tests.service.reports import sample_report
+from tests.service.reports import thin_report
+
+pytestmark = pytest.mark.browser
+
+
+def many_segments() -> dict[str, Any]:
+    report = sample_report()
+    first, rows = report["verdict"]["segments"][0], report["arms"][:3]
+    report["verdict"]["segments"] = [first | {"segment": f"segment-{number}"} for number in range(50)]
+    report["arms"] = [row | {"segment": f"segment-{number}"} for number in range(50) for row in rows]
+    return report | {"naive": report["arms"]}
+
+
+def alarming() -> dict[str, Any]:
+    report = sample_report()
+    report["diagnostics"].update(sample_ratio={"p_value": 1e-9, "alarm": True}, complete=False, intervals_valid=False)
+    return report
+
+
+PAGES = {
+    "sample": lambda: render_report(sample_report(), sample_allocations()),
+    "thin": lambda: render_report(thin_report(), sample_allocations(1)),
+    "alarming": lambda: render_report(alarming(), sample_allocations()),
+    "many": lambda: render_report(many_segments(), sample_allocations()),
+} | {
+    f"hostile-{number}": lambda text=text: render_report(hostile_report(text), hostile_allocations(text))
+    for number, text in enumerate(HOSTILE)
+}
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A server of these pages, with the headers of the real one."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    app = Flask("service")
+    headers.init_app(app)
+    app.register_blueprint(bp)
+    app.add_url_rule("/<name>", "page", lambda name: PAGES[name]())
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@contextmanager
+def opened(chromium: Browser, url: str, **settings: Any) -> Iterator[tuple[Page, list[str]]]:
+    """A page in a fresh browser context, and what it complained of."""
+    context = chromium.new_context(**settings)
+    page, complaints = context.new_page(), []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+    page.goto(url)
+    yield page, complaints
+    context.close()
+
+
+def overflow(page: Page) -> int:
+    """By how many pixels the page is wider than its window."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def every_image_is_drawn(page: Page) -> bool:
+    return bool(page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)"))
+
+
+def background(page: Page) -> str:
+    return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1024, 1600])
+@pytest.mark.parametrize("name", ["sample", "thin", "alarming", "many", "hostile-9"])
+def test_the_page_fits_every_width_and_breaks_no_policy(
+    chromium: Browser, address: str, name: str, width: int, scheme: Any
+) -> None:
+    viewport = {"width": width, "height": 900}
+    with opened(chromium, f"{address}/{name}", viewport=viewport, color_scheme=scheme) as (page, complaints):
+        assert overflow(page) <= 0
+        assert every_image_is_drawn(page)
+        assert complaints == []
+
+
+def test_the_page_follows_the_readers_light_or_dark(chromium: Browser, address: str) -> None:
+    seen = set()
+    for scheme in ("light", "dark"):
+        with opened(chromium, f"{address}/sample", color_scheme=scheme) as (page, _):
+            seen.add(background(page))
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("number", range(len(HOSTILE)))
+def test_hostile_names_run_nothing(chromium: Browser, address: str, number: int) -> None:
+    with opened(chromium, f"{address}/hostile-{number}") as (page, complaints):
+        assert page.evaluate("document.scripts.length") == 0
+        assert overflow(page) <= 0
+        assert complaints == []
+
+
+def test_the_quiet_sections_open_by_keyboard(chromium: Browser, address: str) -> None:
+    with opened(chromium, f"{address}/sample") as (page, _):
+        page.focus("#checks summary")
+        page.keyboard.press("Enter")
+        assert page.is_visible("text=Outcomes whose exposure never came.")
+
+
+def test_the_first_key_leads_past_the_top(chromium: Browser, address: str) -> None:
+    with opened(chromium, f"{address}/sample") as (page, _):
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "main"
+
+
+@pytest.mark.parametrize("name", ["sample", "alarming", "thin"])
+def test_the_page_prints_on_one_sheet(chromium: Browser, address: str, name: str) -> None:
+    with opened(chromium, f"{address}/{name}") as (page, _):
+        sheets = page.pdf(prefer_css_page_size=True, print_background=True).count(b"/Type /Page\n")
+    assert sheets == 1

@@ -1,0 +1,258 @@
+"""The server as a process: it starts, refuses, drains, and whatever it acknowledged survives every kill."""
+
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.experiments.documents import spring_mailing
+from tests.service.processes import Installed
+from tests.service.processes import ServerProcess
+from tests.service.processes import free_port
+from tests.service.processes import wait_until
+
+KEY = "spring-mailing"
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Installed:
+    """An installation whose experiment runs."""
+    installed = Installed(tmp_path)
+    installed.run_experiment(spring_mailing())
+    return installed
+
+
+@pytest.fixture
+def server(installed: Installed) -> Iterator[ServerProcess]:
+    """The server of the installation."""
+    server = ServerProcess(installed)
+    yield server
+    if server.main.poll() is None:
+        server.kill_everything()
+
+
+class Client(threading.Thread):
+    """Visitors one after the other: each is assigned, exposed and buys; what was acknowledged is written down.
+
+    `ledger` is synced before the next visitor comes, so that it tells the truth whatever happens.
+    """
+
+    def __init__(self, server: ServerProcess, *, key: str, name: str) -> None:
+        super().__init__(name=name)
+        self.sent: list[list[dict[str, Any]]] = []
+        self.ledger = server.installed.folder / f"{name}.txt"
+        self._server = server
+        self._key = key
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Bring visitors until told to end."""
+        with self.ledger.open("w") as ledger:
+            while not self._ended.is_set():
+                if self._bring(f"{self.name}-{len(self.sent)}"):
+                    ledger.write(f"{len(self.sent) - 1}\n")
+                    ledger.flush()
+                    os.fsync(ledger.fileno())
+
+    def _bring(self, visitor: str) -> bool:
+        """Whether all was acknowledged; a server that is just not there acknowledges nothing."""
+        try:
+            status, answer = self._ask(f"/ofrep/v1/evaluate/flags/{KEY}", {"context": {"targetingKey": visitor}})
+            if status != 200:
+                return False
+            self.sent.append(events(visitor, token=answer["metadata"]["token"]))
+            status, answer = self._ask("/v1/batch", {"batch": self.sent[-1]})
+            return status == 200 and bool(answer["accepted"] == len(self.sent[-1]))
+        except (OSError, HTTPException, ValueError):
+            return False
+
+    def _ask(self, path: str, body: object) -> tuple[int, Any]:
+        return self._server.ask("POST", path, body, key=self._key)
+
+    def acknowledged(self) -> list[int]:
+        """The numbers of the batches that were acknowledged."""
+        return [int(line) for line in self.ledger.read_text().split()]
+
+    def end(self) -> None:
+        """Bring nobody more."""
+        self._ended.set()
+        self.join()
+
+
+def events(visitor: str, *, token: str) -> list[dict[str, Any]]:
+    """An exposure and a purchase."""
+    return [
+        {
+            "type": "track", "userId": visitor, "messageId": f"{visitor}-exposure", "event": "Experiment Viewed",
+            "properties": {"experiment_id": KEY, "token": token},
+        },
+        {
+            "type": "track", "userId": visitor, "messageId": f"{visitor}-order", "event": "Order Completed",
+            "properties": {"revenue": 12.5},
+        },
+    ]
+
+
+@pytest.fixture
+def clients(server: ServerProcess) -> Iterator[list[Client]]:
+    """Two clients at work."""
+    key = server.installed.done("key", "create", "--scope", "server")
+    clients = [Client(server, key=key, name=name) for name in ("ann", "bob")]
+    for client in clients:
+        client.start()
+    yield clients
+    for client in clients:
+        client.end()
+
+
+def more_come(clients: list[Client], number: int) -> None:
+    """Wait until so many more batches have been acknowledged, whoever is being killed meanwhile."""
+    goal = sum(len(client.acknowledged()) for client in clients) + number
+    wait_until(lambda: sum(len(client.acknowledged()) for client in clients) >= goal, what="events are acknowledged")
+
+
+def check_exactly_once(server: ServerProcess, clients: list[Client]) -> None:
+    """All that was acknowledged is stored; all that was sent, when it is sent again, is counted once."""
+    key = server.installed.done("key", "create", "--scope", "admin")
+    for client in clients:
+        client.end()
+        acknowledged = set(client.acknowledged())
+        for number, batch in enumerate(client.sent):
+            status, answer = server.ask("POST", "/v1/batch", {"batch": batch}, key=key)
+            assert status == 200
+            assert answer["accepted"] + answer["duplicate"] == len(batch)
+            if number in acknowledged:
+                assert answer["duplicate"] == len(batch), f"batch {number} was acknowledged and is not there"
+    visitors = sum(len(client.sent) for client in clients)
+    report = server.ask("GET", f"/v1/experiments/{KEY}/report", key=key)[1]
+    assert sum(row["visitors"] or 0 for row in report["totals"]) == visitors
+    assert sum(row["metrics"]["purchase"]["sum"] or 0 for row in report["totals"]) == visitors
+    assert server.installed.done("verify")
+
+
+@pytest.mark.parametrize("kill", ["kill_everything", "kill_main", "kill_worker"])
+def test_what_was_acknowledged_survives_a_kill_and_is_counted_once(
+    server: ServerProcess, clients: list[Client], kill: str
+) -> None:
+    for _ in range(2):
+        more_come(clients, 40)
+        getattr(server, kill)()
+        if kill != "kill_worker":
+            server.start()
+    more_come(clients, 40)
+    check_exactly_once(server, clients)
+
+
+@pytest.mark.long
+def test_what_was_acknowledged_survives_twenty_kills_of_each_kind(
+    server: ServerProcess, clients: list[Client]
+) -> None:
+    for number in range(60):
+        more_come(clients, 5 + number)
+        getattr(server, ("kill_everything", "kill_main", "kill_worker")[number % 3])()
+        if number % 3 != 2:
+            server.start()
+    check_exactly_once(server, clients)
+
+
+def test_a_server_told_to_end_under_load_loses_nothing_and_exits_0(
+    server: ServerProcess, clients: list[Client]
+) -> None:
+    more_come(clients, 40)
+    assert server.end() == 0
+    server.start()
+    check_exactly_once(server, clients)
+
+
+def test_a_request_that_is_being_sent_when_the_server_is_told_to_end_is_answered(server: ServerProcess) -> None:
+    body = b'{"batch": []}'
+    key = server.installed.done("key", "create", "--scope", "server")
+    head = f"POST /v1/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(head.encode() + body[:5])
+        # Another request is answered after the first half of this one has come.
+        assert server.is_ready()
+        server.main.terminate()
+        wait_until(lambda: not listens(server.port), what="no new connection is taken")
+        connection.sendall(body[5:])
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+    assert server.end() == 0
+
+
+def listens(port: int) -> bool:
+    """Whether anybody takes connections there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_a_server_that_ended_leaves_one_whole_file(server: ServerProcess) -> None:
+    server.end()
+    assert not list(server.installed.folder.glob("bespoke.db-wal"))
+
+
+def test_it_logs_one_line_when_it_starts(server: ServerProcess) -> None:
+    lines = server.installed.log.read_text().splitlines()
+    assert len(lines) == 1
+    assert f"http://127.0.0.1:{server.port}" in lines[0]
+
+
+def refused(finished: "subprocess.CompletedProcess[str]", saying: str) -> None:
+    """It must have ended at once, with one line that says what is wrong."""
+    assert finished.returncode == 1
+    assert finished.stderr.count("\n") == 1
+    assert saying in finished.stderr
+
+
+def test_a_second_server_on_one_database_is_refused(server: ServerProcess) -> None:
+    refused(server.installed.command("serve", "--port", str(free_port())), "is served by another process")
+    assert server.is_ready()
+
+
+def test_a_port_that_is_taken_is_refused(server: ServerProcess, tmp_path: Path) -> None:
+    other = server.installed.command(
+        "serve", "--port", str(server.port), BESPOKE_DATABASE_URL=f"sqlite:///{tmp_path}/other.db"
+    )
+    refused(other, f"127.0.0.1:{server.port}")
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    installed = Installed(tmp_path)
+    installed.database.write_bytes(b"no database" * 1000)
+    Path(f"{installed.database}.secret").write_text("s" * 64)
+    refused(installed.command("serve", "--port", str(free_port())), "is not a sound database")
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    elsewhere = f"sqlite:///{tmp_path}/nowhere/bespoke.db"
+    refused(Installed(tmp_path).command("serve", BESPOKE_DATABASE_URL=elsewhere), "nowhere")
+
+
+def test_another_secret_is_refused(installed: Installed) -> None:
+    refused(installed.command("serve", "--port", str(free_port()), BESPOKE_SECRET="s" * 64), "secret")
+
+
+def test_more_workers_than_one_are_refused(tmp_path: Path) -> None:
+    refused(Installed(tmp_path).command("serve", "--workers", "2"), "--workers: 2")
+
+
+def test_a_key_made_beside_a_running_server_is_known_at_once_and_forgotten_when_revoked(
+    server: ServerProcess,
+) -> None:
+    key = server.installed.done("key", "create", "--scope", "report")
+    assert server.ask("GET", f"/v1/experiments/{KEY}", key=key)[0] == 200
+    server.installed.done("key", "revoke", key[:12])
+    wait_until(lambda: server.ask("GET", f"/v1/experiments/{KEY}", key=key)[0] == 401, what="the key is refused")
+
+
+def test_the_scheduler_is_at_work_in_the_server(server: ServerProcess) -> None:
+    seconds = server.ask("GET", "/readyz")[1]["scheduler"]["seconds_since_last_look"]
+    assert 0 <= seconds < 5
