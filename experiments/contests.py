@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from experiments.counting import PROFIT
 from experiments.estimates import Book
+from experiments.estimates import visitors_by_segment
 from experiments.objective import is_rate
 from experiments.readings import Readings
 from experiments.strata import EpochSums
@@ -46,7 +47,8 @@ def _contest(readings: Readings, book: Book, sums: Mapping[str, EpochSums], segm
         return Contest(segment, arm, *_by_conversions(readings, sums[experiment.goal.key], segment, arm))
     metric = PROFIT if experiment.objective == "profit" else experiment.goal.key
     mass = book[segment, experiment.first_mass.key].means[metric]
-    return Contest(segment, arm, *_by_means(book[segment, arm].means[metric], mass))
+    visitors = visitors_by_segment(experiment, book)[segment]
+    return Contest(segment, arm, *_by_means(book[segment, arm].means[metric], mass, visitors=visitors))
 
 
 def _by_conversions(readings: Readings, goal: EpochSums, segment: str, arm: str) -> tuple[float, float]:
@@ -66,17 +68,12 @@ def _by_conversions(readings: Readings, goal: EpochSums, segment: str, arm: str)
     return better, max(worse, equal)
 
 
-def _by_means(arm: Estimate, mass: Estimate) -> tuple[float, float]:
-    """The difference of two estimated means, and how far it stays below what matters."""
-    spread = arm.variance + mass.variance
-    if not arm.effective_n or not mass.effective_n or not spread:
-        return 0.0, 0.0
-    difference, matters = arm.mean - mass.mean, MARGIN * abs(mass.mean)
-    variance = arm.variance / arm.effective_n + mass.variance / mass.effective_n
-    n = arm.effective_n + mass.effective_n
+def _by_means(arm: Estimate, mass: Estimate, *, visitors: int) -> tuple[float, float]:
+    """That the arm's mean is higher, and that it is not higher by what matters."""
+    matters = MARGIN * abs(mass.mean)
     return (
-        evidence.difference_process(difference, variance, n, unit_variance=2 * spread),
-        evidence.difference_process(matters - difference, variance, n, unit_variance=2 * spread),
+        evidence.evidence_for_higher_mean(arm, mass, visitors),
+        evidence.evidence_for_higher_mean(mass, arm, visitors, margin=-matters),
     )
 
 
@@ -96,11 +93,13 @@ def unprofitable(readings: Readings, book: Book) -> frozenset[str]:
     control = next((arm.key for arm in experiment.controls()), None)
     if experiment.objective != "profit" or control is None:
         return frozenset()
-    segments = experiment.segment_keys
+    segments, visitors = experiment.segment_keys, visitors_by_segment(experiment, book)
     # A segment's weakest contest decides: nothing must beat the best message too.
     weakest = [
         min(
-            _by_means(book[segment, control].means[PROFIT], book[segment, arm.key].means[PROFIT])[0]
+            evidence.evidence_for_higher_mean(
+                book[segment, control].means[PROFIT], book[segment, arm.key].means[PROFIT], visitors[segment]
+            )
             for arm in experiment.candidates(segment)
         )
         for segment in segments

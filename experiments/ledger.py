@@ -10,6 +10,7 @@ from experiments.allocation import GRAIN
 from experiments.allocation import Weights
 from experiments.model import Allocation
 from experiments.storage.ledger import LedgerRow
+from experiments.storage.session import Session
 from experiments.times import iso
 
 
@@ -47,6 +48,11 @@ def allocation_of(row: LedgerRow) -> Allocation:
     """The allocation that a ledger row holds; its arms stand in the order of the draw."""
     body = msgspec.json.decode(row.body)
     return Allocation(row.epoch, {segment: dict(arms) for segment, arms in body["weights"].items()})
+
+
+def ledger_of(session: Session, experiment: str) -> list[dict[str, Any]]:
+    """An experiment's ledger, the oldest row first."""
+    return [ledger_json(row) for row in session.ledger.rows(experiment)]
 
 
 def ledger_json(row: LedgerRow) -> dict[str, Any]:

@@ -25,6 +25,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import health
     from service import ingest
     from service import ofrep
+    from service import pages
     from service.config import load_config
     from service.current import EXTENSION
     from service.installation import open_installation
@@ -36,7 +37,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     app.logger.setLevel(settings.log_level.upper())
     for part in (errors, auth, headers):
         part.init_app(app)
-    for endpoints in (ofrep, ingest, admin, health):
+    for endpoints in (ofrep, ingest, admin, health, pages):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     installation.before_closing(start_scheduler(installation).stop)

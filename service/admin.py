@@ -8,6 +8,7 @@ from flask import Response
 from flask import url_for
 
 from experiments.ledger import ledger_json
+from experiments.ledger import ledger_of
 from experiments.lifecycle import Act
 from experiments.lifecycle import Deed
 from experiments.lifecycle import act
@@ -103,7 +104,7 @@ def allocations(key: str) -> Response:
 
     def rows(session: Session) -> list[dict[str, Any]]:
         find(session, key)
-        return [ledger_json(row) for row in session.ledger.rows(key)]
+        return ledger_of(session, key)
 
     return json_answer({"experiment": key, "allocations": current_installation().store.read(rows)})
 

@@ -8,8 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from flask import Blueprint
+from flask import Response
+from flask import make_response
 from flask import render_template
+from flask import request
 
+from experiments.errors import InvalidSignature
+from experiments.errors import UnknownExperiment
+from experiments.ledger import ledger_of
+from experiments.reports import build_report
+from service.auth import public
+from service.current import current_installation
+from service.links import read_link
 from service.palette import arm_colours
 from service.report_charts import report_pictures
 from service.report_view import report_view
@@ -19,6 +29,28 @@ bp = Blueprint("pages", __name__)
 
 # A sign stands before a digit or a money symbol, and not inside a word such as a key.
 _HYPHEN = re.compile(r"(?<![\w-])-(?=[^\s-]*\s?\d)")
+
+
+@bp.get("/experiments/<key>")
+@public
+def report_page(key: str) -> str:
+    """The report of an experiment, for whoever has a link to it.
+
+    :raises InvalidSignature: if the link is none, is for another experiment, or has expired.
+    """
+    installation = current_installation()
+    now_ms = installation.clock.now_ms()
+    read_link(request.args.get("link", ""), key, now_ms=now_ms, keyring=installation.keyring)
+    report = build_report(installation.store, key, now_ms=now_ms, min_cell=installation.config.min_cell)
+    return render_report(report, installation.store.read(lambda session: ledger_of(session, key)))
+
+
+@bp.errorhandler(InvalidSignature)
+@bp.errorhandler(UnknownExperiment)
+def _refused(error: InvalidSignature | UnknownExperiment) -> Response:
+    """The same page for a bad link and for a good one to nothing: an address tells a stranger nothing."""
+    page = render_template("refused.html", reason=str(error), stylesheet="/static/bespoke.css")
+    return make_response(page, 403)
 
 
 @bp.app_template_filter("minus")

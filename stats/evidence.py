@@ -83,13 +83,19 @@ def evidence_for_no_gain(
 
 
 def evidence_for_higher_mean(
-    above: Estimate, below: Estimate, visitors: float, *, margin: float = 0.0, alpha: float = 0.05, tuned_for: float = 5000
+    above: Estimate,
+    below: Estimate,
+    visitors: float,
+    *,
+    margin: float = 0.0,
+    alpha: float = 0.05,
+    tuned_for: float = 5000,
 ) -> float:
     """Log evidence against "the mean above exceeds the mean below by at most the margin", for values, counts, profit.
 
     `difference_process` with the variance of both arms' values averaged: an arm that is low by chance has too small a
     variance as well, and with its own the first looks would call too often. Against "at least δ higher" exchange the
-    arms and hand in a margin of -δ. 0 until values have varied in both arms.
+    arms and hand in a margin of -δ. 0 while an arm has no visitors or no value has varied.
 
     Args:
         above, below: the arms' estimates from one segment.
@@ -97,7 +103,7 @@ def evidence_for_higher_mean(
         margin: in the unit of the mean.
         alpha, tuned_for: see `difference_process`.
     """
-    if not (above.variance > 0 and below.variance > 0):
+    if above.effective_n == 0 or below.effective_n == 0:
         return 0.0
     variance = (above.variance + below.variance) / 2 * (1 / above.effective_n + 1 / below.effective_n)
     difference = above.mean - below.mean - finite(margin, "margin")
@@ -105,25 +111,34 @@ def evidence_for_higher_mean(
 
 
 def difference_process(
-    difference: float, variance: float, n: float, *, alpha: float = 0.05, tuned_for: float = 5000
+    difference: float,
+    variance: float,
+    n: float,
+    *,
+    unit_variance: float | None = None,
+    alpha: float = 0.05,
+    tuned_for: float = 5000,
 ) -> float:
     """Log evidence against "the difference is at most 0", from an estimate that is normal in the long run.
 
     S = n·difference has variance V = n²·variance, and e^{λS - λ²V/2} is mixed over a half-normal λ:
-    E = 2 (1 + t)^{-1/2} exp(z² t / (2 (1 + t))) Φ(z √(t / (1 + t))) with z = difference / √variance and t = ρ² n (the
-    one-sided normal mixture of Howard et al. 2021, https://doi.org/10.1214/20-AOS1991; with an estimated variance it
-    holds in the limit: Waudby-Smith et al. 2021, https://arxiv.org/abs/2103.06476).
+    E = 2 (1 + t)^{-1/2} exp(z² t / (2 (1 + t))) Φ(z √(t / (1 + t))), z = difference / √variance, t = ρ² V / unit variance
+    (the one-sided normal mixture of Howard et al. 2021, https://doi.org/10.1214/20-AOS1991; with an estimated variance
+    it holds in the limit: Waudby-Smith et al. 2021, https://arxiv.org/abs/2103.06476).
 
     Args:
         difference: the estimate of the mean of one arm less another.
         variance: the estimate's own variance. 0 says that nothing varied yet: the evidence is 0.
         n: visitors that the estimate speaks for, over all arms.
+        unit_variance: of one visitor's share in S under an even split, 2·(variance of a value in one arm + in the
+            other); t then grows with information when traffic moves away from an arm. Left out, t = ρ² n.
         alpha, tuned_for: ρ² is the one that is tightest at this level after so many visitors.
     """
     finite(difference, "difference")
     if not_negative(variance, "variance") == 0 or not_negative(n, "n") == 0:
         return 0.0
-    information = n * tuning(alpha=alpha, tuned_for=tuned_for)
+    size = n if unit_variance is None else n * n * variance / positive(unit_variance, "unit_variance")
+    information = size * tuning(alpha=alpha, tuned_for=tuned_for)
     pull = information / (1 + information)
     z = difference / math.sqrt(variance)
     chance = float(special.log_ndtr(z * math.sqrt(pull)))

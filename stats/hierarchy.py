@@ -77,6 +77,18 @@ class Believed(NamedTuple):
         through_base = (followed.sum(axis=2) ** 2 * self.base_variance).sum(axis=1)
         return np.asarray(through_effects + through_base + (coefficients**2 * self.own).sum(axis=(1, 2)))
 
+    def only(self, spreads: NDArray[np.intp]) -> "Believed":
+        """The posterior for some of the spreads."""
+        return Believed(*(part[spreads] for part in self))
+
+    def standing_alone(self, segment: int, variances: Array) -> "Believed":
+        """The same but for one segment, whose cells (the first ones) vary on their own by these variances."""
+        variance, own, shrinkage = self.variance.copy(), self.own.copy(), self.shrinkage.copy()
+        for part in (variance, own):
+            part[:, segment, : len(variances)] = variances
+        shrinkage[:, segment] = 0.0
+        return self._replace(variance=variance, own=own, shrinkage=shrinkage)
+
 
 def believe(prior: Prior, sites: Sites) -> Believed:
     """The posterior of every η given the sites, exactly."""

@@ -9,7 +9,7 @@ import click
 import msgspec
 from flask import Flask
 
-from experiments.ledger import ledger_json
+from experiments.ledger import ledger_of
 from experiments.lifecycle import find
 from experiments.reports import build_report
 from service.address import Address
@@ -61,7 +61,7 @@ def _report(installation: Installation, key: str, *, kind: str) -> str:
     store = installation.store
     built = build_report(store, key, now_ms=installation.clock.now_ms(), min_cell=installation.config.min_cell)
     if kind == "html":
-        return _html(built, store.read(lambda session: [ledger_json(row) for row in session.ledger.rows(key)]))
+        return _html(built, store.read(lambda session: ledger_of(session, key)))
     return _FORMATS[kind](built)
 
 

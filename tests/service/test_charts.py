@@ -173,7 +173,7 @@ def test_a_drawing_says_what_it_shows() -> None:
 def test_hostile_names_are_drawn_as_text_and_nothing_else(text: str) -> None:
     epochs = [row | {"segment": f"{text} {row['segment']}", "arm": text + row["arm"]} for row in sample_epochs(2)]
     segments = [row | {"segment": text + row["segment"]} for row in sample_report()["verdict"]["segments"]]
-    for spec in (traffic_chart(epochs), gain_chart(segments, title="Gain")):  # type: ignore[arg-type]
+    for spec in (traffic_chart(epochs), gain_chart(segments, title="Gain")):
         root = ElementTree.fromstring(render_svg(spec))
         tags = {element.tag.rpartition("}")[2] for element in root.iter()}
         attributes = {name for element in root.iter() for name in element.attrib}
@@ -181,12 +181,14 @@ def test_hostile_names_are_drawn_as_text_and_nothing_else(text: str) -> None:
         assert not any(name.startswith("on") or "href" in name or name == "style" for name in attributes)
 
 
-@pytest.mark.parametrize("character", ["\0", "\x1b", "\n", "\u2028", "\ud800", "\uffff", "\\", "\"", "'", "{", "\U0001f468", ""])
+@pytest.mark.parametrize(
+    "character", ["\0", "\x1b", "\n", "\u2028", "\ud800", "\uffff", "\\", "\"", "'", "{", "\U0001f468", ""],
+)
 def test_no_character_of_a_name_stops_the_drawing(character: str) -> None:
     name = f"{character};x{character}" * 20
     epochs = [row | {"segment": name, "arm": name} for row in sample_epochs(1)[:1]]
     segment = sample_report()["verdict"]["segments"][0] | {"segment": name}
-    for spec in (traffic_chart(epochs), gain_chart([segment], title="Gain")):  # type: ignore[arg-type]
+    for spec in (traffic_chart(epochs), gain_chart([segment], title="Gain")):
         assert ElementTree.fromstring(render_svg(spec)).tag == "{http://www.w3.org/2000/svg}svg"
 
 

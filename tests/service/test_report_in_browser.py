@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser
+from playwright.sync_api import Dialog
 from playwright.sync_api import Page
 from werkzeug.serving import make_server
 
@@ -72,9 +73,14 @@ def opened(chromium: Browser, url: str, **settings: Any) -> Iterator[tuple[Page,
     """A page in a fresh browser context, and what it complained of."""
     context = chromium.new_context(**settings)
     page, complaints = context.new_page(), []
+
+    def refuse(dialog: Dialog) -> None:
+        complaints.append(dialog.message)
+        dialog.dismiss()
+
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+    page.on("dialog", refuse)
     page.goto(url)
     yield page, complaints
     context.close()
