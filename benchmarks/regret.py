@@ -31,6 +31,7 @@ BURN_IN = 100
 BURN_IN_CONVERSIONS = 10
 MAX_STEP = 0.25
 PUBLISH_STEP = 0.005
+_TINY = 1e-300
 MARKS = (8_000, 16_000, 64_000)
 
 
@@ -108,7 +109,7 @@ class Estimates:
     def __init__(self, weights: Array) -> None:
         self.weights = weights
         self.n, self.total = np.zeros_like(weights), np.zeros_like(weights)
-        self._sums = np.zeros((3, *weights.shape))
+        self._sums = np.zeros((7, *weights.shape))
         self._now = np.zeros((2, *weights.shape))
 
     def add(self, n: Array, total: Array) -> None:
@@ -126,10 +127,12 @@ class Estimates:
 
     def effective(self) -> Effective:
         """What is known now."""
-        weighted, visitors, spread = self._sums + self._stratum()
-        size = visitors**2 / np.maximum(spread, 1e-300)
-        rates = np.clip(weighted / np.maximum(visitors, 1), 0, 1)
-        return Effective(rates * size, size)
+        weighted, visitors, spread, *leaned = self._sums + self._stratum()
+        rates = weighted / np.maximum(visitors, _TINY)
+        squares = [total * (1 - 2 * rates) + n * rates**2 for n, total in (leaned[:2], leaned[2:])]
+        unevenness = squares[1] * visitors / np.maximum(squares[0] * spread, _TINY)
+        size = visitors**2 / np.maximum(spread, _TINY) / np.maximum(unevenness, 1)
+        return Effective(np.clip(rates, 0, 1) * size, size)
 
     def visitors(self) -> Array:
         """Visitors by segment and arm."""
@@ -145,9 +148,11 @@ class Estimates:
         mean = np.where(self.n > 0, self.total, total) / np.maximum(np.where(self.n > 0, self.n, n), 1)
         expected = np.where(self.n > 0, visitors * self.weights, n)
         used = (self.n + n > 0) & (visitors > 0)
-        value = mean + (total - n * mean) / np.maximum(np.where(self.n > 0, expected, 1), 1e-300)
-        spread = visitors**2 / np.maximum(expected, 1e-300)
-        return np.where(used, [visitors * value, visitors, spread], 0.0)
+        value = mean + (total - n * mean) / np.maximum(np.where(self.n > 0, expected, 1), _TINY)
+        leverage = visitors / np.maximum(expected, _TINY)
+        sums = [value * visitors, visitors, visitors * leverage]
+        sums += [leverage * n, leverage * total, leverage**2 * n, leverage**2 * total]
+        return np.where(used, sums, 0.0)
 
 
 def campaign(world: World, policy: Callable[[Effective], Array], *, seed: int, visitors: int) -> Iterator[float]:

@@ -56,6 +56,7 @@ def report_of(readings: Readings, *, min_cell: int) -> Row:
         "state": readings.stored.state,
         "epoch": readings.newest.epoch or None,
         "objective": experiment.objective,
+        "goal": {"key": experiment.goal.key, "kind": experiment.goal.kind},
         "currency": experiment.currency,
         "verdict": verdict(readings, book, sums, min_cell=min_cell),
         "arms": suppress(_arm_rows(readings, book), min_cell=min_cell),

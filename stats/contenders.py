@@ -75,8 +75,8 @@ def _better(mean: Array, variance: Array, present: Flags) -> Array:
     signs = np.where(np.cumsum(present, axis=1) == 1, 1.0, -1.0) * present
     gap = (signs * mean).sum(axis=1)
     sd = np.sqrt(np.where(present, variance, 0.0).sum(axis=1))
-    score = np.where(sd > 0, gap / np.where(sd > 0, sd, 1.0), np.sign(gap) * np.inf)
-    score = np.where((sd == 0) & (gap == 0), 0.0, score)
+    # Arms known without any error: the higher one is certain, equal ones share.
+    score = gap / np.maximum(sd, _SPAN**2)
     return np.asarray(np.where(present, special.ndtr(signs * score[:, None]), 0.0))
 
 

@@ -186,10 +186,11 @@ def _log_growth(share: Array, distance: Array) -> Array:
 def _falls(rising: Array, falling: Array) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
     """A Beta exponent and its slope, at a distance d from the mode towards the side that `falling` brings down."""
     total = rising + falling
+    shares = np.log(rising / total), np.log(falling / total)
     odds = np.log(rising) - np.log(falling)
 
     def exponent(d: Array) -> Array:
-        fall: Array = -falling * d - total * np.log1p(falling / total * np.expm1(-d))
+        fall: Array = -falling * d - total * np.logaddexp(shares[0], shares[1] - d)
         return fall
 
     def slope(d: Array) -> Array:

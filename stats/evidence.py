@@ -122,9 +122,9 @@ def difference_process(
     """Log evidence against "the difference is at most 0", from an estimate that is normal in the long run.
 
     S = n·difference has variance V = n²·variance, and e^{λS - λ²V/2} is mixed over a half-normal λ:
-    E = 2 (1 + t)^{-1/2} exp(z² t / (2 (1 + t))) Φ(z √(t / (1 + t))), z = difference / √variance, t = ρ² V / unit variance
-    (the one-sided normal mixture of Howard et al. 2021, https://doi.org/10.1214/20-AOS1991; with an estimated variance
-    it holds in the limit: Waudby-Smith et al. 2021, https://arxiv.org/abs/2103.06476).
+    E = 2 (1 + t)^{-1/2} exp(z² t / (2 (1 + t))) Φ(z √(t / (1 + t))), z = difference / √variance, t = ρ² V / unit
+    variance (the one-sided normal mixture of Howard et al. 2021, https://doi.org/10.1214/20-AOS1991; with an estimated
+    variance it holds in the limit: Waudby-Smith et al. 2021, https://arxiv.org/abs/2103.06476).
 
     Args:
         difference: the estimate of the mean of one arm less another.

@@ -67,7 +67,7 @@ def rates(prior: Prior, outcomes: Outcomes) -> Rates:
         cavity = _cavity(believed, sites)
         tilted = _tilted(cavity, outcomes, believed.mean)
         moved = np.abs(tilted.mean - believed.mean) / np.sqrt(believed.variance)
-        if moved.max() < _CLOSE:
+        if moved.max(initial=0.0) < _CLOSE:
             break
         sites = _matched(tilted, cavity, outcomes)
     evidence = believed.log_evidence + (tilted.log_mass - _log_mass(cavity, sites)).sum(axis=(1, 2))

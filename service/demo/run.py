@@ -15,6 +15,7 @@ from experiments.errors import BespokeError
 from experiments.keys import create_key
 from experiments.storage.sqlite import lock_for_serving
 from experiments.times import DAY_MS
+from experiments.times import day_of
 from experiments.verification import verify
 from service.address import Address
 from service.address import AddressTaken
@@ -162,9 +163,9 @@ def _replay(campaign: Campaign, customers: list[Customer], *, address: Address, 
 
 
 def _let_mature(clock: AcceleratedClock) -> None:
-    """Wait until the window of whoever came last has ended."""
+    """Wait until the windows of all who came on the last day have ended."""
     begun_ms = clock.now_ms()
-    length = _WINDOW_DAYS * DAY_MS
+    length = (day_of(begun_ms) + 1 + _WINDOW_DAYS) * DAY_MS - begun_ms
     shown = 0
     with click.progressbar(length=length, label="The last windows mature ") as bar:
         while shown < length:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -103,6 +104,12 @@ def test_about_a_third_of_the_customers_agree_with_the_log(said: str) -> None:
     assert abs(int(match[1].replace(",", "")) - 1000) < 130
 
 
+def end_group(leader: int) -> None:
+    """Kill what may be left of a group of processes."""
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
 def test_the_server_stays_up_until_it_is_interrupted(tmp_path: Path) -> None:
     port = free_port()
     script = f"""
@@ -121,15 +128,23 @@ if __name__ == "__main__":
         text=True,
         start_new_session=True,
     ) as process:
-        assert process.stdout
-        lines = iter(process.stdout.readline, "")
-        link = next(line for line in lines if line.startswith("Report: ")).removeprefix("Report: ").strip()
-        assert next(lines).startswith("The server is up")
-        assert link.startswith(f"http://127.0.0.1:{port}/")
-        with urlopen(link, timeout=10) as page:
-            assert page.status == 200
-        os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(20) == 0
+        try:
+            check_stays_up(process, port=port)
+        finally:
+            end_group(process.pid)
+
+
+def check_stays_up(process: "subprocess.Popen[str]", *, port: int) -> None:
+    """The link that is printed opens the report, and Ctrl-C ends it all in order."""
+    assert process.stdout
+    lines = iter(process.stdout.readline, "")
+    link = next(line for line in lines if line.startswith("Report: ")).removeprefix("Report: ").strip()
+    assert next(lines).startswith("The server is up")
+    assert link.startswith(f"http://127.0.0.1:{port}/")
+    with urlopen(link, timeout=10) as page:
+        assert page.status == 200
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(20) == 0
 
 
 def test_a_demo_that_still_runs_keeps_its_database(tmp_path: Path) -> None:

@@ -40,7 +40,9 @@ def test_anything_else_is_refused(text: str) -> None:
         read_link(text, "tiny", now_ms=NOW_MS, keyring=KEYS)
 
 
-@pytest.mark.parametrize("payload", [b"", b"{}", b'["tiny"]', b'["tiny", "soon"]', b'["tiny", 1, 2]', b'["tiny", 1e400]'])
+@pytest.mark.parametrize(
+    "payload", [b"", b"{}", b'["tiny"]', b'["tiny", "soon"]', b'["tiny", 1, 2]', b'["tiny", 1e400]']
+)
 def test_a_signed_text_that_is_no_link_is_refused(payload: bytes) -> None:
     with pytest.raises(InvalidSignature):
         read_link(sign(payload, key=KEYS.links), "tiny", now_ms=NOW_MS, keyring=KEYS)

@@ -23,6 +23,11 @@ def test_radius_at_several_sizes(n: int, width: float) -> None:
     assert radius(0.25 / n, n) == pytest.approx(width, abs=1e-10)
 
 
+def test_radius_is_the_normal_mixture_of_howard_and_others() -> None:
+    # confseq's unit tests: the two-sided bound of a sum with variance 100, tuned there, is 30.35209.
+    assert 100 * radius(1 / 100, 100, tuned_for=100) == pytest.approx(30.35209, abs=1e-5)
+
+
 def test_nobody_says_nothing() -> None:
     assert difference(0, 0, 3, 10) == (-1, 1)
     assert difference(3, 10, 0, 0) == (-1, 1)

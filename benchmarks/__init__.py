@@ -1,0 +1,1 @@
+"""Measurements, one file per question; run by `make bench`, never as tests."""
