@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+from math import log
 from typing import NamedTuple
+
+import numpy as np
 
 from experiments.counting import PROFIT
 from experiments.estimates import Book
@@ -65,7 +68,8 @@ def _by_conversions(readings: Readings, goal: EpochSums, segment: str, arm: str)
     better = evidence.evidence_for_gain(tailored, rival, shares)
     worse = evidence.evidence_for_loss(tailored, rival, shares)
     equal = evidence.evidence_for_no_gain(tailored, rival, shares, margin=MARGIN)
-    return better, max(worse, equal)
+    # The mean of two e-processes is one; their maximum is not.
+    return better, float(np.logaddexp(worse, equal)) - log(2)
 
 
 def _by_means(arm: Estimate, mass: Estimate, *, visitors: int) -> tuple[float, float]:

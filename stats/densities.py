@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 REACH = 64.0
 # No feature of a density in logit or log is narrower than this once its counts are below one.
 CORE_SCALE = 1.25
-_CORE_MARGIN = 6.0
+_CORE_MARGIN = 40.0
 _HEAVY = 0.8
 _LARGE_EXPONENT = 700.0
 

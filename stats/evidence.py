@@ -72,8 +72,7 @@ def evidence_for_no_gain(
     """Log evidence against "tailored converts better by the margin or more", a ratio of at least 1 + margin.
 
     So arms that are practically equal come to an end: what matters is excluded. Under r = 1 + margin a conversion is
-    the tailored arm's with chance e(1 + margin) / (e(1 + margin) + 1 - e), and this takes the place of the share. A
-    margin below 0 excludes less than a loss of that size.
+    the tailored arm's with chance e(1 + margin) / (e(1 + margin) + 1 - e), and this takes the place of the share.
     """
     if not (margin > -1 and math.isfinite(margin)):
         raise ValueError(f"margin is {margin}, must be finite and above -1")
@@ -207,6 +206,8 @@ class _LogRatio:
 
 def _mixed(tailored: Array, mass: Array, share: Array, scale: float) -> float:
     """Laplace finds where the integrand lives, quadrature integrates it."""
+    if not len(share):
+        return 0.0
     ratio = _LogRatio(tailored, mass, share, scale)
     peak = _peak(ratio)
     highest = float(ratio.at(np.array([peak]))[0])

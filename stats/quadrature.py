@@ -11,9 +11,9 @@ from scipy import special
 
 Array = NDArray[np.float64]
 
-# Sixteen nodes integrate a Normal over 1.2 standard deviations to 1e-15.
-NODES = 16
-PANEL_WIDTH = 1.2
+# Twenty nodes interpolate a Normal over two standard deviations to 1e-15.
+NODES = 20
+PANEL_WIDTH = 2.0
 _SCALE_STEP = 1.25
 
 

@@ -56,7 +56,7 @@ def test_loss_is_gain_of_the_other_arm() -> None:
 
 def test_nothing_said_is_no_evidence() -> None:
     assert evidence_for_gain([], [], []) == 0
-    assert evidence_for_gain([0, 0], [0, 0], [0.5, 0.2]) == pytest.approx(0, abs=1e-14)
+    assert evidence_for_gain([0, 0], [0, 0], [0.5, 0.2]) == pytest.approx(0, abs=1e-12)
     # No choice, no comparison: shares of 0 and 1 say nothing.
     assert evidence_for_gain([7, 0, 4], [0, 9, 2], [1, 0, 0.5]) == evidence_for_gain([4], [2], [0.5])
 

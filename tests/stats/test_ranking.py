@@ -142,6 +142,19 @@ def test_uneven_arms_agree_with_adaptive_quadrature() -> None:
         assert found.expected_loss == pytest.approx(losses, abs=1e-9)
 
 
+@pytest.mark.parametrize("counts", [(1e-3, 1e-3), (0.02, 0.3), (0.3, 40), (0.05, 1e5)])
+def test_losses_under_priors_of_less_than_one_visitor_are_exact(counts: tuple[float, float]) -> None:
+    posteriors = [BetaPosterior(*counts), BetaPosterior(2 * counts[0], counts[1]), BetaPosterior(0.5, 3)]
+
+    def missed(t: float, arm: int) -> float:
+        cdfs = [posterior.cdf(special.expit(t)) for posterior in posteriors]
+        return float(cdfs[arm] * (1 - math.prod(cdfs[:arm] + cdfs[arm + 1 :])) * special.expit(t) * special.expit(-t))
+
+    for arm, loss in enumerate(expected_loss(posteriors)):
+        pieces = [integrate.quad(missed, t, t + 4, args=(arm,), epsabs=1e-13)[0] for t in range(-40, 40, 4)]
+        assert loss == pytest.approx(math.fsum(pieces), abs=1e-10)
+
+
 def test_one_arm_is_best_and_costs_nothing() -> None:
     for posterior in (BetaPosterior(), BetaPosterior(0.01, 300), NormalPosterior(-5, 1), GammaPosterior(0.1, 1)):
         assert ranking([posterior]).probability_best.tolist() == [1.0]
