@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from math import log
 from typing import Any
 
 from experiments.allocation import GRAIN
@@ -12,10 +13,12 @@ from experiments.readings import Readings
 from experiments.strata import EpochSums
 from experiments.strata import plain_sums
 from stats.sample_ratio import combine
+from stats.sample_ratio import mean_evidence
 from stats.sample_ratio import sample_ratio_test
+from stats.sample_ratio import share_evidence
 
-#: A sample ratio that chance would give less often than this is an alarm.
-ALARM = 0.001
+#: The log evidence that is an alarm: of sound experiments at most 1 in 500 ever reaches it, however often one looks.
+ALARM = log(500)
 
 #: The chi-square is not to be trusted where an arm should have had fewer visitors than this.
 _FEWEST_EXPECTED = 5
@@ -38,18 +41,41 @@ def diagnose(readings: Readings, sums: Mapping[str, EpochSums]) -> dict[str, Any
     }
 
 
+#: Visitors by epoch and segment, and there by arm.
+_Visitors = Mapping[tuple[int, str], Mapping[str, int]]
+
+
 def sample_ratio(readings: Readings, exposures: EpochSums) -> dict[str, Any]:
-    """Visitors against weights, epoch by epoch and segment by segment, as one test."""
-    observed: dict[tuple[int, str], dict[str, int]] = defaultdict(dict)
-    for (epoch, segment, arm), arm_sums in exposures.items():
-        observed[epoch, segment][arm] = arm_sums.n
+    """Visitors against weights: Pearson's test as of now, and whether the evidence has reached an alarm."""
+    visitors = _by_place(exposures)
     tests = [
         sample_ratio_test(*groups)
-        for (epoch, segment), counts in observed.items()
+        for (epoch, segment), counts in visitors.items()
         if (groups := _groups(counts, readings.allocations[epoch].weights[segment]))
     ]
     p_value = combine([test.statistic for test in tests], [test.degrees for test in tests]).p_value
-    return {"p_value": p_value, "alarm": p_value < ALARM}
+    return {"p_value": p_value, "alarm": sample_ratio_evidence(readings, exposures) >= ALARM}
+
+
+def sample_ratio_evidence(readings: Readings, exposures: EpochSums) -> float:
+    """Log evidence that some arm does not get its share, from each arm's visitors epoch by epoch and segment by segment.
+
+    Visitors keep the epoch that drew their arm, so that late exposures do no harm.
+    """
+    strata: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
+    for (epoch, segment), counts in _by_place(exposures).items():
+        weights, total = readings.allocations[epoch].weights[segment], sum(counts.values())
+        if len(weights) > 1:
+            for arm, weight in weights.items():
+                strata[arm].append((counts.get(arm, 0), total - counts.get(arm, 0), weight / GRAIN))
+    return mean_evidence([share_evidence(*zip(*found, strict=True)) for found in strata.values()])
+
+
+def _by_place(exposures: EpochSums) -> _Visitors:
+    visitors: dict[tuple[int, str], dict[str, int]] = defaultdict(dict)
+    for (epoch, segment, arm), arm_sums in exposures.items():
+        visitors[epoch, segment][arm] = arm_sums.n
+    return visitors
 
 
 def _groups(counts: Mapping[str, int], weights: Mapping[str, int]) -> tuple[list[int], list[float]] | None:

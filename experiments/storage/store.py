@@ -6,6 +6,7 @@ from threading import local
 from typing import IO
 from typing import Protocol
 from typing import TypeVar
+from weakref import WeakSet
 
 from experiments.errors import SecretMismatch
 from experiments.errors import StorageError
@@ -44,6 +45,8 @@ class SqliteStore:
         self._path = path
         self._lock: IO[str] | None = lock_for_serving(path) if serving else None
         self._local = local()
+        # Weak: a thread that ends takes its session, and so its connection, with it.
+        self._sessions: WeakSet[Session] = WeakSet()
         self._writer: DirectWriter | GroupWriter = GroupWriter(path) if serving else DirectWriter(path)
 
     def read(self, work: Callable[[Session], T]) -> T:
@@ -66,7 +69,9 @@ class SqliteStore:
             return int(self._session().connection.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:
-        """Commit what waits and let the file go."""
+        """Commit what waits and let the file go, whole: whoever closes it last takes the log in."""
+        for session in list(self._sessions):
+            session.connection.close()
         self._writer.close()
         if self._lock:
             self._lock.close()
@@ -75,6 +80,7 @@ class SqliteStore:
         session: Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = Session(connect(self._path))
+            self._sessions.add(session)
         return session
 
 
