@@ -8,10 +8,9 @@ def main() -> None:
     """Print where this is measured, then what."""
     for name, value in facts().items():
         print(f"{name:<12}{value}")
-    print()
+    print(f"\n{'one server, clients on the same machine':<44}{'a second':>12}{'median':>12}{'p99':>12}")
     for row in one_server.measure():
-        print(f"{row.what:<44}{row.per_second:>12,.0f} /s{row.median_ms:>10.1f} ms{row.slowest_ms:>10.1f} ms")
-    print(f"{'':<44}{'':>15}{'median':>13}{'p99':>13}")
+        print(f"{row.what:<44}{row.per_second:>12,.0f}{row.median_ms:>9.1f} ms{row.slowest_ms:>9.1f} ms")
 
 
 if __name__ == "__main__":

@@ -163,7 +163,7 @@ def campaign(world: World, policy: Callable[[Effective], Array], *, seed: int, v
     for _ in range(visitors // BATCH):
         arrived = rng.multinomial(BATCH, world.shares)
         n = np.array([rng.multinomial(size, row) for size, row in zip(arrived, estimates.weights, strict=True)])
-        estimates.add(n, rng.binomial(n, world.rates))
+        estimates.add(n, rng.binomial(n, world.rates).astype(np.float64))
         yield float((n * world.rates).sum())
         _reallocate(estimates, policy)
 
@@ -176,9 +176,11 @@ def _reallocate(estimates: Estimates, policy: Callable[[Effective], Array]) -> N
     arms = estimates.weights.shape[1]
     target = FLOOR + (1 - arms * FLOOR) * policy(estimates.effective())
     old = estimates.weights
-    wanted = [limit_step(row, aim, max_step=MAX_STEP) if ready else row for row, aim, ready in zip(old, target, learned)]
-    if np.abs(np.array(wanted) - old).max() >= PUBLISH_STEP:
-        estimates.publish(np.array(wanted))
+    new = old.copy()
+    for segment in np.flatnonzero(learned):
+        new[segment] = limit_step(old[segment], target[segment], max_step=MAX_STEP)
+    if np.abs(new - old).max() >= PUBLISH_STEP:
+        estimates.publish(new)
 
 
 def run(world: World, *, seeds: int, visitors: int) -> dict[str, Array]:

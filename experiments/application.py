@@ -26,6 +26,7 @@ from experiments.signing import pseudonym
 from experiments.snapshot import Feed
 from experiments.snapshot import Snapshot
 from experiments.storage.cells import CellKey
+from experiments.storage.cells import LagKey
 from experiments.storage.events import EventRow
 from experiments.storage.session import Session
 from experiments.storage.visitors import ExposureRow
@@ -48,7 +49,7 @@ class Application:
         self._trusted = trusted
         self._keyring = keyring
         self._cells: dict[CellKey, tuple[int, int, float]] = {}
-        self._lags: dict[tuple[str, str, str, int], int] = defaultdict(int)
+        self._lags: dict[LagKey, int] = defaultdict(int)
         self._counters: dict[tuple[str, str], int] = defaultdict(int)
 
     def apply(self, event: Event) -> Receipt:
@@ -165,7 +166,8 @@ class Application:
         is_first = self._add(experiment, exposure, outcome.visitor, metric=metric.key, amount=added)
         if is_first and not exposure.asserted:
             bucket = lag_bucket(metric, exposed_ms=exposure.at_ms, at_ms=outcome.at_ms)
-            self._lags[experiment.key, metric.key, exposure.segment, bucket] += 1
+            day = day_of(exposure.at_ms)
+            self._lags[LagKey(experiment.key, metric.key, exposure.segment, day, bucket)] += 1
         return fate
 
     def _add(

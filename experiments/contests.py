@@ -1,11 +1,9 @@
 """Contests: a tailored arm against the mass arm in one segment, and the evidence that holds however often one looks."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from collections.abc import Sequence
-from math import log
 from typing import NamedTuple
-
-import numpy as np
 
 from experiments.counting import PROFIT
 from experiments.estimates import Book
@@ -16,6 +14,7 @@ from experiments.strata import EpochSums
 from experiments.strata import Sums
 from stats import evidence
 from stats.adaptive import Estimate
+from stats.equality import evidence_for_mass
 
 #: A tailored message that converts less than this much better than the mass message is not worth the trouble of a test.
 MARGIN = 0.10
@@ -36,18 +35,26 @@ class Contest(NamedTuple):
 def contests(readings: Readings, book: Book, sums: Mapping[str, EpochSums]) -> list[Contest]:
     """Every tailored arm in every segment that it is open to."""
     experiment = readings.experiment
+    goal = _by_segment(sums[experiment.goal.key])
     return [
-        _contest(readings, book, sums, segment, arm.key)
+        _contest(readings, book, goal.get(segment, {}), segment, arm.key)
         for segment in experiment.segment_keys
         for arm in experiment.open_arms(segment)
         if arm.role == "tailored"
     ]
 
 
-def _contest(readings: Readings, book: Book, sums: Mapping[str, EpochSums], segment: str, arm: str) -> Contest:
+def _by_segment(sums: EpochSums) -> dict[str, EpochSums]:
+    parts: dict[str, dict[tuple[int, str, str], Sums]] = defaultdict(dict)
+    for place, found in sums.items():
+        parts[place[1]][place] = found
+    return dict(parts)
+
+
+def _contest(readings: Readings, book: Book, goal: EpochSums, segment: str, arm: str) -> Contest:
     experiment = readings.experiment
     if experiment.objective != "profit" and is_rate(experiment.goal):
-        return Contest(segment, arm, *_by_conversions(readings, sums[experiment.goal.key], segment, arm))
+        return Contest(segment, arm, *_by_conversions(readings, goal, segment, arm))
     metric = PROFIT if experiment.objective == "profit" else experiment.goal.key
     mass = book[segment, experiment.first_mass.key].means[metric]
     visitors = visitors_by_segment(experiment, book)[segment]
@@ -57,19 +64,17 @@ def _contest(readings: Readings, book: Book, sums: Mapping[str, EpochSums], segm
 def _by_conversions(readings: Readings, goal: EpochSums, segment: str, arm: str) -> tuple[float, float]:
     """Given a conversion on either arm, which of the two had it: valid whatever the weights and base rates did."""
     mass = readings.experiment.first_mass.key
-    epochs = sorted({epoch for epoch, of_segment, _ in goal if of_segment == segment})
     tailored, rival, shares = [], [], []
-    for epoch in epochs:
+    for epoch in sorted({epoch for epoch, _, _ in goal}):
         weights = readings.allocations[epoch].weights[segment]
         if arm in weights and mass in weights:
             tailored.append(goal.get((epoch, segment, arm), Sums()).total)
             rival.append(goal.get((epoch, segment, mass), Sums()).total)
             shares.append(weights[arm] / (weights[arm] + weights[mass]))
-    better = evidence.evidence_for_gain(tailored, rival, shares)
-    worse = evidence.evidence_for_loss(tailored, rival, shares)
-    equal = evidence.evidence_for_no_gain(tailored, rival, shares, margin=MARGIN)
-    # The mean of two e-processes is one; their maximum is not.
-    return better, float(np.logaddexp(worse, equal)) - log(2)
+    return (
+        evidence.evidence_for_gain(tailored, rival, shares),
+        evidence_for_mass(tailored, rival, shares, margin=MARGIN),
+    )
 
 
 def _by_means(arm: Estimate, mass: Estimate, *, visitors: int) -> tuple[float, float]:

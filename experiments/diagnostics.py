@@ -12,8 +12,8 @@ from experiments.objective import is_rate
 from experiments.readings import Readings
 from experiments.strata import EpochSums
 from experiments.strata import plain_sums
+from stats.mixtures import mean_evidence
 from stats.sample_ratio import combine
-from stats.sample_ratio import mean_evidence
 from stats.sample_ratio import sample_ratio_test
 from stats.sample_ratio import share_evidence
 
@@ -58,7 +58,7 @@ def sample_ratio(readings: Readings, exposures: EpochSums) -> dict[str, Any]:
 
 
 def sample_ratio_evidence(readings: Readings, exposures: EpochSums) -> float:
-    """Log evidence that some arm does not get its share, from each arm's visitors epoch by epoch and segment by segment.
+    """Log evidence that some arm does not get its share, by epoch and segment.
 
     Visitors keep the epoch that drew their arm, so that late exposures do no harm.
     """

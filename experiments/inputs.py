@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import msgspec
@@ -12,14 +13,22 @@ from experiments.economics import PROFIT_SCALE
 from experiments.model import Allocation
 from experiments.model import Experiment
 from experiments.model import Metric
+from experiments.objective import is_rate
 from experiments.storage.cells import CellRow
 from experiments.strata import EpochSums
 from experiments.strata import epoch_sums
 from experiments.strata import plain_sums
 from experiments.strata import strata
 from experiments.times import DAY_MS
+from experiments.weighing import EffectiveSums
+from experiments.weighing import Weighing
+from experiments.weighing import goal_sums
+from experiments.weighing import goal_worth
+from experiments.weighing import matured_shares
+from experiments.weighing import profit_sums
 from stats.adaptive import Estimate
 from stats.adaptive import estimate
+from stats.delays import information
 
 
 class ArmInput(NamedTuple):
@@ -50,36 +59,82 @@ def policy_inputs(
     cells: Iterable[CellRow],
     *,
     allocations: Mapping[int, Allocation],
-    lags: Mapping[tuple[str, str, int], int],
+    conversions: Mapping[str, int],
     now_ms: int,
+    weighing: Weighing | None = None,
 ) -> Inputs:
-    """The inputs of a reallocation now."""
+    """The inputs of a reallocation now.
+
+    `conversions` are the visitors of each segment who reached the goal; without `weighing` every visitor counts as one.
+    """
     cells = list(cells)
     before_day = last_open_day(experiment.goal, now_ms=now_ms) if experiment.policy.maturity == "matured" else None
-    goal = metric_sums(experiment, cells, metric=experiment.goal.key, before_day=before_day)
-    profit = metric_sums(experiment, cells, metric=PROFIT, before_day=before_day)
+    counted = metric_sums(experiment, cells, metric=experiment.goal.key, before_day=before_day)
+    seen = _seen(experiment, cells, counted, weighing, before_day=before_day)
     return {
         segment: SegmentInput(
-            sum(n for (metric, of, _), n in lags.items() if metric == experiment.goal.key and of == segment),
-            _arm_inputs(experiment, segment, goal, profit, allocations),
+            conversions.get(segment, 0), _arm_inputs(experiment, segment, counted, seen, allocations)
         )
         for segment in experiment.segment_keys
     }
 
 
+class _Seen(NamedTuple):
+    """The sums that estimates are made of, and by (segment, arm) which share of its conversions a rate's sums show."""
+
+    goal: EpochSums | EffectiveSums
+    profit: EpochSums | EffectiveSums
+    matured: Mapping[tuple[str, str], float]
+
+
+def _seen(
+    experiment: Experiment,
+    cells: list[CellRow],
+    counted: EpochSums,
+    weighing: Weighing | None,
+    *,
+    before_day: int | None,
+) -> _Seen:
+    if weighing is None:
+        return _Seen(counted, metric_sums(experiment, cells, metric=PROFIT, before_day=before_day), {})
+    used = [cell for cell in cells if not cell.key.asserted and (before_day is None or cell.key.day < before_day)]
+    goal_cells = [cell for cell in used if cell.key.metric == experiment.goal.key]
+    profit_cells = [cell for cell in used if cell.key.metric == PROFIT]
+    weights = weighing.weights({(cell.key.epoch, cell.key.day) for cell in goal_cells})
+    goal_unit = unit_of(experiment, experiment.goal.key)
+    goal = goal_sums(goal_cells, weights, unit=goal_unit)
+    profit = profit_sums(
+        profit_cells,
+        goal_cells,
+        weights,
+        unit=unit_of(experiment, PROFIT),
+        goal_worth=goal_worth(experiment, unit=goal_unit),
+    )
+    return _Seen(goal, profit, matured_shares(goal) if is_rate(experiment.goal) else {})
+
+
 def _arm_inputs(
-    experiment: Experiment, segment: str, goal: EpochSums, profit: EpochSums, allocations: Mapping[int, Allocation]
+    experiment: Experiment, segment: str, counted: EpochSums, seen: _Seen, allocations: Mapping[int, Allocation]
 ) -> dict[str, ArmInput]:
-    goal_strata = strata(goal, allocations, segment=segment)
-    profit_strata = strata(profit, allocations, segment=segment)
+    goal_strata = strata(seen.goal, allocations, segment=segment)
+    profit_strata = strata(seen.profit, allocations, segment=segment)
     return {
         arm.key: ArmInput(
-            plain_sums(goal, segment=segment, arm=arm.key).n,
-            estimate(goal_strata.get(arm.key, [])),
+            plain_sums(counted, segment=segment, arm=arm.key).n,
+            _informed(estimate(goal_strata.get(arm.key, [])), seen.matured.get((segment, arm.key), 1.0)),
             estimate(profit_strata.get(arm.key, [])),
         )
         for arm in experiment.open_arms(segment)
     }
+
+
+def _informed(found: Estimate, matured: float) -> Estimate:
+    """A rate's estimate, worth a little less where only this share of the conversions can be seen."""
+    if matured == 1:
+        return found
+    # Rule of succession: a rate of 1 seen on three visitors is not certain.
+    rate = (min(max(found.mean, 0.0), 1.0) * found.effective_n + 1) / (found.effective_n + 2)
+    return replace(found, effective_n=found.effective_n * information(rate, matured))
 
 
 def metric_sums(

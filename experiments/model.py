@@ -38,7 +38,10 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Policy:
-    """What makes an allocation: the kind, how often, and its limits (shares are fractions of 1)."""
+    """What makes an allocation: the kind, how often, and its limits (shares are fractions of 1).
+
+    `half_life_seconds` is the age at which what a visitor says counts half; None where nothing is forgotten.
+    """
 
     kind: Literal["fixed", "thompson", "top_two_thompson", "epsilon_greedy"] = "fixed"
     every_seconds: int = 3600
@@ -49,6 +52,7 @@ class Policy:
     maturity: Literal["observed", "corrected", "matured"] = "observed"
     shares: Mapping[str, float] | None = None
     epsilon: float = 0.1
+    half_life_seconds: int | None = None
 
 
 @dataclass(frozen=True)

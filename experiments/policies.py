@@ -17,27 +17,30 @@ from experiments.inputs import Inputs
 from experiments.inputs import SegmentInput
 from experiments.model import Experiment
 from experiments.model import Policy
-from experiments.objective import Posterior
-from experiments.objective import objective_posteriors
+from experiments.pooling import pooled_objective
 from stats import weights as stats_weights
+from stats.pooled import PooledArm
 
 Shares = NDArray[np.float64]
 
-
-def _thompson(policy: Policy, posteriors: Sequence[Posterior], floor: float) -> Shares:
-    return stats_weights.thompson(posteriors, floor=floor)
-
-
-def _top_two(policy: Policy, posteriors: Sequence[Posterior], floor: float) -> Shares:
-    return stats_weights.top_two(posteriors, floor=floor)
+#: What is believed of each arm of a segment, all segments considered.
+Beliefs = Mapping[str, PooledArm]
 
 
-def _epsilon_greedy(policy: Policy, posteriors: Sequence[Posterior], floor: float) -> Shares:
-    return stats_weights.epsilon_greedy(posteriors, epsilon=policy.epsilon, floor=floor)
+def _thompson(policy: Policy, arms: Sequence[PooledArm], floor: float) -> Shares:
+    return stats_weights.by_chance([arm.probability_best for arm in arms], floor=floor)
+
+
+def _top_two(policy: Policy, arms: Sequence[PooledArm], floor: float) -> Shares:
+    return stats_weights.by_two_chances([arm.probability_best for arm in arms], floor=floor)
+
+
+def _epsilon_greedy(policy: Policy, arms: Sequence[PooledArm], floor: float) -> Shares:
+    return stats_weights.by_mean([arm.mean for arm in arms], epsilon=policy.epsilon, floor=floor)
 
 
 #: To add a policy, add its function and its name here, and the name to `model.Policy.kind`.
-LEARNING: dict[str, Callable[[Policy, Sequence[Posterior], float], Shares]] = {
+LEARNING: dict[str, Callable[[Policy, Sequence[PooledArm], float], Shares]] = {
     "thompson": _thompson,
     "top_two_thompson": _top_two,
     "epsilon_greedy": _epsilon_greedy,
@@ -46,31 +49,46 @@ LEARNING: dict[str, Callable[[Policy, Sequence[Posterior], float], Shares]] = {
 
 def next_weights(experiment: Experiment, inputs: Inputs, previous: Mapping[str, Mapping[str, int]]) -> Weights:
     """The weights that the policy wants now, no further from `previous` than its largest step."""
+    beliefs = _beliefs(experiment, inputs)
     return {
         segment: _step(
             experiment,
             previous.get(segment, {}),
-            with_controls(experiment, segment, _candidate_shares(experiment, segment, inputs.get(segment))),
+            with_controls(experiment, segment, _candidate_shares(experiment, segment, beliefs.get(segment))),
         )
         for segment in experiment.segment_keys
     }
 
 
-def _candidate_shares(experiment: Experiment, segment: str, known: SegmentInput | None) -> dict[str, float]:
+def _beliefs(experiment: Experiment, inputs: Inputs) -> dict[str, Beliefs]:
+    """What is believed of the arms of every segment that is past its burn-in; a fixed policy asks for nothing."""
+    if experiment.policy.kind == "fixed":
+        return {}
+    evidence = {
+        segment: (
+            {arm: one.goal for arm, one in known.arms.items()},
+            {arm: one.profit for arm, one in known.arms.items()},
+        )
+        for segment, known in inputs.items()
+    }
+    pooled = pooled_objective(experiment, evidence)
+    return {
+        segment: arms
+        for (segment, known), arms in zip(inputs.items(), pooled.arms, strict=True)
+        if not is_burning_in(experiment, segment, known)
+    }
+
+
+def _candidate_shares(experiment: Experiment, segment: str, beliefs: Beliefs | None) -> dict[str, float]:
     policy = experiment.policy
     if policy.kind == "fixed":
         return starting_shares(experiment, segment)
-    if known is None or is_burning_in(experiment, segment, known):
+    if beliefs is None:
         return even_shares(experiment, segment)
     candidates = [arm.key for arm in experiment.candidates(segment)]
-    posteriors = objective_posteriors(
-        experiment,
-        goal={arm: known.arms[arm].goal for arm in candidates},
-        profit={arm: known.arms[arm].profit for arm in candidates},
-    )
     # The floor is a share of all traffic; candidates divide what the controls leave.
     floor = policy.min_share / (1 - experiment.control_share)
-    shares = LEARNING[policy.kind](policy, list(posteriors.values()), floor)
+    shares = LEARNING[policy.kind](policy, [beliefs[arm] for arm in candidates], floor)
     return dict(zip(candidates, shares.tolist(), strict=True))
 
 

@@ -22,17 +22,39 @@ from experiments.policies import next_weights
 from experiments.storage.ledger import LedgerRow
 from experiments.storage.session import Session
 from experiments.version import VERSION
+from experiments.weighing import Weighing
+from experiments.weighing import goal_curve
+from stats.delays import DelayCurve
 
 
 def read_past(session: Session, experiment: Experiment, *, now_ms: int) -> Inputs:
     """What the policy sees now."""
+    published = session.ledger.published(experiment.key)
+    starts_ms = {row.epoch: row.at_ms for row in published}
     return policy_inputs(
         experiment,
         session.cells.of(experiment.key),
-        allocations=allocations_of(session, experiment.key),
-        lags=session.lags.of(experiment.key),
+        allocations={row.epoch: allocation_of(row) for row in published},
+        conversions=session.lags.by_segment(experiment.key, experiment.goal.key),
         now_ms=now_ms,
+        weighing=_weighing(session, experiment, starts_ms, now_ms=now_ms),
     )
+
+
+def _weighing(
+    session: Session, experiment: Experiment, starts_ms: Mapping[int, int], *, now_ms: int
+) -> Weighing | None:
+    curve, half_life = curve_in_use(session, experiment, now_ms=now_ms), experiment.policy.half_life_seconds
+    if curve is None and half_life is None:
+        return None
+    return Weighing(starts_ms, experiment.goal.window_seconds, curve, half_life, now_ms)
+
+
+def curve_in_use(session: Session, experiment: Experiment, *, now_ms: int) -> DelayCurve | None:
+    """The goal's delay curve if the policy corrects by one, and enough conversions have matured to know it."""
+    if experiment.policy.maturity != "corrected":
+        return None
+    return goal_curve(experiment.goal, session.lags.by_day(experiment.key, experiment.goal.key), now_ms=now_ms)
 
 
 def allocations_of(session: Session, key: str) -> dict[int, Allocation]:

@@ -9,12 +9,16 @@ from experiments.model import Allocation
 from experiments.model import Experiment
 from experiments.model import StoredExperiment
 from experiments.publishing import allocations_of
+from experiments.publishing import curve_in_use
 from experiments.storage.cells import CellRow
 from experiments.storage.session import Session
 
 
 class Readings(NamedTuple):
-    """An experiment and its counters at one moment (ms since 1970, UTC)."""
+    """An experiment and its counters at one moment (ms since 1970, UTC).
+
+    `is_corrected` says whether the policy now corrects for conversions that are still to come.
+    """
 
     stored: StoredExperiment
     cells: Sequence[CellRow]
@@ -23,6 +27,7 @@ class Readings(NamedTuple):
     waiting: int
     orphans: int
     now_ms: int
+    is_corrected: bool = False
 
     @property
     def experiment(self) -> Experiment:
@@ -50,4 +55,5 @@ def read(session: Session, key: str, *, now_ms: int) -> Readings:
         waiting,
         orphans,
         now_ms,
+        curve_in_use(session, stored.experiment, now_ms=now_ms) is not None,
     )

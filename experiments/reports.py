@@ -185,7 +185,7 @@ def _method(readings: Readings, *, min_cell: int) -> Row:
     return {
         "interval": INTERVAL,
         "prior": "Beta(1, 1)",
-        "maturity": experiment.policy.maturity,
+        "maturity": _maturity(readings),
         "code": VERSION,
         "policy": asdict(experiment.policy),
         "epochs": len(readings.allocations),
@@ -193,3 +193,9 @@ def _method(readings: Readings, *, min_cell: int) -> Row:
         "estimator": "doubly robust per stratum, posterior from effective counts",
         "min_cell": min_cell,
     }
+
+
+def _maturity(readings: Readings) -> str:
+    """How the policy treats young visitors now: a correction waits until enough conversions have matured."""
+    wanted = readings.experiment.policy.maturity
+    return "observed" if wanted == "corrected" and not readings.is_corrected else wanted

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from itertools import groupby
 from typing import NamedTuple
+from typing import Protocol
 
 from experiments.allocation import GRAIN
 from experiments.model import Allocation
@@ -25,6 +26,22 @@ def add(left: Sums, right: Sums) -> Sums:
     return Sums(left.n + right.n, left.total + right.total, left.total_squares + right.total_squares)
 
 
+class Summed(Protocol):
+    """Sums of visitors who may count for less than one each."""
+
+    @property
+    def n(self) -> float:
+        """Visitors."""
+
+    @property
+    def total(self) -> float:
+        """The sum of their values."""
+
+    @property
+    def total_squares(self) -> float:
+        """The sum of their squared values."""
+
+
 #: The sums of one metric by (epoch, segment, arm).
 EpochSums = Mapping[tuple[int, str, str], Sums]
 
@@ -39,7 +56,9 @@ def epoch_sums(cells: Iterable[CellRow], *, metric: str, unit: float, before_day
     return sums
 
 
-def strata(sums: EpochSums, allocations: Mapping[int, Allocation], *, segment: str) -> dict[str, list[Stratum]]:
+def strata(
+    sums: Mapping[tuple[int, str, str], Summed], allocations: Mapping[int, Allocation], *, segment: str
+) -> dict[str, list[Stratum]]:
     """The strata of every arm of a segment, the oldest first.
 
     Epochs that follow one another with the same weights are one stratum: in it the arms are compared as they stand.
@@ -48,14 +67,24 @@ def strata(sums: EpochSums, allocations: Mapping[int, Allocation], *, segment: s
     by_arm: dict[str, list[Stratum]] = defaultdict(list)
     for weights, run in groupby(epochs, key=lambda epoch: tuple(allocations[epoch].weights[segment].items())):
         run_sums = _run_sums(sums, list(run), segment, [arm for arm, _ in weights])
-        visitors = sum(arm_sums.n for arm_sums in run_sums.values())
+        visitors = sum(n for n, _, _ in run_sums.values())
         for arm, weight in weights:
             by_arm[arm].append(Stratum(visitors, weight / GRAIN, *run_sums[arm]))
     return by_arm
 
 
-def _run_sums(sums: EpochSums, epochs: list[int], segment: str, arms: list[str]) -> dict[str, Sums]:
-    return {arm: _total(sums.get((epoch, segment, arm), Sums()) for epoch in epochs) for arm in arms}
+def _run_sums(
+    sums: Mapping[tuple[int, str, str], Summed], epochs: list[int], segment: str, arms: list[str]
+) -> dict[str, tuple[float, float, float]]:
+    found = {arm: [sums[epoch, segment, arm] for epoch in epochs if (epoch, segment, arm) in sums] for arm in arms}
+    return {
+        arm: (
+            sum(part.n for part in parts),
+            sum(part.total for part in parts),
+            sum(part.total_squares for part in parts),
+        )
+        for arm, parts in found.items()
+    }
 
 
 def _total(parts: Iterable[Sums]) -> Sums:

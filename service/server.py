@@ -6,12 +6,14 @@ whose main process is killed ends too: it would keep the port and the lock, and 
 
 import gc
 import logging
+import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Callable
 from collections.abc import Mapping
 from functools import partial
+from multiprocessing.synchronize import Event
 from multiprocessing.util import Finalize
 from threading import Thread
 from typing import Any
@@ -30,16 +32,22 @@ from service.clock import Clock
 from service.config import Config
 from service.config import load_config
 from service.current import EXTENSION
+from service.installation import Installation
 from service.installation import open_installation
 
-_BLOCKING_THREADS = 8
+_BLOCKING_THREADS = 32
 _DRAIN_SECONDS = 10
 _PATIENCE_SECONDS = 2.0
 _WATCH_SECONDS = 0.1
-_STEADY_SECONDS = 10
-_MOST_CRASHES = 20
+_MOST_FAILURES = 5
 
 log = logging.getLogger(__name__)
+
+
+class NotStarting(BespokeError):
+    """The worker ends before it can serve."""
+
+    code = "not_starting"
 
 
 def serve(config: Config, *, host: str, port: int, clock: Clock | None = None) -> None:
@@ -47,17 +55,18 @@ def serve(config: Config, *, host: str, port: int, clock: Clock | None = None) -
 
     :raises BespokeError: if the address or the database cannot be had, and waiting a moment does not help.
     """
-    crashes = 0
-    while crashes < _MOST_CRASHES:
+    address = Address(host, port)
+    failures = 0
+    while failures < _MOST_FAILURES:
         _end_when_told()
-        address = _patiently(lambda: _claim(config, host=host, port=port))
-        begun = time.monotonic()
-        if _run(config, address, clock):
+        address = _patiently(partial(_claim, config, address))
+        has_started = multiprocessing.Event()
+        if _run(config, address, clock, has_started):
             return
-        steady = time.monotonic() - begun > _STEADY_SECONDS
-        crashes = 0 if steady else crashes + 1
+        # A worker that was killed is started again however often; one that cannot start would fail for ever.
+        failures = 0 if has_started.is_set() else failures + 1
         time.sleep(_WATCH_SECONDS)
-    raise BespokeError(f"the server's worker ended {_MOST_CRASHES} times in a row: see the log")
+    raise NotStarting("the server's worker does not start: see the log")
 
 
 def _end_when_told() -> None:
@@ -79,17 +88,17 @@ def _patiently(claim: Callable[[], Address]) -> Address:
             time.sleep(_WATCH_SECONDS)
 
 
-def _claim(config: Config, *, host: str, port: int) -> Address:
+def _claim(config: Config, wanted: Address) -> Address:
     """See that the address is free, and that the database is sound, up to date and nobody else's."""
-    address = free_address(host, port)
+    address = free_address(*wanted)
     open_installation(config, serving=True).close()
     # The worker is forked: a connection that it inherited could undo what another has locked.
     gc.collect()
     return address
 
 
-def _run(config: Config, address: Address, clock: Clock | None) -> bool:
-    """Serve with granian until told to end, or until its worker ends by itself again and again: then False."""
+def _run(config: Config, address: Address, clock: Clock | None, has_started: Event) -> bool:
+    """Serve with granian until told to end, or until its worker ends by itself twice within seconds: then False."""
     server = Granian(
         "bespoke",
         address=address.host,
@@ -105,7 +114,7 @@ def _run(config: Config, address: Address, clock: Clock | None) -> bool:
     )
     # As text: a worker may be spawned, not forked, and then everything that it is given is pickled.
     settings = {name: text for name, text in config.written.items() if text is not None}
-    loader = partial(_load, settings, clock, address=address, main_process=os.getpid())
+    loader = partial(_load, settings, clock, address=address, main_process=os.getpid(), has_started=has_started)
     try:
         server.serve(target_loader=loader, wrap_loader=False)
     except SystemExit:
@@ -113,7 +122,9 @@ def _run(config: Config, address: Address, clock: Clock | None) -> bool:
     return True
 
 
-def _load(settings: Mapping[str, str], clock: Clock | None, *, address: Address, main_process: int) -> Any:
+def _load(
+    settings: Mapping[str, str], clock: Clock | None, *, address: Address, main_process: int, has_started: Event
+) -> Any:
     """The application, in the worker process."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
@@ -125,9 +136,17 @@ def _load(settings: Mapping[str, str], clock: Clock | None, *, address: Address,
         log.error("%s", error)
         raise SystemExit(1) from error
     # A worker process leaves without what `atexit` holds.
-    Finalize(app, app.extensions[EXTENSION].close, exitpriority=1)
+    Finalize(None, _leave, args=(app.extensions[EXTENSION],), exitpriority=1)
+    has_started.set()
     log.info("serving %s at %s", config.database_path, address)
     return app
+
+
+def _leave(installation: Installation) -> None:
+    """Let the database go and end; every request has been answered."""
+    installation.close()
+    # An interpreter that tidies up ends the threads of granian's runtime in a way that makes it abort.
+    os._exit(0)
 
 
 def end_with(parent: int) -> None:

@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from stats.posteriors import NormalPosterior
+from stats.ranking import probability_best
+
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
@@ -16,6 +19,8 @@ _REACH = 7.0
 _MESH = np.linspace(-_REACH, _REACH, 29)
 _SMALLEST = 1e-300
 _SPAN = 1e-12
+# Contests of more arms are worth a grid of their own.
+_FEW = 12
 # Log odds of a variance below this are Normal for every purpose here, and their cumulants need no gamma functions.
 _NARROW = 1e-4
 _NEWTON_STEPS = 6
@@ -26,8 +31,8 @@ _EVEN = 0.25
 def own_variances(covariance: Array, present: Flags) -> Array:
     """Variances v of independent arms whose differences vary as those of the correlated arms do.
 
-    v_a + v_b is var(a - b) exactly for two or three arms, in least squares for more. Shapes: covariance (…, arms, arms),
-    present and result (…, arms); 0 where absent.
+    v_a + v_b is var(a - b) exactly for two or three arms, by least squares for more. Shapes: covariance
+    (…, arms, arms), present and result (…, arms); 0 where absent.
     """
     both = present[..., :, None] & present[..., None, :]
     diagonal = np.diagonal(covariance, axis1=-2, axis2=-1)
@@ -42,7 +47,7 @@ def own_variances(covariance: Array, present: Flags) -> Array:
 
 
 def symmetrised(mean: Array, variance: Array, typical: Array) -> tuple[Array, Array]:
-    """Mean and variance of arms' rates on an axis, increasing with the rate, on which their posteriors are near Normal.
+    """Mean and variance of rates on an axis, increasing with the rate, on which their posteriors are nearly Normal.
 
     The rate is taken as the Beta whose log odds have this mean and variance, which is exact for an arm that stands
     alone. Where the typical rate is low, the axis is the cube root of the rate (Wilson and Hilferty 1931, "The
@@ -64,10 +69,15 @@ def best(mean: Array, variance: Array, present: Flags) -> Array:
     pairs = np.flatnonzero(arms == 2)
     if len(pairs):
         shares[pairs] = _better(mean[pairs], variance[pairs], present[pairs])
-    more = np.flatnonzero(arms > 2)
+    more = np.flatnonzero((arms > 2) & (arms <= _FEW))
     if len(more):
         shares[more] = _highest(mean[more], variance[more], present[more])
-    return shares
+    for contest in np.flatnonzero(arms > _FEW):
+        ranked = present[contest]
+        sds = np.maximum(np.sqrt(variance[contest, ranked]), _SPAN * np.abs(mean[contest, ranked]).max() + _SMALLEST)
+        posteriors = [NormalPosterior(*arm) for arm in zip(mean[contest, ranked].tolist(), sds.tolist(), strict=True)]
+        shares[contest, ranked] = probability_best(posteriors)
+    return np.asarray(shares)
 
 
 def _better(mean: Array, variance: Array, present: Flags) -> Array:

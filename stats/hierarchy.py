@@ -70,7 +70,7 @@ class Believed(NamedTuple):
         return through_effects + through_base + self.own[..., None] * np.eye(self.own.shape[-1])
 
     def variance_of(self, coefficients: Array) -> Array:
-        """Of Σ coefficient·η over all cells of all segments; coefficients (spreads, segments, cells), result (spreads)."""
+        """Of Σ coefficient·η over all cells; coefficients (spreads, segments, cells), result (spreads)."""
         followed = coefficients * self.shrinkage
         on_effects = np.einsum("tsc,tscg->tg", followed, self.loadings)
         through_effects = np.einsum("tg,tgh,th->t", on_effects, self.effects, on_effects)
@@ -80,6 +80,14 @@ class Believed(NamedTuple):
     def only(self, spreads: NDArray[np.intp]) -> "Believed":
         """The posterior for some of the spreads."""
         return Believed(*(part[spreads] for part in self))
+
+    def within(self, segments: slice) -> "Believed":
+        """The posterior of some of the segments."""
+        by_segment = {
+            name: getattr(self, name)[:, segments]
+            for name in ("mean", "variance", "own", "shrinkage", "loadings", "base_variance")
+        }
+        return self._replace(**by_segment)
 
     def standing_alone(self, segment: int, variances: Array) -> "Believed":
         """The same but for one segment, whose cells (the first ones) vary on their own by these variances."""

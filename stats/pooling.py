@@ -2,18 +2,17 @@
 
 The effect of an arm in a segment shrinks towards its overall effect as far as the data say: completely where segments
 do not differ by more than chance, not at all where they clearly do. How far is itself uncertain, so every answer is an
-average over the spread τ between segments, with half-Cauchy(0.4) as its prior (Gelman 2006, "Prior distributions for
-variance parameters in hierarchical models", https://doi.org/10.1214/06-BA117A). No random numbers are used.
+average over the spread τ between segments, with a half-Cauchy prior (Gelman 2006, "Prior distributions for variance
+parameters in hierarchical models", https://doi.org/10.1214/06-BA117A). No random numbers are used.
 
-Rates are pooled as log odds, by expectation propagation (`stats.rate_sites`), so that one relative effect over
-different base rates needs no spread; means as they stand. The model itself is in `stats.hierarchy`.
+Rates are pooled as log odds, so that one relative effect over different base rates needs no spread, and by expectation
+propagation, so that few conversions do little harm (`stats.rate_sites`). Means are pooled as they stand. The model is
+in `stats.hierarchy`, the last step from posteriors to P(best) in `stats.contenders`.
 """
 
-from collections import Counter
 from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -23,125 +22,66 @@ from scipy import special
 from stats import contenders
 from stats.checks import finite
 from stats.checks import not_negative
-from stats.hierarchy import Believed
 from stats.hierarchy import Prior
 from stats.hierarchy import Sites
 from stats.hierarchy import believe
+from stats.pooled import Beliefs
+from stats.pooled import Pooled
+from stats.pooled import PooledArm
+from stats.pooled import Spread
 from stats.posteriors import BetaPosterior
 from stats.posteriors import NormalPosterior
 from stats.posteriors import Posterior
 from stats.ranking import probability_best
 from stats.rate_sites import Outcomes
 from stats.rate_sites import rates
-from stats.uplifts import Uplift
+from stats.tables import Table
+from stats.tables import table
 
 Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 # The prior's scale of τ, and the values of τ that stand for it, each for the stretch up to half way to the next.
 SPREAD_SCALE = 0.4
 SPREADS = np.array([0.0, 0.05, 0.1, 0.17, 0.26, 0.4, 0.65, 1.1, 2.0])
-# Weak: two arms may differ by a factor of 4, arms of one role that are open in several segments by half of their own,
-# bases by a factor of 7. On the scale of means these are multiples of the typical mean.
-_EFFECT_SD = 1.0
-_SIBLING_SD = 0.4
-_BASE_SD = 2.0
+# Weak: a standard deviation more is 4 times the odds between two arms, 1.5 times between arms of one role that are open
+# in several segments, 7 times between bases. For means all of these are in units of the typical mean.
+EFFECT_SD = 1.0
+SIBLING_SD = 0.4
+BASE_SD = 2.0
+BASE_SD_OF_MEANS = 10.0
+# Spreads of less weight than this are left out.
 _NEGLIGIBLE = 1e-4
+# Costs that are alike but for rounding, in conversions' worth.
+_SAME_COST = 1e-12
+# Means known better than to this part of the typical mean count as known so well, or sums of precisions lose digits.
+_FINEST = 1e-5
 
 
 class Count(NamedTuple):
-    """An arm's effective visitors in a segment, by outcome, and what showing it costs a visitor in conversions' worth."""
+    """An arm's effective visitors in a segment by outcome, and the cost of showing it to one, in conversions' worth."""
 
     successes: float
     failures: float
     cost: float = 0.0
 
 
-class PooledArm(NamedTuple):
-    """An arm in a segment.
+class _Seen(NamedTuple):
+    """Successes, failures and costs; shape (segments, cells)."""
 
-    Attributes:
-        probability_best: among the segment's candidates; 0 for others.
-        mean, sd: of its rate less its cost, or of its mean.
-    """
+    successes: Array
+    failures: Array
+    costs: Array
 
-    probability_best: float
-    mean: float
-    sd: float
+    def overall(self) -> tuple[float, float]:
+        """How many of one visitor succeed and fail over all cells, neither ever 0."""
+        won, lost = self.successes.sum() + 0.5, self.failures.sum() + 0.5
+        return won / (won + lost), lost / (won + lost)
 
-
-class Spread(NamedTuple):
-    """How much the effects of arms differ between segments.
-
-    Attributes:
-        mean: the expected τ, in log odds for rates, in the unit of the means for these.
-        complete: the chance that it is too small to matter (below 0.025, a fortieth in relative terms).
-    """
-
-    mean: float
-    complete: float
-
-
-@dataclass(frozen=True)
-class Pooled:
-    """The posterior of all arms in all segments, in the order they were given.
-
-    Attributes:
-        arms: for each segment, its arms by key.
-        spread: what is believed of τ.
-    """
-
-    arms: tuple[dict[str, PooledArm], ...]
-    spread: Spread
-    _beliefs: "_Beliefs"
-
-    def gain(self, segment: int, arm: str, reference: str) -> Uplift:
-        """The shrunken difference of two arms of a segment; its interval is Normal and does not cover per segment."""
-        coefficients: list[dict[str, float]] = [{} for _ in self.arms]
-        coefficients[segment] = {reference: -1.0, arm: 1.0} if arm != reference else {}
-        return self.combination(coefficients)
-
-    def combination(self, coefficients: Sequence[Mapping[str, float]], *, mass: float = 0.95) -> Uplift:
-        """Σ coefficient·mean over arms of all segments, whose errors are correlated through what they share.
-
-        With the shares of visitors as coefficients of the arms of a mix, and their negatives for one message, this is
-        what the mix gains per visitor.
-        """
-        flat = np.zeros(self._beliefs.means.shape[1:])
-        for row, known, wanted in zip(flat, self.arms, coefficients, strict=True):
-            places = {arm: place for place, arm in enumerate(known)}
-            for arm, coefficient in wanted.items():
-                row[places[arm]] = finite(coefficient, "coefficient")
-        return self._beliefs.combination(flat, mass)
-
-
-class _Beliefs(NamedTuple):
-    """What is believed for each spread; `slopes` turn the model's η into the unit of the means."""
-
-    weights: Array
-    means: Array
-    slopes: Array
-    believed: Believed
-
-    def combination(self, coefficients: Array, mass: float) -> Uplift:
-        """See `Pooled`."""
-        means = (self.means * coefficients).sum(axis=(1, 2))
-        sds = np.sqrt(self.believed.variance_of(self.slopes * coefficients))
-        mean = float(self.weights @ means)
-        sd = float(np.sqrt(self.weights @ (sds**2 + (means - mean) ** 2)))
-        half_width = -float(special.ndtri((1 - mass) / 2)) * sd
-        above = np.where(sds > 0, special.ndtr(means / np.where(sds > 0, sds, 1.0)), 0.5 + 0.5 * np.sign(means))
-        return Uplift(mean, mean - half_width, mean + half_width, float(self.weights @ above))
-
-
-class _Table(NamedTuple):
-    """Segments as rows, their arms from the left; shape of the flags (segments, cells)."""
-
-    arms: list[list[str]]
-    present: Flags
-    candidates: Flags
-    members: Array
-    effects: Array
+    def origin(self) -> Array:
+        """The log odds of each segment over its arms and one visitor like all others; shape (segments, 1)."""
+        won, lost = self.overall()
+        successes, failures = (part.sum(axis=1, keepdims=True) for part in (self.successes, self.failures))
+        return np.asarray(np.log(successes + won) - np.log(failures + lost))
 
 
 def pool_rates(
@@ -154,36 +94,32 @@ def pool_rates(
 
     Args:
         counts: for each segment, its open arms by key; zeros where an arm has no visitors yet.
-        roles: arms of one role share an overall effect, as tailored arms do that are made one for each segment. An arm
+        roles: arms of one role share an overall effect, as do tailored arms that are made one for each segment. An arm
             of a role that is open in several segments departs from it by an effect of its own. Arms without a role
             stand for themselves.
         candidates: the arms that are ranked; all where None.
 
-    Where only one segment has visitors, its arms are those of the exact Beta(1, 1) posteriors. Segments without
-    visitors get what the others suggest. Raises ValueError for negative or infinite counts.
+    Where only one segment has visitors, its arms have the exact Beta(1, 1) posteriors. Segments without visitors get
+    what the others suggest. Raises ValueError for counts below 0 or not finite.
     """
-    table = _table(counts, roles or {}, candidates)
-    cells = _cells(table, [[_checked(counts[s][arm]) for arm in arms] for s, arms in enumerate(table.arms)], 3)
-    successes, visitors, costs = cells[..., 0], cells[..., 0] + cells[..., 1], cells[..., 2]
-    overall = (successes.sum() + 0.5) / (visitors.sum() + 1)
-    typical = (successes.sum(axis=1) + overall) / (visitors.sum(axis=1) + 1)
-    origin = special.logit(typical)[:, None]
-    prior = Prior(SPREADS, special.logit(overall) - origin[:, 0], _BASE_SD, table.effects, table.members)
-    found = rates(prior, Outcomes(successes, visitors, np.broadcast_to(origin, visitors.shape)))
-    weights, kept = _weights(found.believed.log_evidence)
+    places = table(counts, roles=roles or {}, candidates=candidates)
+    seen = _seen(places, counts)
+    won, lost = seen.overall()
+    origin = seen.origin()
+    base = np.log(won / lost) - origin[:, 0]
+    found = rates(
+        Prior(SPREADS, base, BASE_SD, _effect_prior(places), places.members),
+        Outcomes(seen.successes, seen.successes + seen.failures, origin),
+    )
+    weights, kept = _weights(found.believed.log_evidence, found.spreads)
     believed = found.believed.only(kept)
     slopes = np.sqrt(found.variance[kept] / believed.variance)
-    beliefs = _Beliefs(weights[kept], found.mean[kept] - costs, slopes, believed)
-    if costs.any():
-        axis = _as_they_stand(beliefs, table)
-    else:
-        own = contenders.own_variances(believed.covariance(), table.candidates)
-        axis = contenders.symmetrised(believed.mean + origin, own, np.broadcast_to(typical[:, None], own.shape))
-    exact = {
-        segment: _alone(successes[segment], visitors[segment], costs[segment])
-        for segment in _only(visitors.sum(axis=1) > 0)
-    }
-    return _pooled(table, beliefs, axis, exact, _spread(weights, SPREADS))
+    beliefs = Beliefs(weights[found.spreads[kept]], found.mean[kept] - seen.costs, slopes, believed)
+    axis = _as_they_stand(places, beliefs)
+    if not _differ(seen.costs, places):
+        own = contenders.own_variances(believed.covariance(), places.candidates)
+        axis = contenders.symmetrised(believed.mean + origin, own, np.broadcast_to(special.expit(origin), own.shape))
+    return _pooled(places, beliefs, axis, _alone(seen, places), _spread(weights, SPREADS))
 
 
 def pool_means(
@@ -192,151 +128,112 @@ def pool_means(
     roles: Mapping[str, str] | None = None,
     candidates: Collection[str] | None = None,
 ) -> Pooled:
-    """Pool means, known with Normal errors: mean_sa = α_s + β_a + γ_sa.
+    """Pool means, each known with a Normal error: mean_sa = α_s + β_a + γ_sa.
 
-    The scale of τ, and of all that is weakly believed, is 0.4 of the typical mean: the root mean square over cells,
-    weighted by precision; the typical error where all means are 0. So the answer follows a change of unit. Arguments
-    and the single segment as for `pool_rates`; an arm without visitors has a posterior as wide as one visitor's value.
+    The scale of τ, and of all that is weakly believed, goes by the typical mean: the root mean square over cells,
+    weighted by precision, or the typical error where all means are 0. So the answer follows a change of unit. Arguments
+    as for `pool_rates`; an arm without visitors has a posterior as wide as one visitor's value. A single segment keeps
+    its posteriors as they are.
     """
-    table = _table(estimates, roles or {}, candidates)
-    found = [[(estimates[s][arm].mean, estimates[s][arm].sd) for arm in arms] for s, arms in enumerate(table.arms)]
-    cells = _cells(table, found, 2)
-    means, sds = cells[..., 0], np.where(table.present, cells[..., 1], 1.0)
-    precision = np.where(table.present, sds**-2.0, 0.0)
-    unit = _typical(means, precision)
-    base = (precision * means).sum() / max(precision.sum(), np.finfo(np.float64).tiny)
-    prior = Prior(
-        SPREADS * unit, np.full(len(means), base), _BASE_SD * unit * 5, table.effects * unit**2, table.members
-    )
+    places = table(estimates, roles=roles or {}, candidates=candidates)
+    rows = [[(one.mean, one.sd) for one in row.values()] for row in estimates]
+    means, sds = places.cells(rows, width=2)
+    unit = _typical(means[places.present], sds[places.present])
+    precision = np.where(places.present, np.maximum(sds, _FINEST * unit) ** -2.0, 0.0)
+    base = np.full(len(means), (precision * means).sum() / max(precision.sum(), np.finfo(np.float64).tiny))
+    prior = Prior(SPREADS * unit, base, BASE_SD_OF_MEANS * unit, _effect_prior(places) * unit**2, places.members)
     believed = believe(prior, Sites(precision[None], (precision * means)[None]))
-    weights, kept = _weights(believed.log_evidence)
+    weights, kept = _weights(believed.log_evidence, np.arange(len(SPREADS)))
     believed = believed.only(kept)
-    beliefs = _Beliefs(weights[kept], believed.mean, np.ones_like(believed.mean), believed)
-    exact: dict[int, list[Posterior]] = {}
-    if len(estimates) == 1:
-        exact[0] = [estimates[0][arm] for arm in table.arms[0]]
-    return _pooled(table, beliefs, _as_they_stand(beliefs, table), exact, _spread(weights, SPREADS * unit))
+    beliefs = Beliefs(weights[kept], believed.mean, np.ones_like(believed.mean), believed)
+    alone: dict[int, list[Posterior]] = {0: list(estimates[0].values())} if len(estimates) == 1 else {}
+    return _pooled(places, beliefs, _as_they_stand(places, beliefs), alone, _spread(weights, SPREADS * unit))
 
 
-def _checked(count: Count) -> Count:
-    not_negative(count.successes, "successes")
-    not_negative(count.failures, "failures")
-    finite(count.cost, "cost")
-    return count
+def _seen(places: Table, counts: Sequence[Mapping[str, Count]]) -> _Seen:
+    for row in counts:
+        for count in row.values():
+            not_negative(count.successes, "successes")
+            not_negative(count.failures, "failures")
+            finite(count.cost, "cost")
+    successes, failures, costs = places.cells([list(row.values()) for row in counts], width=3)
+    return _Seen(successes, failures, costs)
 
 
-def _table(rows: Sequence[Mapping[str, object]], roles: Mapping[str, str], candidates: Collection[str] | None) -> _Table:
-    arms = [list(row) for row in rows]
-    widths = np.array([len(row) for row in arms], dtype=np.int64)
-    present = np.arange(widths.max(initial=1)) < widths[:, None]
-    open_in = Counter(arm for row in arms for arm in row)
-    # An arm with a role that is open in one segment only is known by its role: what is its own is γ.
-    label = {
-        arm: (roles.get(arm), arm if arm not in roles or count > 1 else None) for arm, count in open_in.items()
-    }
-    groups = {group: place for place, group in enumerate(dict.fromkeys(label.values()))}
-    members = np.zeros((*present.shape, max(len(groups), 1)))
-    ranked = np.zeros_like(present)
-    for segment, row in enumerate(arms):
-        for cell, arm in enumerate(row):
-            members[segment, cell, groups[label[arm]]] = 1.0
-            ranked[segment, cell] = candidates is None or arm in candidates
-    return _Table(arms, present, ranked, members, _effect_prior(list(groups)))
+def _effect_prior(places: Table) -> Array:
+    return places.effect_prior(effect_sd=EFFECT_SD, sibling_sd=SIBLING_SD)
 
 
-def _effect_prior(groups: Sequence[tuple[str | None, str | None]]) -> Array:
-    """The covariance of β: one effect for each role or arm without one, and what siblings of a role have of their own."""
-    covariance = np.zeros((max(len(groups), 1),) * 2)
-    for row, (role, arm) in enumerate(groups):
-        for column, (other_role, other_arm) in enumerate(groups):
-            same = role == other_role if role is not None else arm == other_arm
-            covariance[row, column] = _EFFECT_SD**2 * (same and (role is None) == (other_role is None))
-        covariance[row, row] += _SIBLING_SD**2 * (role is not None and arm is not None)
-    return covariance
-
-
-def _cells(table: _Table, rows: Sequence[Sequence[Sequence[float]]], width: int) -> Array:
-    cells = np.zeros((*table.present.shape, width))
-    for segment, row in enumerate(rows):
-        if row:
-            cells[segment, : len(row)] = row
-    return cells
-
-
-def _typical(means: Array, precision: Array) -> float:
-    known = precision.sum()
-    if known == 0:
+def _typical(means: Array, sds: Array) -> float:
+    if not len(means):
         return 1.0
-    square = (precision * means**2).sum() / known or (precision > 0).sum() / known
-    return float(np.sqrt(square))
+    precision = (sds / sds.min()) ** -2.0
+    return float(np.sqrt((precision * means**2).sum() / precision.sum()) or sds.min())
 
 
-def _weights(log_evidence: Array) -> tuple[Array, NDArray[np.intp]]:
-    """The posterior weight of each spread, and which of them matter."""
+def _weights(log_evidence: Array, spreads: NDArray[np.intp]) -> tuple[Array, NDArray[np.intp]]:
+    """The posterior weight of every spread, of which some have evidence, and the places of those that matter."""
     edges = np.append((SPREADS[1:] + SPREADS[:-1]) / 2, np.inf)
     prior = np.diff(2 / np.pi * np.arctan(edges / SPREAD_SCALE), prepend=0.0)
-    known = np.where(np.isfinite(log_evidence), log_evidence, -np.inf)
-    weights = prior * np.exp(known - known.max())
-    weights = np.where(weights < _NEGLIGIBLE * weights.max(), 0.0, weights)
-    weights /= weights.sum()
-    return weights, np.flatnonzero(weights)
+    known = prior[spreads] * np.exp(log_evidence - log_evidence.max())
+    kept = np.flatnonzero(known > _NEGLIGIBLE * known.max())
+    weights = np.zeros(len(SPREADS))
+    weights[spreads[kept]] = known[kept] / known[kept].sum()
+    return weights, kept
 
 
 def _spread(weights: Array, spreads: Array) -> Spread:
     return Spread(float(weights @ spreads), float(weights[0]))
 
 
-def _as_they_stand(beliefs: _Beliefs, table: _Table) -> tuple[Array, Array]:
-    """Means and independent variances to rank by, in the unit of the means."""
-    slopes = beliefs.slopes
-    covariance = beliefs.believed.covariance() * slopes[..., :, None] * slopes[..., None, :]
-    return beliefs.means, contenders.own_variances(covariance, table.candidates)
+def _differ(costs: Array, places: Table) -> bool:
+    """Whether costs can change the order of the candidates of some segment."""
+    highest = np.where(places.candidates, costs, -np.inf).max(axis=1)
+    lowest = np.where(places.candidates, costs, np.inf).min(axis=1)
+    return bool((highest - lowest > _SAME_COST).any())
 
 
-def _only(seen: Flags) -> list[int]:
-    """The segment with visitors where there is just one."""
-    places = np.flatnonzero(seen)
-    return [int(places[0])] if len(places) == 1 else []
+def _as_they_stand(places: Table, beliefs: Beliefs) -> tuple[Array, Array]:
+    """Means, and variances of their own, by which arms are ranked."""
+    return beliefs.means, contenders.own_variances(beliefs.covariance(), places.candidates)
 
 
-def _alone(successes: Array, visitors: Array, costs: Array) -> list[Posterior]:
-    betas = [BetaPosterior(1 + won, 1 + max(seen - won, 0.0)) for won, seen in zip(successes, visitors, strict=True)]
-    if not costs.any():
-        return list(betas)
-    return [NormalPosterior(rate.mean - cost, rate.sd) for rate, cost in zip(betas, costs, strict=True)]
+def _alone(seen: _Seen, places: Table) -> dict[int, list[Posterior]]:
+    """The exact posteriors of the segment with visitors, where there is just one."""
+    known = np.flatnonzero((seen.successes + seen.failures).any(axis=1))
+    if len(known) != 1:
+        return {}
+    segment = int(known[0])
+    arms = len(places.arms[segment])
+    figures = zip(*(part[segment, :arms].tolist() for part in seen), strict=True)
+    posteriors = [(BetaPosterior(1 + won, 1 + lost), cost) for won, lost, cost in figures]
+    if seen.costs[segment].any():
+        return {segment: [NormalPosterior(rate.mean - cost, rate.sd) for rate, cost in posteriors]}
+    return {segment: [rate for rate, _ in posteriors]}
 
 
 def _pooled(
-    table: _Table,
-    beliefs: _Beliefs,
-    axis: tuple[Array, Array],
-    exact: Mapping[int, Sequence[Posterior]],
-    spread: Spread,
+    places: Table, beliefs: Beliefs, axis: tuple[Array, Array], alone: Mapping[int, Sequence[Posterior]], spread: Spread
 ) -> Pooled:
-    cells = table.present.shape[-1]
-    contests = [np.asarray(part).reshape(-1, cells) for part in axis]
-    candidates = np.broadcast_to(table.candidates, axis[0].shape).reshape(-1, cells)
-    best = np.tensordot(beliefs.weights, contenders.best(*contests, candidates).reshape(axis[0].shape), axes=1)
-    for segment, posteriors in exact.items():
-        beliefs = _with_exact(beliefs, segment, posteriors)
-        ranked = np.flatnonzero(table.candidates[segment])
-        if len(ranked):
+    best = _best(places, beliefs, axis)
+    for segment, posteriors in alone.items():
+        beliefs = beliefs.with_exact(segment, posteriors)
+        ranked = np.flatnonzero(places.candidates[segment]).tolist()
+        if ranked:
             best[segment, ranked] = probability_best([posteriors[cell] for cell in ranked])
-    means = np.tensordot(beliefs.weights, beliefs.means, axes=1)
-    variances = beliefs.slopes**2 * beliefs.believed.variance + (beliefs.means - means) ** 2
-    sds = np.sqrt(np.tensordot(beliefs.weights, variances, axes=1))
+    figures = np.stack([best, beliefs.mean(), beliefs.sd()], axis=-1).tolist()
     arms = tuple(
-        {arm: PooledArm(*figures) for arm, *figures in zip(row, *figured)}
-        for row, *figured in zip(table.arms, best.tolist(), means.tolist(), sds.tolist())
+        {arm: PooledArm(*cell) for arm, cell in zip(row, cells)} for row, cells in zip(places.arms, figures)
     )
     return Pooled(arms, spread, beliefs)
 
 
-def _with_exact(beliefs: _Beliefs, segment: int, posteriors: Sequence[Posterior]) -> _Beliefs:
-    """The same with one segment's arms as they are without the others."""
-    means, slopes = beliefs.means.copy(), beliefs.slopes.copy()
-    cells = slice(0, len(posteriors))
-    variances = np.array([posterior.sd**2 for posterior in posteriors])
-    means[:, segment, cells] = [posterior.mean for posterior in posteriors]
-    slopes[:, segment] = 1.0
-    return _Beliefs(beliefs.weights, means, slopes, beliefs.believed.standing_alone(segment, variances))
+def _best(places: Table, beliefs: Beliefs, axis: tuple[Array, Array]) -> Array:
+    """Σ_τ w(τ)·P(best | τ); shape (segments, cells)."""
+    shape = beliefs.means.shape
+    contests = (-1, shape[-1])
+    candidates = np.broadcast_to(places.candidates, shape).reshape(contests)
+    shares = contenders.best(axis[0].reshape(contests), axis[1].reshape(contests), candidates).reshape(shape)
+    best = np.tensordot(beliefs.weights, shares, axes=1)
+    total = best.sum(axis=-1, keepdims=True)
+    return np.asarray(best / np.where(total > 0, total, 1.0))

@@ -23,13 +23,20 @@ _NODES, _NODE_WEIGHTS = special.roots_hermitenorm(11)
 _LOG_NODE_WEIGHTS = np.log(_NODE_WEIGHTS) + 0.5 * _NODES**2
 _SWEEPS = 25
 _CLOSE = 1e-3
-_NEWTON_STEPS = 3
-_FARTHEST_STEP = 5.0
+_HOPELESS = 3.0
+_HOPELESS_BASE = 10
+_NEWTON_STEPS = 50
+_LONGEST_STEP = 2.0
+# A mode needs no more than this of a standard deviation: the nodes reach far beyond.
+_NEAR = 0.1
 _LEAST_PRECISION = 1e-3
 
 
 class Outcomes(NamedTuple):
-    """Successes and visitors of each cell, and the log odds from which its η counts; shape (segments, cells)."""
+    """Successes and visitors of each cell, shape (segments, cells), and the log odds from which η counts there.
+
+    The origin has shape (segments, 1), and keeps differences between arms of a segment exact.
+    """
 
     successes: Array
     visitors: Array
@@ -40,10 +47,12 @@ class Rates(NamedTuple):
     """What is believed of the log odds, and of the rates themselves; shapes (spreads, segments, cells).
 
     Attributes:
+        spreads: which of the prior's spreads these are; all others are out of the question.
         believed: the log odds, whose log evidence is that of the outcomes.
         mean, variance: of the rate.
     """
 
+    spreads: NDArray[np.intp]
     believed: Believed
     mean: Array
     variance: Array
@@ -60,8 +69,10 @@ class _Tilted(NamedTuple):
 
 
 def rates(prior: Prior, outcomes: Outcomes) -> Rates:
-    """The posterior for each spread of the prior."""
-    sites = _first_sites(prior, outcomes)
+    """The posterior for each spread of the prior that may be true."""
+    sites = _first_sites(outcomes)
+    spreads = _possible(believe(prior, sites).log_evidence, outcomes)
+    prior = prior._replace(spreads=prior.spreads[spreads])
     for _ in range(_SWEEPS):
         believed = believe(prior, sites)
         cavity = _cavity(believed, sites)
@@ -71,16 +82,24 @@ def rates(prior: Prior, outcomes: Outcomes) -> Rates:
             break
         sites = _matched(tilted, cavity, outcomes)
     evidence = believed.log_evidence + (tilted.log_mass - _log_mass(cavity, sites)).sum(axis=(1, 2))
-    return Rates(believed._replace(log_evidence=evidence), tilted.rate_mean, tilted.rate_variance)
+    return Rates(spreads, believed._replace(log_evidence=evidence), tilted.rate_mean, tilted.rate_variance)
 
 
-def _first_sites(prior: Prior, outcomes: Outcomes) -> Sites:
-    """The likelihoods as they look where no arm has an effect: where Newton's method on a logistic model starts."""
-    rate = special.expit(outcomes.origin)
-    shape = (len(prior.spreads), *outcomes.visitors.shape)
+def _first_sites(outcomes: Outcomes) -> Sites:
+    """Each likelihood as a quadratic where its cell has half a success and half a failure more."""
+    rate = (outcomes.successes + 0.5) / (outcomes.visitors + 1)
     precision = outcomes.visitors * rate * (1 - rate)
-    shift = outcomes.successes - outcomes.visitors * rate
-    return Sites(np.broadcast_to(precision, shape), np.broadcast_to(shift, shape))
+    shift = outcomes.successes - outcomes.visitors * rate + precision * (special.logit(rate) - outcomes.origin)
+    return Sites(precision[None], shift[None])
+
+
+def _possible(log_evidence: Array, outcomes: Outcomes) -> NDArray[np.intp]:
+    """The spreads that remain although a quadratic may be wrong by some units for every cell.
+
+    Where cells differ beyond all measure no common mean describes them, and updates of all at once lose their way.
+    """
+    cells = np.count_nonzero(outcomes.visitors)
+    return np.flatnonzero(log_evidence > log_evidence.max() - _HOPELESS * (cells + _HOPELESS_BASE))
 
 
 def _cavity(believed: Believed, sites: Sites) -> Sites:
@@ -93,40 +112,49 @@ def _tilted(cavity: Sites, outcomes: Outcomes, start: Array) -> _Tilted:
     """Gauss-Hermite quadrature around the mode (Liu and Pierce 1994, https://doi.org/10.1093/biomet/81.3.624)."""
     mode, curvature = _mode(cavity, outcomes, start)
     offsets = _NODES / np.sqrt(curvature)[..., None]
-    rate = special.expit(outcomes.origin + mode)
-    slope = outcomes.successes - cavity.precision * mode + cavity.shift
-    exponents = slope[..., None] * offsets - 0.5 * cavity.precision[..., None] * offsets**2 + _LOG_NODE_WEIGHTS
-    exponents -= outcomes.visitors[..., None] * np.log1p(rate[..., None] * np.expm1(offsets))
+    exponents = _fall(cavity, outcomes, mode, offsets) + _LOG_NODE_WEIGHTS
     highest = exponents.max(axis=-1, keepdims=True)
     shares = np.exp(exponents - highest)
     mass = shares.sum(axis=-1)
     shares /= mass[..., None]
-    centre = (shares * offsets).sum(axis=-1)
-    variance = (shares * (offsets - centre[..., None]) ** 2).sum(axis=-1)
+    centre, variance = _moments(shares, offsets)
+    log_mass = np.log(mass / np.sqrt(2 * np.pi * curvature)) + highest[..., 0] + _height(cavity, outcomes, mode)
     node_rates = special.expit((outcomes.origin + mode)[..., None] + offsets)
-    rate_mean = (shares * node_rates).sum(axis=-1)
-    at_mode = outcomes.successes * mode - outcomes.visitors * np.logaddexp(0, outcomes.origin + mode)
-    at_mode += cavity.shift * mode - 0.5 * cavity.precision * mode**2
-    scale = 0.5 * np.log(cavity.precision / curvature) - 0.5 * cavity.shift**2 / cavity.precision
-    return _Tilted(
-        mode + centre,
-        variance,
-        np.log(mass) + highest[..., 0] - 0.5 * np.log(2 * np.pi) + at_mode + scale,
-        rate_mean,
-        (shares * (node_rates - rate_mean[..., None]) ** 2).sum(axis=-1),
-    )
+    return _Tilted(mode + centre, variance, log_mass, *_moments(shares, node_rates))
+
+
+def _moments(shares: Array, values: Array) -> tuple[Array, Array]:
+    """Mean and variance over the last axis."""
+    mean = (shares * values).sum(axis=-1)
+    return mean, (shares * (values - mean[..., None]) ** 2).sum(axis=-1)
+
+
+def _fall(cavity: Sites, outcomes: Outcomes, mode: Array, offsets: Array) -> Array:
+    """Log of cavity times likelihood less that at the mode, so that counts of 1e9 cancel nothing."""
+    rate = special.expit(outcomes.origin + mode)
+    slope = outcomes.successes - cavity.precision * mode + cavity.shift
+    fall = slope[..., None] * offsets - 0.5 * cavity.precision[..., None] * offsets**2
+    return np.asarray(fall - outcomes.visitors[..., None] * np.log1p(rate[..., None] * np.expm1(offsets)))
+
+
+def _height(cavity: Sites, outcomes: Outcomes, mode: Array) -> Array:
+    """Log of normalised cavity times likelihood at the mode."""
+    likelihood = outcomes.successes * mode - outcomes.visitors * np.logaddexp(0, outcomes.origin + mode)
+    distance = mode - cavity.shift / cavity.precision
+    return np.asarray(likelihood - 0.5 * cavity.precision * distance**2 + 0.5 * np.log(cavity.precision / (2 * np.pi)))
 
 
 def _mode(cavity: Sites, outcomes: Outcomes, start: Array) -> tuple[Array, Array]:
-    """The highest point of cavity times likelihood, or near it, and the curvature there."""
+    """The highest point of cavity times likelihood, or near it, and the curvature there, by Newton's method."""
     mode = start
     for _ in range(_NEWTON_STEPS):
         rate = special.expit(outcomes.origin + mode)
-        slope = outcomes.successes - outcomes.visitors * rate + cavity.shift - cavity.precision * mode
         curvature = outcomes.visitors * rate * (1 - rate) + cavity.precision
-        mode = mode + np.clip(slope / curvature, -_FARTHEST_STEP, _FARTHEST_STEP)
-    rate = special.expit(outcomes.origin + mode)
-    return mode, outcomes.visitors * rate * (1 - rate) + cavity.precision
+        slope = outcomes.successes - outcomes.visitors * rate + cavity.shift - cavity.precision * mode
+        if (np.abs(slope) < _NEAR * np.sqrt(curvature)).all():
+            break
+        mode = mode + np.clip(slope / curvature, -_LONGEST_STEP, _LONGEST_STEP)
+    return mode, curvature
 
 
 def _matched(tilted: _Tilted, cavity: Sites, outcomes: Outcomes) -> Sites:

@@ -1,5 +1,10 @@
-"""Do the arms have the visitors that their weights promised?"""
+"""Do the arms have the visitors that their weights promised?
 
+Pearson's test answers once; looked at 200 times it alarms in 1.7 % of sound experiments at p < 0.001. Evidence answers
+however often it is asked: see `stats.evidence`, of which this is the same with visitors in the place of conversions.
+"""
+
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,7 +13,17 @@ from numpy.typing import ArrayLike
 from numpy.typing import NDArray
 from scipy import special
 
+from stats.mixtures import mean_evidence
+
 Array = NDArray[np.float64]
+
+# A few lost exposures in a hundred, and a broken arm: of log θ, each with half the mass.
+_SCALES = (0.03, 0.3)
+_NODES, _NODE_WEIGHTS = special.roots_hermitenorm(24)
+_LOG_NODE_WEIGHTS = np.log(_NODE_WEIGHTS / np.sqrt(2 * np.pi)) + 0.5 * _NODES**2
+_NEWTON_STEPS = 100
+_LONGEST_STEP = 1.0
+_NEAR = 0.01
 
 
 class SampleRatio(NamedTuple):
@@ -57,6 +72,43 @@ def combine(statistics: Sequence[float], degrees: Sequence[int]) -> SampleRatio:
     if freedom == 0:
         return SampleRatio(statistic, 0, 0.0 if statistic == np.inf else 1.0)
     return SampleRatio(statistic, freedom, float(special.chdtrc(freedom, statistic)))
+
+
+def share_evidence(observed: ArrayLike, others: ArrayLike, shares: ArrayLike) -> float:
+    """Log evidence against "this arm has its share of the visitors", valid at every look.
+
+    E = ∫ Π_k θ^{n_k} / (w_k θ + 1 - w_k)^{N_k} π(dθ), log θ Normal about 0, an even mixture of a small and a large
+    scale. It reaches 1/α at any time with chance at most α (Ville 1939); for arms together take the mean of E.
+
+    Args:
+        observed: n_k, the arm's visitors in each stratum of one weight.
+        others: N_k - n_k, visitors of all other arms there.
+        shares: w_k, the arm's weight.
+
+    Visitors that cannot be, in an arm of share 0 or beside one of share 1, give infinity; no visitors 0.
+    """
+    arm, rest, share = _counts(observed, "observed"), _counts(others, "others"), _counts(shares, "shares")
+    if ((share == 0) & (arm > 0) | (share == 1) & (rest > 0)).any():
+        return math.inf
+    told = (share > 0) & (share < 1) & (arm + rest > 0)
+    return mean_evidence([_mixed(arm[told].sum(), (arm + rest)[told], share[told], scale) for scale in _SCALES])
+
+
+def _mixed(won: float, visitors: Array, shares: Array, scale: float) -> float:
+    """log ∫ exp(u won - Σ N log(1 + w (e^u - 1))) N(du; 0, scale²): log-concave, so Gauss-Hermite about the peak."""
+    peak, curvature = 0.0, scale**-2
+    log_odds = special.logit(shares)
+    for _ in range(_NEWTON_STEPS):
+        chance = special.expit(log_odds + peak)
+        curvature = float(visitors @ (chance * (1 - chance))) + scale**-2
+        step = (won - float(visitors @ chance) - peak * scale**-2) / curvature
+        peak += min(max(step, -_LONGEST_STEP), _LONGEST_STEP)
+        if abs(step) < _NEAR / math.sqrt(curvature):
+            break
+    width = 1 / math.sqrt(curvature)
+    u = peak + width * _NODES
+    values = won * u - visitors @ np.log1p(shares[:, None] * np.expm1(u)) - 0.5 * (u / scale) ** 2
+    return float(np.logaddexp.reduce(values + _LOG_NODE_WEIGHTS)) + math.log(width / scale)
 
 
 def _counts(values: ArrayLike, name: str) -> Array:

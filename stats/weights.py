@@ -31,7 +31,12 @@ def thompson(posteriors: Sequence[Posterior], *, floor: float = 0.0) -> Array:
     Thompson 1933, "On the likelihood that one unknown probability exceeds another"; as weights of a batch: Scott 2010,
     https://doi.org/10.1002/asmb.874.
     """
-    return _floored(probability_best(posteriors), floor)
+    return by_chance(probability_best(posteriors), floor=floor)
+
+
+def by_chance(best: ArrayLike, *, floor: float = 0.0) -> Array:
+    """Thompson's weights from the arms' chances of being best."""
+    return _floored(_checked(best, "best"), floor)
 
 
 def top_two(posteriors: Sequence[Posterior], *, floor: float = 0.0, share: float = 0.5) -> Array:
@@ -49,17 +54,31 @@ def top_two(posteriors: Sequence[Posterior], *, floor: float = 0.0, share: float
     return _floored(share * best + (1 - share) * np.sum(challengers, axis=0), floor)
 
 
+def by_two_chances(best: ArrayLike, *, floor: float = 0.0, share: float = 0.5) -> Array:
+    """Top-two weights from the arms' chances of being best; challengers of a certain leader divide evenly."""
+    chances = _checked(best, "best")
+    if len(chances) == 1:
+        return _floored(chances, floor)
+    challengers = [chances[leader] * _without(chances, leader) for leader in range(len(chances))]
+    return _floored(share * chances + (1 - share) * np.sum(challengers, axis=0), floor)
+
+
 def epsilon_greedy(posteriors: Sequence[Posterior], *, epsilon: float = 0.1, floor: float = 0.0) -> Array:
     """The arm with the highest mean, except for a share epsilon that all arms divide; equal means divide the rest too.
 
     Sutton and Barto 2018, "Reinforcement learning", section 2.2.
     """
+    return by_mean([posterior.mean for posterior in posteriors], epsilon=epsilon, floor=floor)
+
+
+def by_mean(means: ArrayLike, *, epsilon: float = 0.1, floor: float = 0.0) -> Array:
+    """Epsilon-greedy weights from the arms' means."""
     within(epsilon, "epsilon", low=0, high=1)
-    if not posteriors:
+    values = np.asarray(means, dtype=np.float64)
+    if not values.size:
         raise ValueError("posteriors is empty, must have at least one arm")
-    means = np.array([posterior.mean for posterior in posteriors])
-    leaders = means == means.max()
-    return _floored(epsilon * even(len(means)) + (1 - epsilon) * leaders / leaders.sum(), floor)
+    leaders = values == values.max()
+    return _floored(epsilon * even(len(values)) + (1 - epsilon) * leaders / leaders.sum(), floor)
 
 
 def limit_step(previous: ArrayLike, target: ArrayLike, *, max_step: float) -> Array:
@@ -85,6 +104,13 @@ def _challenger(posteriors: Sequence[Posterior], best: Array, leader: int) -> Ar
     return shares
 
 
+def _without(best: Array, leader: int) -> Array:
+    """How the other arms divide what is left, by their chances; evenly where none has any."""
+    others = np.arange(len(best)) != leader
+    rest = float(best[others].sum())
+    return np.where(others, best / rest if rest > _UNDERFLOW else 1 / (len(best) - 1), 0.0)
+
+
 def _floored(weights: Array, floor: float) -> Array:
     """floor + (1 - n·floor)·w: an additive floor keeps the order and the sum, which clipping does not."""
     n = len(weights)
@@ -95,6 +121,6 @@ def _floored(weights: Array, floor: float) -> Array:
 
 def _checked(weights: ArrayLike, name: str) -> Array:
     array = np.asarray(weights, dtype=np.float64)
-    if not (array >= 0).all() or abs(array.sum() - 1) > _ROUNDING:
+    if not (array >= 0).all() or abs(array.sum() - 1) > _ROUNDING or not array.size:
         raise ValueError(f"{name} is {array.tolist()}, must be weights from 0 to 1 that sum to 1")
     return array

@@ -23,6 +23,7 @@ _MATURITIES: tuple[Maturity, ...] = get_args(Maturity)
 _LATER = ("contextual_thompson",)
 _FIELDS = (
     "kind", "every", "min_share", "burn_in", "burn_in_conversions", "max_step", "maturity", "shares", "epsilon",
+    "half_life",
 )
 
 
@@ -41,6 +42,7 @@ def read_policy(document: Fields) -> Policy:
         maturity=fields.read("maturity", one_of(_MATURITIES), Policy.maturity),
         shares=_shares(fields, kind),
         epsilon=fields.read("epsilon", number(0, 1), Policy.epsilon),
+        half_life_seconds=fields.read("half_life", duration(3600, 365 * 86_400), Policy.half_life_seconds),
     )
 
 

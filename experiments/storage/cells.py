@@ -61,26 +61,45 @@ def _cell(row: tuple[Any, ...]) -> CellRow:
     return CellRow(key, n, total, total_squares)
 
 
+class LagKey(NamedTuple):
+    """Which first conversions a lag counts: `day` of the exposure, `bucket` of the metric's window since then."""
+
+    experiment: str
+    metric: str
+    segment: str
+    day: int
+    bucket: int
+
+
 class Lags:
     """How long after the exposure metrics were met, for the delay curve."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add(self, changes: Mapping[tuple[str, str, str, int], int]) -> None:
-        """Add to (experiment, metric, segment, bucket)."""
+    def add(self, changes: Mapping[LagKey, int]) -> None:
+        """Add visitors to each lag."""
         self._connection.executemany(
-            "INSERT INTO lags (experiment, metric, segment, bucket, n) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (experiment, metric, segment, bucket) DO UPDATE SET n = lags.n + excluded.n",
+            "INSERT INTO lags (experiment, metric, segment, day, bucket, n) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (experiment, metric, segment, day, bucket) DO UPDATE SET n = lags.n + excluded.n",
             [(*key, n) for key, n in changes.items()],
         )
 
-    def of(self, experiment: str) -> dict[tuple[str, str, int], int]:
-        """The counts of an experiment by (metric, segment, bucket)."""
+    def by_segment(self, experiment: str, metric: str) -> dict[str, int]:
+        """How many visitors of each segment met a metric."""
         rows = self._connection.execute(
-            "SELECT metric, segment, bucket, n FROM lags WHERE experiment = ?", (experiment,)
+            "SELECT segment, sum(n) FROM lags WHERE experiment = ? AND metric = ? GROUP BY segment",
+            (experiment, metric),
         )
-        return {(metric, segment, bucket): n for metric, segment, bucket, n in rows}
+        return {segment: int(n) for segment, n in rows}
+
+    def by_day(self, experiment: str, metric: str) -> dict[tuple[int, int], int]:
+        """How many visitors met a metric, by (day of exposure, bucket)."""
+        rows = self._connection.execute(
+            "SELECT day, bucket, sum(n) FROM lags WHERE experiment = ? AND metric = ? GROUP BY day, bucket",
+            (experiment, metric),
+        )
+        return {(day, bucket): int(n) for day, bucket, n in rows}
 
 
 class Counters:

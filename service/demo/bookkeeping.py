@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from experiments.errors import BespokeError
@@ -26,6 +27,21 @@ def check_counts(report: Mapping[str, Any], posted: Counts) -> None:
     wrong = [f"{where}: reported {reported}, posted {sent}" for where, reported, sent in rows if reported != sent]
     if wrong or not rows:
         raise Miscounted("; ".join(wrong) or "the report shows no row to compare")
+
+
+class Idle(BespokeError):
+    """The scheduler did nothing."""
+
+    code = "idle"
+
+
+def check_reallocated(ledger: Sequence[Mapping[str, Any]]) -> None:
+    """See that the allocation was moved by the scheduler.
+
+    :raises Idle: if the ledger holds nothing of it.
+    """
+    if not any(row["actor"] == "scheduler" for row in ledger):
+        raise Idle("the scheduler reallocated nothing: see the server's log")
 
 
 def _by_segment(report: Mapping[str, Any], posted: Counts) -> Iterator[tuple[str, dict[str, int], dict[str, int]]]:

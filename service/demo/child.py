@@ -3,9 +3,9 @@
 import logging
 import sys
 import time
+from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import contextmanager
-from collections.abc import Iterator
 from http.client import HTTPConnection
 from http.client import HTTPException
 from multiprocessing import get_context

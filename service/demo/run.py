@@ -26,6 +26,7 @@ from service.config import Config
 from service.config import load_config
 from service.customers import Customer
 from service.demo.bookkeeping import check_counts
+from service.demo.bookkeeping import check_reallocated
 from service.demo.bookkeeping import totals
 from service.demo.campaigns import Campaign
 from service.demo.child import server
@@ -154,6 +155,7 @@ def _campaign(
         report = admin.get(f"{place}/report")
         ledger = admin.get(f"{place}/allocations")["allocations"]
     check_counts(report, tally.posted)
+    check_reallocated(ledger)
     _tell(report, ledger, tally)
 
 

@@ -114,11 +114,17 @@ def test_an_attribute_is_declared_by_its_type_or_by_an_object(declared, attribut
     {"kind": "top_two_thompson", "burn_in": 0, "burn_in_conversions": 0, "max_step": 1, "maturity": "matured"},
     {"kind": "epsilon_greedy", "epsilon": 0, "every": "1s"},
     {"kind": "thompson", "min_share": 0.45},
+    {"kind": "thompson", "maturity": "corrected", "half_life": "7d"},
     {"min_share": 0, "burn_in": 100.0},
     {},
 ])
 def test_a_policy_may_be(policy):
     parse_document(spring_mailing(policy=policy))
+
+
+def test_a_half_life_is_read_in_seconds_and_nothing_is_forgotten_without_one():
+    assert parse_document(tiny(policy={"kind": "thompson", "half_life": "7d"})).policy.half_life_seconds == 604_800
+    assert parse_document(tiny(policy={"kind": "thompson"})).policy.half_life_seconds is None
 
 
 def a_goal(**fields):
@@ -190,6 +196,9 @@ REFUSALS = [
     (["policy", "max_step"], 0, "policy.max_step", "must be above 0"),
     (["policy", "max_step"], 1.1, "policy.max_step", "from 0 to 1"),
     (["policy", "maturity"], "ripe", "policy.maturity", "must be one of observed, corrected, matured"),
+    (["policy", "half_life"], "59m", "policy.half_life", "from 1h to 365d"),
+    (["policy", "half_life"], 0.5, "policy.half_life", "must be text"),
+    (["policy", "half_life"], None, "policy.half_life", "must be text"),
     (["policy", "epsilon"], 1.5, "policy.epsilon", "from 0 to 1"),
     (["policy", "temperature"], 1, "policy.temperature", "is not a field here; known are kind, every"),
     (["policy", "shares"], {"one-letter": 1}, "policy.shares", "thompson makes its own"),

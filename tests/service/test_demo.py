@@ -22,8 +22,10 @@ from experiments.verification import verify
 from service.address import Address
 from service.config import load_config
 from service.customers import customers
+from service.demo.bookkeeping import Idle
 from service.demo.bookkeeping import Miscounted
 from service.demo.bookkeeping import check_counts
+from service.demo.bookkeeping import check_reallocated
 from service.demo.campaigns import UnknownCampaign
 from service.demo.campaigns import campaign_named
 from service.demo.conversation import Conversation
@@ -84,6 +86,7 @@ def ledger(folder: Path) -> list[LedgerRow]:
 
 def test_the_demo_tells_the_verdict_the_gain_and_the_address(said: str) -> None:
     assert "womens-only" in said
+    assert "panick" not in said
     assert "The report counts exactly these." in said
     assert len(re.findall(r"Gained over .*95 % interval", said)) == 2
     assert re.search(r"Report: http://127\.0\.0\.1:\d+/experiments/hillstrom\?link=\S+\n$", said)
@@ -230,6 +233,12 @@ def test_a_report_that_counts_otherwise_than_was_posted_is_found_out(visits: int
         check_counts({"arms": [right], "totals": []}, posted + posted)
     with pytest.raises(Miscounted, match="no row"):
         check_counts({"arms": [], "totals": []}, posted)
+
+
+def test_a_scheduler_that_did_nothing_is_found_out() -> None:
+    check_reallocated([{"actor": "sk_demo"}, {"actor": "scheduler"}])
+    with pytest.raises(Idle, match="reallocated nothing"):
+        check_reallocated([{"actor": "sk_demo"}])
 
 
 def test_a_server_that_is_not_there_is_said_to_be_so() -> None:

@@ -4,7 +4,9 @@ import os
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -150,6 +152,7 @@ def test_what_was_acknowledged_survives_a_kill_and_is_counted_once(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_what_was_acknowledged_survives_twenty_kills_of_each_kind(
     server: ServerProcess, clients: list[Client]
 ) -> None:
@@ -185,6 +188,18 @@ def test_a_request_that_is_being_sent_when_the_server_is_told_to_end_is_answered
     assert server.end() == 0
 
 
+def test_bodies_that_are_half_sent_keep_nobody_waiting(server: ServerProcess) -> None:
+    key = server.installed.done("key", "create", "--scope", "server")
+    head = f"POST /v1/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: 100\r\n\r\n"
+    with ExitStack() as held:
+        for _ in range(20):
+            connection = held.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            connection.sendall(head.encode() + b'{"ba')
+        begun = time.monotonic()
+        assert server.is_ready()
+        assert time.monotonic() - begun < 2
+
+
 def listens(port: int) -> bool:
     """Whether anybody takes connections there."""
     try:
@@ -194,9 +209,12 @@ def listens(port: int) -> bool:
     return True
 
 
-def test_a_server_that_ended_leaves_one_whole_file(server: ServerProcess) -> None:
-    server.end()
-    assert not list(server.installed.folder.glob("bespoke.db-wal"))
+def test_a_server_that_ended_has_brought_everything_into_the_one_file(
+    server: ServerProcess, clients: list[Client]
+) -> None:
+    more_come(clients, 40)
+    assert server.end() == 0
+    assert all(path.stat().st_size == 0 for path in server.installed.folder.glob("bespoke.db-wal"))
 
 
 def test_it_logs_one_line_when_it_starts(server: ServerProcess) -> None:

@@ -1,4 +1,4 @@
-"""Partial pooling of two arms by brute force: every parameter summed over a lattice. Slow, and free of approximations."""
+"""Partial pooling of two arms by brute force: every parameter summed over a lattice, no approximation but its step."""
 
 from typing import NamedTuple
 
@@ -57,11 +57,9 @@ def _segment(cells: list[tuple[float, float]], kernel: Array, base: float) -> Ar
     moves = np.round(EFFECTS / STEP).astype(int)
     at = np.clip(alphas + moves[:, None], 0, len(LOG_ODDS) - 1)
     one, two = at[:, None], at[None, :]
-    return np.array([
-        (prior * part).sum(axis=-1) for part in (
-            sums[0][one] * sums[1][two], wins[one, two], weighted[0][one] * sums[1][two], sums[0][one] * weighted[1][two]
-        )
-    ])
+    parts = [sums[0][one] * sums[1][two], wins[one, two]]
+    parts += [weighted[0][one] * sums[1][two], sums[0][one] * weighted[1][two]]
+    return np.array([(prior * part).sum(axis=-1) for part in parts])
 
 
 def _log_likelihood(successes: float, failures: float) -> Array:

@@ -114,14 +114,16 @@ CREATE TABLE cells (
     PRIMARY KEY (experiment, epoch, day, segment, arm, asserted, metric)
 ) WITHOUT ROWID;
 
--- How long after the exposure a metric was first met, in 256ths of its window.
+-- How long after the exposure a metric was first met, in 256ths of its window, by the day of exposure: of the young
+-- days only quick ones are known.
 CREATE TABLE lags (
     experiment TEXT NOT NULL,
     metric TEXT NOT NULL,
     segment TEXT NOT NULL,
+    day INTEGER NOT NULL,
     bucket INTEGER NOT NULL,
     n INTEGER NOT NULL,
-    PRIMARY KEY (experiment, metric, segment, bucket)
+    PRIMARY KEY (experiment, metric, segment, day, bucket)
 ) WITHOUT ROWID;
 
 CREATE TABLE counters (
