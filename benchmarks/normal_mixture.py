@@ -15,8 +15,8 @@ from benchmarks.campaigns import Campaign
 from benchmarks.campaigns import letter
 from experiments.contests import ALPHA
 from experiments.strata import Sums
-from experiments.strata import strata
-from stats.adaptive import estimate
+from experiments.strata import arm_strata
+from experiments.strata import by_segment
 from stats.sequences import radius
 
 Array = NDArray[np.float64]
@@ -33,12 +33,14 @@ class Difference(NamedTuple):
 
 def by_visitors(campaign: Campaign, segment: str) -> Difference:
     """Strata weighted by their visitors: the doubly robust means that the report prints."""
-    arms = strata(campaign.sums[GOAL], campaign.readings.allocations, segment=segment)
-    one, other = (estimate(arms[arm]) for arm in (letter(segment), MASS))
+    goal = by_segment(campaign.sums[GOAL])[segment]
+    arms = arm_strata(goal, campaign.readings.allocations, segment=segment)
+    means = arms.estimates()
+    one, other = means[letter(segment)], means[MASS]
     if one.effective_n == 0 or other.effective_n == 0:
         return Difference(0.0, 1.0, 1.0)
     variance = one.variance / one.effective_n + other.variance / other.effective_n
-    return Difference(one.mean - other.mean, variance, sum(stratum.visitors for stratum in arms[MASS]))
+    return Difference(one.mean - other.mean, variance, float(arms.strata.visitors.sum()))
 
 
 def by_information(campaign: Campaign, segment: str) -> Difference:

@@ -1,6 +1,5 @@
 """Contests: a tailored arm against the mass arm in one segment, and the evidence that holds however often one looks."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +10,9 @@ from experiments.estimates import visitors_by_segment
 from experiments.objective import is_rate
 from experiments.readings import Readings
 from experiments.strata import EpochSums
+from experiments.strata import SegmentSums
 from experiments.strata import Sums
+from experiments.strata import by_segment
 from stats import evidence
 from stats.adaptive import Estimate
 from stats.equality import evidence_for_mass
@@ -35,7 +36,7 @@ class Contest(NamedTuple):
 def contests(readings: Readings, book: Book, sums: Mapping[str, EpochSums]) -> list[Contest]:
     """Every tailored arm in every segment that it is open to."""
     experiment = readings.experiment
-    goal = _by_segment(sums[experiment.goal.key])
+    goal = by_segment(sums[experiment.goal.key])
     return [
         _contest(readings, book, goal.get(segment, {}), segment, arm.key)
         for segment in experiment.segment_keys
@@ -44,14 +45,7 @@ def contests(readings: Readings, book: Book, sums: Mapping[str, EpochSums]) -> l
     ]
 
 
-def _by_segment(sums: EpochSums) -> dict[str, EpochSums]:
-    parts: dict[str, dict[tuple[int, str, str], Sums]] = defaultdict(dict)
-    for place, found in sums.items():
-        parts[place[1]][place] = found
-    return dict(parts)
-
-
-def _contest(readings: Readings, book: Book, goal: EpochSums, segment: str, arm: str) -> Contest:
+def _contest(readings: Readings, book: Book, goal: SegmentSums, segment: str, arm: str) -> Contest:
     experiment = readings.experiment
     if experiment.objective != "profit" and is_rate(experiment.goal):
         return Contest(segment, arm, *_by_conversions(readings, goal, segment, arm))
@@ -61,15 +55,15 @@ def _contest(readings: Readings, book: Book, goal: EpochSums, segment: str, arm:
     return Contest(segment, arm, *_by_means(book[segment, arm].means[metric], mass, visitors=visitors))
 
 
-def _by_conversions(readings: Readings, goal: EpochSums, segment: str, arm: str) -> tuple[float, float]:
+def _by_conversions(readings: Readings, goal: SegmentSums, segment: str, arm: str) -> tuple[float, float]:
     """Given a conversion on either arm, which of the two had it: valid whatever the weights and base rates did."""
     mass = readings.experiment.first_mass.key
     tailored, rival, shares = [], [], []
-    for epoch in sorted({epoch for epoch, _, _ in goal}):
+    for epoch in sorted({epoch for epoch, _ in goal}):
         weights = readings.allocations[epoch].weights[segment]
         if arm in weights and mass in weights:
-            tailored.append(goal.get((epoch, segment, arm), Sums()).total)
-            rival.append(goal.get((epoch, segment, mass), Sums()).total)
+            tailored.append(goal.get((epoch, arm), Sums()).total)
+            rival.append(goal.get((epoch, mass), Sums()).total)
             shares.append(weights[arm] / (weights[arm] + weights[mass]))
     return (
         evidence.evidence_for_gain(tailored, rival, shares),

@@ -8,10 +8,12 @@ from typing import Any
 from experiments.allocation import GRAIN
 from experiments.counting import EXPOSURES
 from experiments.inputs import last_open_day
+from experiments.model import Experiment
 from experiments.objective import is_rate
 from experiments.readings import Readings
 from experiments.strata import EpochSums
-from experiments.strata import plain_sums
+from experiments.strata import SegmentSums
+from experiments.strata import by_segment
 from stats.mixtures import mean_evidence
 from stats.sample_ratio import combine
 from stats.sample_ratio import sample_ratio_test
@@ -117,16 +119,14 @@ def _notes(readings: Readings, sums: Mapping[str, EpochSums]) -> list[str]:
     experiment = readings.experiment
     if experiment.policy.kind == "fixed" or not is_rate(experiment.goal):
         return []
+    goal = by_segment(sums[experiment.goal.key])
     return [
         f"Too few conversions are to be expected for {segment} to promise what its intervals say."
         for segment in experiment.segment_keys
-        if _is_starved(readings, sums[experiment.goal.key], segment)
+        if len(experiment.open_arms(segment)) > 1 and _is_starved(experiment, goal.get(segment, {}))
     ]
 
 
-def _is_starved(readings: Readings, goal: EpochSums, segment: str) -> bool:
-    experiment = readings.experiment
-    arms = [plain_sums(goal, segment=segment, arm=arm.key) for arm in experiment.open_arms(segment)]
-    visitors = sum(arm.n for arm in arms)
-    conversions = sum(arm.total for arm in arms)
-    return visitors > 0 and len(arms) > 1 and conversions * experiment.policy.min_share < 1
+def _is_starved(experiment: Experiment, goal: SegmentSums) -> bool:
+    conversions = sum(found.total for found in goal.values())
+    return any(found.n for found in goal.values()) and conversions * experiment.policy.min_share < 1

@@ -13,8 +13,9 @@ from experiments.readings import Readings
 from experiments.strata import EpochSums
 from experiments.strata import Sums
 from experiments.strata import add
-from experiments.strata import plain_sums
-from experiments.strata import strata
+from experiments.strata import arm_strata
+from experiments.strata import by_segment
+from stats.adaptive import NOTHING
 from stats.adaptive import Estimate
 from stats.adaptive import Stratum
 from stats.adaptive import combine
@@ -55,34 +56,29 @@ def sums_by_metric(readings: Readings) -> dict[str, EpochSums]:
 
 def corrected(readings: Readings, sums: Mapping[str, EpochSums]) -> Book:
     """Estimates that stay right while weights move: stratified by the runs of epochs with constant propensity."""
-    experiment = readings.experiment
-    allocations = readings.allocations
-    by_segment = {
-        segment: {metric: strata(of_metric, allocations, segment=segment) for metric, of_metric in sums.items()}
-        for segment in experiment.segment_keys
-    }
-    return {
-        (segment, arm.key): ArmEstimates(
-            _plain(sums, segment, arm.key),
-            {metric: estimate(arms.get(arm.key, [])) for metric, arms in by_segment[segment].items()},
-        )
-        for segment in experiment.segment_keys
-        for arm in experiment.open_arms(segment)
-    }
+    parts = {metric: by_segment(of_metric) for metric, of_metric in sums.items()}
+    book: dict[tuple[str, str], ArmEstimates] = {}
+    for segment in readings.experiment.segment_keys:
+        found = {
+            metric: arm_strata(part.get(segment, {}), readings.allocations, segment=segment)
+            for metric, part in parts.items()
+        }
+        totals = {metric: one.sums() for metric, one in found.items()}
+        means = {metric: one.estimates() for metric, one in found.items()}
+        for arm in readings.experiment.open_arms(segment):
+            book[segment, arm.key] = ArmEstimates(
+                {metric: one.get(arm.key, Sums()) for metric, one in totals.items()},
+                {metric: one.get(arm.key, NOTHING) for metric, one in means.items()},
+            )
+    return book
 
 
-def naive(experiment: Experiment, sums: Mapping[str, EpochSums]) -> Book:
+def naive(book: Book) -> Book:
     """Estimates as if all visitors were alike, whenever they came and however likely their arm was."""
     return {
-        (segment, arm.key): ArmEstimates(plain, {metric: _as_one(total) for metric, total in plain.items()})
-        for segment in experiment.segment_keys
-        for arm in experiment.open_arms(segment)
-        for plain in [_plain(sums, segment, arm.key)]
+        place: ArmEstimates(found.sums, {metric: _as_one(total) for metric, total in found.sums.items()})
+        for place, found in book.items()
     }
-
-
-def _plain(sums: Mapping[str, EpochSums], segment: str, arm: str) -> dict[str, Sums]:
-    return {metric: plain_sums(of_metric, segment=segment, arm=arm) for metric, of_metric in sums.items()}
 
 
 def _as_one(sums: Sums) -> Estimate:

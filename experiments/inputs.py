@@ -1,5 +1,6 @@
 """What a policy sees of the past: one line of figures for each segment and arm, small enough to keep in the ledger."""
 
+from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,9 +17,10 @@ from experiments.model import Metric
 from experiments.objective import is_rate
 from experiments.storage.cells import CellRow
 from experiments.strata import EpochSums
+from experiments.strata import SegmentSums
+from experiments.strata import arm_strata
+from experiments.strata import by_segment
 from experiments.strata import epoch_sums
-from experiments.strata import plain_sums
-from experiments.strata import strata
 from experiments.times import DAY_MS
 from experiments.weighing import EffectiveSums
 from experiments.weighing import Weighing
@@ -26,8 +28,8 @@ from experiments.weighing import goal_sums
 from experiments.weighing import goal_worth
 from experiments.weighing import matured_shares
 from experiments.weighing import profit_sums
+from stats.adaptive import NOTHING
 from stats.adaptive import Estimate
-from stats.adaptive import estimate
 from stats.delays import information
 
 
@@ -54,6 +56,11 @@ def read_inputs(encoded: object) -> Inputs:
     return msgspec.convert(encoded, Inputs)
 
 
+def metrics_asked(experiment: Experiment) -> list[str]:
+    """The metrics that the objective depends on."""
+    return [experiment.goal.key, PROFIT] if experiment.objective == "profit" else [experiment.goal.key]
+
+
 def policy_inputs(
     experiment: Experiment,
     cells: Iterable[CellRow],
@@ -71,9 +78,19 @@ def policy_inputs(
     before_day = last_open_day(experiment.goal, now_ms=now_ms) if experiment.policy.maturity == "matured" else None
     counted = metric_sums(experiment, cells, metric=experiment.goal.key, before_day=before_day)
     seen = _seen(experiment, cells, counted, weighing, before_day=before_day)
+    visitors, goal, profit = by_segment(counted), by_segment(seen.goal), by_segment(seen.profit)
     return {
         segment: SegmentInput(
-            conversions.get(segment, 0), _arm_inputs(experiment, segment, counted, seen, allocations)
+            conversions.get(segment, 0),
+            _arm_inputs(
+                experiment,
+                segment,
+                visitors.get(segment, {}),
+                goal=goal.get(segment, {}),
+                profit=profit.get(segment, {}),
+                matured=seen.matured,
+                allocations=allocations,
+            ),
         )
         for segment in experiment.segment_keys
     }
@@ -114,15 +131,25 @@ def _seen(
 
 
 def _arm_inputs(
-    experiment: Experiment, segment: str, counted: EpochSums, seen: _Seen, allocations: Mapping[int, Allocation]
+    experiment: Experiment,
+    segment: str,
+    counted: SegmentSums,
+    *,
+    goal: SegmentSums,
+    profit: SegmentSums,
+    matured: Mapping[tuple[str, str], float],
+    allocations: Mapping[int, Allocation],
 ) -> dict[str, ArmInput]:
-    goal_strata = strata(seen.goal, allocations, segment=segment)
-    profit_strata = strata(seen.profit, allocations, segment=segment)
+    visitors = Counter[str]()
+    for (_, arm), found in counted.items():
+        visitors[arm] += round(found.n)
+    goals = arm_strata(goal, allocations, segment=segment).estimates()
+    profits = arm_strata(profit, allocations, segment=segment).estimates()
     return {
         arm.key: ArmInput(
-            plain_sums(counted, segment=segment, arm=arm.key).n,
-            _informed(estimate(goal_strata.get(arm.key, [])), seen.matured.get((segment, arm.key), 1.0)),
-            estimate(profit_strata.get(arm.key, [])),
+            visitors[arm.key],
+            _informed(goals.get(arm.key, NOTHING), matured.get((segment, arm.key), 1.0)),
+            profits.get(arm.key, NOTHING),
         )
         for arm in experiment.open_arms(segment)
     }

@@ -44,10 +44,16 @@ def digest(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
 
 
+class _Weighed(msgspec.Struct):
+    """What a snapshot or a report needs of a body; the rest is passed over unread."""
+
+    weights: dict[str, list[tuple[str, int]]]
+
+
 def allocation_of(row: LedgerRow) -> Allocation:
     """The allocation that a ledger row holds; its arms stand in the order of the draw."""
-    body = msgspec.json.decode(row.body)
-    return Allocation(row.epoch, {segment: dict(arms) for segment, arms in body["weights"].items()})
+    weights = msgspec.json.decode(row.body, type=_Weighed).weights
+    return Allocation(row.epoch, {segment: dict(arms) for segment, arms in weights.items()})
 
 
 def ledger_of(session: Session, experiment: str) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from experiments.allocation import Weights
 from experiments.allocation import first_allocation
 from experiments.allocation import largest_move
 from experiments.inputs import Inputs
+from experiments.inputs import metrics_asked
 from experiments.inputs import policy_inputs
 from experiments.inputs import read_inputs
 from experiments.ledger import allocation_of
@@ -33,7 +34,7 @@ def read_past(session: Session, experiment: Experiment, *, now_ms: int) -> Input
     starts_ms = {row.epoch: row.at_ms for row in published}
     return policy_inputs(
         experiment,
-        session.cells.of(experiment.key),
+        session.cells.of(experiment.key, metrics=metrics_asked(experiment)),
         allocations={row.epoch: allocation_of(row) for row in published},
         conversions=session.lags.by_segment(experiment.key, experiment.goal.key),
         now_ms=now_ms,

@@ -61,7 +61,7 @@ def report_of(readings: Readings, *, min_cell: int) -> Row:
         "verdict": verdict(readings, book, sums, min_cell=min_cell),
         "arms": suppress(_arm_rows(readings, book), min_cell=min_cell),
         "totals": suppress(_total_rows(readings, book), min_cell=min_cell),
-        "naive": suppress(_arm_rows(readings, naive(experiment, sums)), min_cell=min_cell),
+        "naive": suppress(_arm_rows(readings, naive(book)), min_cell=min_cell),
         "diagnostics": diagnose(readings, sums),
         "method": _method(readings, min_cell=min_cell),
     }

@@ -4,13 +4,21 @@ from collections import defaultdict
 from collections.abc import Iterable
 from collections.abc import Mapping
 from itertools import groupby
+from math import inf
 from typing import NamedTuple
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from experiments.allocation import GRAIN
 from experiments.model import Allocation
 from experiments.storage.cells import CellRow
-from stats.adaptive import Stratum
+from stats.adaptive import Estimate
+from stats.adaptive import Strata
+from stats.adaptive import estimates
+
+Array = NDArray[np.float64]
 
 
 class Sums(NamedTuple):
@@ -48,55 +56,72 @@ EpochSums = Mapping[tuple[int, str, str], Sums]
 
 def epoch_sums(cells: Iterable[CellRow], *, metric: str, unit: float, before_day: int | None = None) -> EpochSums:
     """The sums of a metric over days, for visitors exposed before a day; `unit` turns stored integers into units."""
-    sums: dict[tuple[int, str, str], Sums] = defaultdict(Sums)
-    for key, n, total, total_squares in cells:
-        if key.metric == metric and not key.asserted and (before_day is None or key.day < before_day):
-            place = (key.epoch, key.segment, key.arm)
-            sums[place] = add(sums[place], Sums(n, total * unit, total_squares * unit * unit))
+    sums: dict[tuple[int, str, str], Sums] = {}
+    last_day = inf if before_day is None else before_day
+    for (_, epoch, day, segment, arm, asserted, of_metric), n, total, total_squares in cells:
+        if of_metric == metric and not asserted and day < last_day:
+            found, place = Sums(n, total * unit, total_squares * unit * unit), (epoch, segment, arm)
+            sums[place] = add(sums[place], found) if place in sums else found
     return sums
 
 
-def strata(
-    sums: Mapping[tuple[int, str, str], Summed], allocations: Mapping[int, Allocation], *, segment: str
-) -> dict[str, list[Stratum]]:
-    """The strata of every arm of a segment, the oldest first.
+#: The sums of one segment by (epoch, arm).
+SegmentSums = Mapping[tuple[int, str], Summed]
+
+
+def by_segment(sums: Mapping[tuple[int, str, str], Summed]) -> dict[str, dict[tuple[int, str], Summed]]:
+    """The same sums, each segment's for itself."""
+    parts: dict[str, dict[tuple[int, str], Summed]] = defaultdict(dict)
+    for (epoch, segment, arm), found in sums.items():
+        parts[segment][epoch, arm] = found
+    return parts
+
+
+class ArmStrata(NamedTuple):
+    """The strata of a segment, and the arms that their columns are of."""
+
+    arms: tuple[str, ...]
+    strata: Strata
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Every arm's mean per visitor."""
+        return dict(zip(self.arms, estimates(self.strata), strict=True))
+
+    def sums(self) -> dict[str, Sums]:
+        """Every arm's sums as they stand."""
+        columns = np.stack([self.strata.n, self.strata.total, self.strata.total_squares]).sum(axis=1).T
+        rows = zip(self.arms, columns.tolist(), strict=True)
+        return {arm: Sums(round(n), total, total_squares) for arm, (n, total, total_squares) in rows}
+
+
+def arm_strata(sums: SegmentSums, allocations: Mapping[int, Allocation], *, segment: str) -> ArmStrata:
+    """The strata of a segment's arms, the oldest first.
 
     Epochs that follow one another with the same weights are one stratum: in it the arms are compared as they stand.
     """
-    epochs = sorted({epoch for epoch, of_segment, _ in sums if of_segment == segment})
-    by_arm: dict[str, list[Stratum]] = defaultdict(list)
-    for weights, run in groupby(epochs, key=lambda epoch: tuple(allocations[epoch].weights[segment].items())):
-        run_sums = _run_sums(sums, list(run), segment, [arm for arm, _ in weights])
-        visitors = sum(n for n, _, _ in run_sums.values())
-        for arm, weight in weights:
-            by_arm[arm].append(Stratum(visitors, weight / GRAIN, *run_sums[arm]))
-    return by_arm
+    runs = _runs(sums, allocations, segment)
+    arms = {arm: place for place, arm in enumerate(dict.fromkeys(arm for weights, _ in runs for arm in weights))}
+    propensity = np.array([[weights.get(arm, 0) / GRAIN for arm in arms] for weights, _ in runs])
+    table = _table(sums, {epoch: number for number, (_, run) in enumerate(runs) for epoch in run}, arms)
+    return ArmStrata(tuple(arms), Strata(table[0].sum(axis=1), propensity.reshape(table[0].shape), *table))
 
 
-def _run_sums(
-    sums: Mapping[tuple[int, str, str], Summed], epochs: list[int], segment: str, arms: list[str]
-) -> dict[str, tuple[float, float, float]]:
-    found = {arm: [sums[epoch, segment, arm] for epoch in epochs if (epoch, segment, arm) in sums] for arm in arms}
-    return {
-        arm: (
-            sum(part.n for part in parts),
-            sum(part.total for part in parts),
-            sum(part.total_squares for part in parts),
-        )
-        for arm, parts in found.items()
-    }
+def _runs(
+    sums: SegmentSums, allocations: Mapping[int, Allocation], segment: str
+) -> list[tuple[dict[str, int], list[int]]]:
+    """The weights that followed one another, each with its epochs."""
+    epochs = sorted({epoch for epoch, _ in sums})
+    runs = groupby(epochs, key=lambda epoch: allocations[epoch].weights[segment])
+    return [(weights, list(run)) for weights, run in runs]
 
 
-def _total(parts: Iterable[Sums]) -> Sums:
-    total = Sums()
-    for part in parts:
-        total = add(total, part)
-    return total
-
-
-def plain_sums(sums: EpochSums, *, segment: str | None, arm: str) -> Sums:
-    """The sums as they stand, over all epochs (and all segments where `segment` is None)."""
-    return _total(
-        value for (_, of_segment, of_arm), value in sums.items()
-        if of_arm == arm and segment in (None, of_segment)
-    )
+def _table(sums: SegmentSums, row_by_epoch: Mapping[int, int], column_by_arm: Mapping[str, int]) -> Array:
+    """Visitors, sums and sums of squares; shape (3, strata, arms)."""
+    table = np.zeros((3, len(set(row_by_epoch.values())), len(column_by_arm)))
+    if sums:
+        rows = [row_by_epoch[epoch] for epoch, _ in sums]
+        columns = [column_by_arm[arm] for _, arm in sums]
+        values = np.array([(one.n, one.total, one.total_squares) for one in sums.values()], dtype=np.float64)
+        for part, column in zip(table, values.T, strict=True):
+            np.add.at(part, (rows, columns), column)
+    return table

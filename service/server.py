@@ -118,7 +118,8 @@ def _run(config: Config, address: Address, clock: Clock | None, has_started: Eve
     try:
         server.serve(target_loader=loader, wrap_loader=False)
     except SystemExit:
-        return False
+        # Ctrl-C reaches the worker too, which may be the faster to end: that is no failure.
+        return server.interrupt_signal
     return True
 
 
@@ -126,8 +127,7 @@ def _load(
     settings: Mapping[str, str], clock: Clock | None, *, address: Address, main_process: int, has_started: Event
 ) -> Any:
     """The application, in the worker process."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
+    _take_signals()
     Thread(target=end_with, args=(main_process,), name="parent", daemon=True).start()
     config = load_config(settings)
     try:
@@ -140,6 +140,27 @@ def _load(
     has_started.set()
     log.info("serving %s at %s", config.database_path, address)
     return app
+
+
+def _take_signals() -> None:
+    """Let the main process alone say when to end, and let granian hear it once: told twice, it forgets to end.
+
+    Ctrl-C and service managers speak to every process, and the main process then speaks to its worker.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Threads that are started from here on inherit what is blocked.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    Thread(target=_end_once, name="ending", daemon=True).start()
+
+
+def _end_once() -> None:
+    signal.sigwait({signal.SIGTERM})
+    drain = signal.getsignal(signal.SIGTERM)
+    if callable(drain):
+        drain(signal.SIGTERM, None)
+    else:
+        # Nothing has been served yet.
+        os._exit(0)
 
 
 def _leave(installation: Installation) -> None:

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stats.checks import finite
 from stats.checks import not_negative
 from stats.checks import positive
@@ -19,6 +22,9 @@ from stats.checks import within
 from stats.moments import Moments
 from stats.posteriors import BetaPosterior
 from stats.posteriors import NormalPosterior
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,16 @@ class Stratum:
         return Moments(self.n, self.total, self.total_squares)
 
 
+class Strata(NamedTuple):
+    """All arms of one segment over time: visitors, shape (strata); the rest as of `Stratum`, shape (strata, arms)."""
+
+    visitors: Array
+    propensity: Array
+    n: Array
+    total: Array
+    total_squares: Array
+
+
 @dataclass(frozen=True)
 class Estimate:
     """An arm's mean per visitor.
@@ -72,8 +88,19 @@ class Estimate:
     complete: bool = True
 
 
+#: Of an arm that nobody has had.
+NOTHING = Estimate(0.0, 0.0, 0.0, 0.0)
+
+
 def estimate(strata: Sequence[Stratum]) -> Estimate:
-    """One arm's mean in one segment over strata in the order of time.
+    """One arm's mean in one segment over strata in the order of time; see `estimates`."""
+    columns = [[[getattr(stratum, name)] for stratum in strata] for name in Strata._fields[1:]]
+    visitors = np.array([stratum.visitors for stratum in strata], dtype=np.float64)
+    return estimates(Strata(visitors, *(np.array(column, dtype=np.float64).reshape(-1, 1) for column in columns)))[0]
+
+
+def estimates(strata: Strata) -> list[Estimate]:
+    """The mean of every arm of one segment over its strata in the order of time.
 
     Σ n_k Γ_k / Σ n_k with Γ_k = m_k + (s_k - n_ak m_k) / (n_k e_k): n_k visitors, e_k propensity, n_ak and s_k the
     arm's visitors and their sum, m_k its mean over earlier strata. Effective size (Σ n_k)² / Σ (n_k / e_k), less where
@@ -83,18 +110,23 @@ def estimate(strata: Sequence[Stratum]) -> Estimate:
     Strata before that one say nothing about the arm and are left out, as are strata in which it was closed (propensity
     0, `complete` becomes False). A later stratum in which it was open but had no visitor keeps its weight: Γ_k = m_k.
     """
-    used = [stratum for stratum in strata if stratum.visitors > 0]
-    steps = _steps([stratum for stratum in used if stratum.propensity > 0])
-    complete = all(stratum.propensity > 0 for stratum in used)
+    steps = _steps(strata)
+    visitors = (steps.used * steps.visitors).sum(axis=0)
+    own = [Moments(*sums) for sums in np.stack([strata.n, strata.total, strata.total_squares]).sum(axis=1).T.tolist()]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = (steps.used * steps.visitors * steps.value).sum(axis=0) / visitors
+        sizes = visitors**2 / (steps.used * steps.visitors**2 / steps.expected).sum(axis=0)
+        sizes = sizes / _unevenness(strata, steps, means)
+    columns = (steps.used.sum(axis=0), means, sizes, steps.complete)
+    return [_summary(*figures) for figures in zip(own, *(column.tolist() for column in columns), strict=True)]
+
+
+def _summary(own: Moments, steps: int, mean: float, size: float, complete: bool) -> Estimate:
     if not steps:
         return Estimate(0.0, 0.0, 0.0, 0.0, complete)
-    visitors = math.fsum(step.stratum.visitors for step in steps)
-    mean = math.fsum(step.stratum.visitors * step.value for step in steps) / visitors
-    own = sum((step.stratum.moments for step in steps), Moments())
-    if len(steps) == 1:
-        return Estimate(mean, own.n, own.variance, own.n, complete)
-    size = visitors**2 / math.fsum(step.stratum.visitors**2 / step.expected for step in steps)
-    return Estimate(mean, size / _unevenness(steps, mean), own.variance, own.n, complete)
+    if steps == 1:
+        return Estimate(own.mean, own.n, own.variance, own.n, complete)
+    return Estimate(mean, size, own.variance, own.n, complete)
 
 
 def combine(estimates: Sequence[Estimate], shares: Sequence[float]) -> Estimate:
@@ -144,44 +176,43 @@ def normal(estimate: Estimate, *, prior_mean: float, prior_sd: float) -> NormalP
     return NormalPosterior(estimate.mean, math.sqrt(variance / estimate.effective_n))
 
 
-class _Step(NamedTuple):
-    """A stratum, how many visitors of the arm its weight stands for, and its own estimate Γ_k."""
+class _Steps(NamedTuple):
+    """By stratum and arm: whether it is used, how many visitors of the arm its weight stands for, and Γ_k.
 
-    stratum: Stratum
-    expected: float
-    value: float
+    Where a stratum is not used, `expected` is 1 and `value` 0.
+    """
 
-
-def _steps(strata: list[Stratum]) -> list[_Step]:
-    steps: list[_Step] = []
-    known = Moments()
-    for stratum in strata:
-        if known.n > 0:
-            expected = stratum.visitors * stratum.propensity
-            surprise = stratum.total - stratum.n * known.mean
-            steps.append(_Step(stratum, expected, known.mean + surprise / expected))
-        elif stratum.n > 0:
-            steps.append(_Step(stratum, stratum.n, stratum.moments.mean))
-        known += stratum.moments
-    return steps
+    visitors: Array
+    used: Flags
+    expected: Array
+    value: Array
+    complete: Flags
 
 
-def _unevenness(steps: list[_Step], mean: float) -> float:
+def _steps(strata: Strata) -> _Steps:
+    visitors = np.broadcast_to(strata.visitors[:, None], strata.n.shape)
+    came, is_open = visitors > 0, strata.propensity > 0
+    before, total_before = strata.n.cumsum(axis=0) - strata.n, strata.total.cumsum(axis=0) - strata.total
+    is_first = (before <= 0) & (strata.n > 0)
+    used = came & is_open & ((before > 0) | is_first)
+    # The plain mean in the first stratum, the mean so far later.
+    known = np.where(is_first, strata.n, np.where(before > 0, before, 1.0))
+    base = np.where(is_first, strata.total, total_before) / known
+    expected = np.where(used, np.where(is_first, strata.n, visitors * strata.propensity), 1.0)
+    value = np.where(used, base + (strata.total - strata.n * base) / expected, 0.0)
+    return _Steps(visitors, used, expected, value, np.asarray((is_open | ~came).all(axis=0)))
+
+
+def _unevenness(strata: Strata, steps: _Steps, means: Array) -> Array:
     """How much more outcomes varied where the estimate leans on few of the arm's visitors; at least 1.
 
     The ratio of two averages over strata of the variance about the mean, each stratum's estimated by inverse
     propensity: weighted by what the stratum adds to the estimate's variance, and by its visitors. Above 1 when a rate
     rises while traffic leaves the arm. Chance alone may not enlarge the effective size, so it never falls below 1.
     """
-    leverages = [step.stratum.visitors / step.expected for step in steps]
-    squares = [_squares_about(step.stratum, mean) for step in steps]
-    leaned = math.fsum(leverage**2 * square for leverage, square in zip(leverages, squares, strict=True))
-    plain = math.fsum(leverage * square for leverage, square in zip(leverages, squares, strict=True))
-    visitors = math.fsum(step.stratum.visitors for step in steps)
-    nominal = math.fsum(step.stratum.visitors * leverage for step, leverage in zip(steps, leverages, strict=True))
-    return max(leaned * visitors / (plain * nominal), 1.0) if plain > 0 else 1.0
-
-
-def _squares_about(stratum: Stratum, mean: float) -> float:
-    """Σ (x - mean)²."""
-    return max(stratum.total_squares - 2 * mean * stratum.total + stratum.n * mean * mean, 0.0)
+    leverages = steps.used * steps.visitors / steps.expected
+    # Σ (x - mean)²
+    squares = np.maximum(strata.total_squares - 2 * means * strata.total + strata.n * means**2, 0.0)
+    leaned, plain = (leverages**2 * squares).sum(axis=0), (leverages * squares).sum(axis=0)
+    visitors, nominal = (steps.used * steps.visitors).sum(axis=0), (steps.visitors * leverages).sum(axis=0)
+    return np.where(plain > 0, np.maximum(leaned * visitors / (plain * nominal), 1.0), 1.0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from experiments.storage.sqlite import Connection
@@ -45,20 +45,21 @@ class Cells:
             [(*key, *change) for key, change in changes.items()],
         )
 
-    def of(self, experiment: str) -> list[CellRow]:
-        """Every cell of an experiment, erased visitors included, in the order of epochs and days."""
+    def of(self, experiment: str, *, metrics: Sequence[str] | None = None) -> list[CellRow]:
+        """The cells of an experiment, erased visitors included, in the order of epochs and days.
+
+        Of all metrics, or of some.
+        """
+        wanted = "" if metrics is None else f" AND metric IN ({', '.join('?' * len(metrics))})"
         rows = self._connection.execute(
-            "SELECT experiment, epoch, day, segment, arm, asserted, metric, n, sum, sum2"
-            " FROM cells WHERE experiment = ? ORDER BY epoch, day",
-            (experiment,),
+            "SELECT epoch, day, segment, arm, asserted, metric, n, sum, sum2"
+            f" FROM cells WHERE experiment = ?{wanted} ORDER BY epoch, day",
+            (experiment, *(metrics or ())),
         )
-        return [_cell(row) for row in rows]
-
-
-def _cell(row: tuple[Any, ...]) -> CellRow:
-    experiment, epoch, day, segment, arm, asserted, metric, n, total, total_squares = row
-    key = CellKey(experiment, epoch, day, segment, arm, bool(asserted), metric)
-    return CellRow(key, n, total, total_squares)
+        return [
+            CellRow(CellKey(experiment, epoch, day, segment, arm, asserted == 1, metric), n, total, total_squares)
+            for epoch, day, segment, arm, asserted, metric, n, total, total_squares in rows
+        ]
 
 
 class LagKey(NamedTuple):

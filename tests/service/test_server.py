@@ -1,6 +1,7 @@
 """The server as a process: it starts, refuses, drains, and whatever it acknowledged survives every kill."""
 
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -171,6 +172,14 @@ def test_a_server_told_to_end_under_load_loses_nothing_and_exits_0(
     assert server.end() == 0
     server.start()
     check_exactly_once(server, clients)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_all_its_processes_ends_it_too(server: ServerProcess, number: signal.Signals) -> None:
+    for process in (*server.workers(), server.main.pid):
+        os.kill(process, number)
+    # Sooner than a worker that does not drain would be killed.
+    assert server.main.wait(8) == 0
 
 
 def test_a_request_that_is_being_sent_when_the_server_is_told_to_end_is_answered(server: ServerProcess) -> None:
