@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from experiments.allocation import GRAIN
+from experiments.counting import EXPOSURES
 from experiments.counting import PROFIT
 from experiments.diagnostics import diagnose
 from experiments.economics import break_even_visitors
@@ -22,12 +23,15 @@ from experiments.estimates import visitors_by_segment
 from experiments.figures import INTERVAL
 from experiments.figures import Comparison
 from experiments.figures import economics
+from experiments.guardrails import guardrails
+from experiments.information import information
 from experiments.inputs import unit_of
 from experiments.model import Arm
 from experiments.model import Experiment
 from experiments.readings import Readings
 from experiments.readings import read
 from experiments.storage.store import Store
+from experiments.strata import EpochSums
 from experiments.suppression import suppress
 from experiments.times import iso
 from experiments.verdicts import verdict
@@ -62,8 +66,9 @@ def report_of(readings: Readings, *, min_cell: int) -> Row:
         "arms": suppress(_arm_rows(readings, book), min_cell=min_cell),
         "totals": suppress(_total_rows(readings, book), min_cell=min_cell),
         "naive": suppress(_arm_rows(readings, naive(book)), min_cell=min_cell),
+        "guardrails": guardrails(experiment, book, min_cell=min_cell),
         "diagnostics": diagnose(readings, sums),
-        "method": _method(readings, min_cell=min_cell),
+        "method": _method(readings, sums[EXPOSURES], min_cell=min_cell),
     }
 
 
@@ -180,7 +185,7 @@ def _after_fixed_cost(experiment: Experiment, group: Group, arm: Arm, figures: R
     }
 
 
-def _method(readings: Readings, *, min_cell: int) -> Row:
+def _method(readings: Readings, exposures: EpochSums, *, min_cell: int) -> Row:
     experiment = readings.experiment
     return {
         "interval": INTERVAL,
@@ -189,6 +194,7 @@ def _method(readings: Readings, *, min_cell: int) -> Row:
         "code": VERSION,
         "policy": asdict(experiment.policy),
         "epochs": len(readings.allocations),
+        "information": information(experiment, exposures, readings.allocations),
         "strata": "runs of epochs with constant propensity, per segment",
         "estimator": "doubly robust per stratum, posterior from effective counts",
         "min_cell": min_cell,

@@ -78,10 +78,11 @@ def by_segment(sums: Mapping[tuple[int, str, str], Summed]) -> dict[str, dict[tu
 
 
 class ArmStrata(NamedTuple):
-    """The strata of a segment, and the arms that their columns are of."""
+    """The strata of a segment, the arms that their columns are of, and the first and last epoch of each row."""
 
     arms: tuple[str, ...]
     strata: Strata
+    epochs: tuple[tuple[int, int], ...]
 
     def estimates(self) -> dict[str, Estimate]:
         """Every arm's mean per visitor."""
@@ -103,7 +104,8 @@ def arm_strata(sums: SegmentSums, allocations: Mapping[int, Allocation], *, segm
     arms = {arm: place for place, arm in enumerate(dict.fromkeys(arm for weights, _ in runs for arm in weights))}
     propensity = np.array([[weights.get(arm, 0) / GRAIN for arm in arms] for weights, _ in runs])
     table = _table(sums, {epoch: number for number, (_, run) in enumerate(runs) for epoch in run}, arms)
-    return ArmStrata(tuple(arms), Strata(table[0].sum(axis=1), propensity.reshape(table[0].shape), *table))
+    visitors = Strata(table[0].sum(axis=1), propensity.reshape(table[0].shape), *table)
+    return ArmStrata(tuple(arms), visitors, tuple((run[0], run[-1]) for _, run in runs))
 
 
 def _runs(

@@ -23,6 +23,10 @@ def warnings(report: Mapping[str, Any]) -> Iterator[str]:
     diagnostics = report["diagnostics"]
     if diagnostics["sample_ratio"]["alarm"]:
         yield "Visitors did not arrive in the planned shares. Find the cause before acting on any figure here."
+    for rail in report.get("guardrails", ()):
+        if rail["breached"]:
+            side = "above" if rail["direction"] == "decrease" else "below"
+            yield f"{rail['arm']} has pushed {rail['metric']} {side} its limit of {rail['limit']:g} per visitor."
     if not diagnostics["complete"]:
         yield "Some data were missing when this was read. The figures may still change."
     if not diagnostics["intervals_valid"]:

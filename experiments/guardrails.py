@@ -1,0 +1,69 @@
+"""Guardrails: metrics that no arm may push beyond a limit, judged by bounds that hold however often one looks. Pure."""
+
+from collections.abc import Mapping
+from math import log
+from typing import Any
+
+from experiments.estimates import Book
+from experiments.estimates import over_segments
+from experiments.estimates import visitors_by_segment
+from experiments.model import Arm
+from experiments.model import Experiment
+from experiments.model import Metric
+from experiments.objective import is_rate
+from experiments.strata import Sums
+from stats.adaptive import Estimate
+from stats.limits import mean_above
+from stats.limits import rate_above
+from stats.limits import rate_below
+
+#: The chance that a guardrail is called broken, ever, though no arm breaks it.
+ALPHA = 0.05
+
+
+def guardrails(experiment: Experiment, book: Book, *, min_cell: int) -> list[dict[str, Any]]:
+    """Every guardrail in every arm, over all segments; a limit is broken once the evidence says so, at any look."""
+    metrics = [metric for metric in experiment.metrics if metric.role == "guardrail"]
+    visitors = visitors_by_segment(experiment, book)
+    needed = log(max(len(metrics) * len(experiment.arms), 1) / ALPHA)
+    return [
+        _guardrail(experiment, book, visitors, metric, arm, needed=needed, min_cell=min_cell)
+        for metric in metrics
+        for arm in experiment.arms
+    ]
+
+
+def _guardrail(
+    experiment: Experiment,
+    book: Book,
+    visitors: Mapping[str, int],
+    metric: Metric,
+    arm: Arm,
+    *,
+    needed: float,
+    min_cell: int,
+) -> dict[str, Any]:
+    segments = [segment for segment in experiment.segment_keys if arm.is_open_to(segment)]
+    found = over_segments(book, arm.key, segments=segments, visitors=visitors)
+    sums = found.sums[metric.key]
+    is_shown = sums.n >= max(min_cell, 1)
+    return {
+        "metric": metric.key,
+        "arm": arm.key,
+        "limit": metric.limit,
+        "direction": metric.direction,
+        "mean": sums.total / sums.n if is_shown else None,
+        "breached": _evidence(metric, sums, found.means[metric.key]) >= needed,
+    }
+
+
+def _evidence(metric: Metric, sums: Sums, mean: Estimate) -> float:
+    """Log evidence that a metric to be kept low is above its limit, or one to be kept high below it."""
+    assert metric.limit is not None, "a guardrail has a limit"
+    if not sums.n:
+        return 0.0
+    if is_rate(metric) and metric.limit < 1:
+        judge = rate_above if metric.direction == "decrease" else rate_below
+        return judge(sums.total, sums.n, limit=metric.limit)
+    sign = 1 if metric.direction == "decrease" else -1
+    return mean_above(sign * sums.total / sums.n, mean.variance, sums.n, limit=sign * metric.limit)

@@ -1,0 +1,45 @@
+"""Information: which epochs a comparison rests on, since an arm that was starved in one tells little of it. Pure."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from experiments.model import Allocation
+from experiments.model import Experiment
+from experiments.strata import ArmStrata
+from experiments.strata import EpochSums
+from experiments.strata import arm_strata
+from experiments.strata import by_segment
+
+#: Epochs that carry less of a comparison than this are left out of the list.
+_LEAST_SHARE = 0.01
+
+
+def information(
+    experiment: Experiment, exposures: EpochSums, allocations: Mapping[int, Allocation]
+) -> list[dict[str, Any]]:
+    """For each tailored arm in each segment, the epochs that say something of it against the mass arm, and how much.
+
+    n visitors divided with propensities e and f tell as much of a difference as n / (1/e + 1/f) do of one arm.
+    """
+    visitors = by_segment(exposures)
+    return [
+        {"segment": segment, "arm": arm.key, "first_epoch": first, "last_epoch": last, "share": share}
+        for segment in experiment.segment_keys
+        for arm in experiment.open_arms(segment)
+        if arm.role == "tailored" and segment in visitors
+        for first, last, share in _shares(
+            arm_strata(visitors[segment], allocations, segment=segment), arm.key, experiment.first_mass.key
+        )
+    ]
+
+
+def _shares(strata: ArmStrata, arm: str, mass: str) -> Iterator[tuple[int, int, float]]:
+    both = strata.strata.propensity[:, [strata.arms.index(arm), strata.arms.index(mass)]]
+    known = strata.strata.visitors * both.prod(axis=1) / np.maximum(both.sum(axis=1), np.finfo(np.float64).tiny)
+    total = float(known.sum())
+    for (first, last), amount in zip(strata.epochs, known.tolist(), strict=True):
+        if total and amount / total >= _LEAST_SHARE:
+            yield first, last, amount / total
