@@ -40,6 +40,7 @@ class Attribute:
 class Policy:
     """What makes an allocation: the kind, how often, and its limits (shares are fractions of 1).
 
+    A `maturity` of None corrects by the delay curve as soon as there is one.
     `half_life_seconds` is the age at which what a visitor says counts half; None where nothing is forgotten.
     """
 
@@ -49,7 +50,7 @@ class Policy:
     burn_in: int = 100
     burn_in_conversions: int = 10
     max_step: float = 0.25
-    maturity: Literal["observed", "corrected", "matured"] = "observed"
+    maturity: Literal["observed", "corrected", "matured"] | None = None
     shares: Mapping[str, float] | None = None
     epsilon: float = 0.1
     half_life_seconds: int | None = None

@@ -53,7 +53,7 @@ def _weighing(
 
 def curve_in_use(session: Session, experiment: Experiment, *, now_ms: int) -> DelayCurve | None:
     """The goal's delay curve if the policy corrects by one, and enough conversions have matured to know it."""
-    if experiment.policy.maturity != "corrected":
+    if experiment.policy.maturity not in (None, "corrected"):
         return None
     return goal_curve(experiment.goal, session.lags.by_day(experiment.key, experiment.goal.key), now_ms=now_ms)
 

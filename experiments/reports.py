@@ -204,4 +204,6 @@ def _method(readings: Readings, exposures: EpochSums, *, min_cell: int) -> Row:
 def _maturity(readings: Readings) -> str:
     """How the policy treats young visitors now: a correction waits until enough conversions have matured."""
     wanted = readings.experiment.policy.maturity
-    return "observed" if wanted == "corrected" and not readings.is_corrected else wanted
+    if wanted in (None, "corrected"):
+        return "corrected" if readings.is_corrected else "observed"
+    return str(wanted)

@@ -59,7 +59,7 @@ def test_what_a_document_leaves_out_has_the_contract_s_defaults():
     assert (experiment.name, experiment.hypothesis, experiment.objective) == ("tiny", "", "conversion")
     assert experiment.policy == Policy(
         kind="fixed", every_seconds=3_600, min_share=0.05, burn_in=100, burn_in_conversions=10, max_step=0.25,
-        maturity="observed", shares=None, epsilon=0.1,
+        maturity=None, shares=None, epsilon=0.1,
     )
     assert (experiment.control_share, experiment.audience, experiment.currency) == (0.0, None, "EUR")
     assert (experiment.attributes, experiment.segments, experiment.local_evaluation) == ({}, (), False)

@@ -194,15 +194,18 @@ def _serve(house: House, key: str, *, prefix: str, converting: int, of: int) -> 
     house.record(*(house.event(name, "Signed Up") for name in names[:converting]))
 
 
-def test_a_correction_waits_for_a_hundred_matured_conversions_and_the_report_says_so(house: House) -> None:
-    policy = {"kind": "thompson", "burn_in": 0, "burn_in_conversions": 0, "maturity": "corrected"}
+@pytest.mark.parametrize("asked", [{"maturity": "corrected"}, {}])
+def test_a_correction_waits_for_a_hundred_matured_conversions_and_the_report_says_so(
+    house: House, asked: dict[str, str]
+) -> None:
+    policy = {"kind": "thompson", "burn_in": 0, "burn_in_conversions": 0, **asked}
     key = house.start(tiny(arms=_TWO, policy=policy))
     _serve(house, key, prefix="old", converting=100, of=150)
     house.now_ms += 13 * DAY
     _serve(house, key, prefix="new", converting=30, of=40)
     house.reallocate(key)
     method = house.report(key)["method"]
-    assert (method["maturity"], method["policy"]["maturity"]) == ("observed", "corrected")
+    assert (method["maturity"], method["policy"]["maturity"]) == ("observed", asked.get("maturity"))
     house.now_ms += 2 * DAY
     assert house.report(key)["method"]["maturity"] == "corrected"
     inputs = ledger_json(house.reallocate(key))["inputs"][_SEGMENT]
