@@ -78,7 +78,8 @@ def policy_inputs(
     before_day = last_open_day(experiment.goal, now_ms=now_ms) if experiment.policy.maturity == "matured" else None
     counted = metric_sums(experiment, cells, metric=experiment.goal.key, before_day=before_day)
     seen = _seen(experiment, cells, counted, weighing, before_day=before_day)
-    visitors, goal, profit = by_segment(counted), by_segment(seen.goal), by_segment(seen.profit)
+    visitors, profit = by_segment(counted), by_segment(seen.profit)
+    goal = visitors if seen.goal is counted else by_segment(seen.goal)
     return {
         segment: SegmentInput(
             conversions.get(segment, 0),
@@ -144,7 +145,7 @@ def _arm_inputs(
     for (_, arm), found in counted.items():
         visitors[arm] += round(found.n)
     goals = arm_strata(goal, allocations, segment=segment).estimates()
-    profits = arm_strata(profit, allocations, segment=segment).estimates()
+    profits = arm_strata(profit, allocations, segment=segment).estimates() if profit else {}
     return {
         arm.key: ArmInput(
             visitors[arm.key],

@@ -126,15 +126,15 @@ def _stopped(session: Session, stored: StoredExperiment, deed: Deed) -> None:
 _AFTER: dict[Act, Callable[[Session, StoredExperiment, Deed], None]] = {"start": _started, "stop": _stopped}
 
 
-def find(session: Session, key: str) -> StoredExperiment:
-    """An experiment as stored.
+def find(session: Session, key: str, *, known: StoredExperiment | None = None) -> StoredExperiment:
+    """An experiment as stored; what is `known` of it is not parsed again.
 
     :raises UnknownExperiment: if there is none.
     """
     row = session.experiments.get(key)
     if row is None:
         raise UnknownExperiment(key)
-    return stored_experiment(row)
+    return stored_experiment(row, known)
 
 
 def experiment_json(session: Session, stored: StoredExperiment) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from typing import NamedTuple
 
 import msgspec
 
@@ -28,18 +29,37 @@ from experiments.weighing import goal_curve
 from stats.delays import DelayCurve
 
 
-def read_past(session: Session, experiment: Experiment, *, now_ms: int) -> Inputs:
-    """What the policy sees now."""
+class Past(NamedTuple):
+    """What a decision is made from: what the policy sees, and the ledger that it follows."""
+
+    experiment: Experiment
+    inputs: Inputs
+    last: LedgerRow | None
+    newest: Allocation | None
+
+
+class Proposal(NamedTuple):
+    """The weights that follow from a past."""
+
+    past: Past
+    weights: Weights
+
+
+def read_past(session: Session, experiment: Experiment, *, now_ms: int) -> Past:
+    """All that a decision needs, in one consistent state."""
     published = session.ledger.published(experiment.key)
+    allocations = {row.epoch: allocation_of(row) for row in published}
     starts_ms = {row.epoch: row.at_ms for row in published}
-    return policy_inputs(
+    inputs = policy_inputs(
         experiment,
         session.cells.of(experiment.key, metrics=metrics_asked(experiment)),
-        allocations={row.epoch: allocation_of(row) for row in published},
+        allocations=allocations,
         conversions=session.lags.by_segment(experiment.key, experiment.goal.key),
         now_ms=now_ms,
         weighing=_weighing(session, experiment, starts_ms, now_ms=now_ms),
     )
+    newest = allocations[published[-1].epoch] if published else None
+    return Past(experiment, inputs, session.ledger.last(experiment.key), newest)
 
 
 def _weighing(
@@ -72,24 +92,28 @@ def publish_first(session: Session, experiment: Experiment, *, actor: str, now_m
 
 def publish_changed(session: Session, experiment: Experiment, *, actor: str, now_ms: int) -> LedgerRow:
     """The epoch of a changed document: arms that came get traffic, policies that changed take effect."""
-    inputs = read_past(session, experiment, now_ms=now_ms)
-    return publish(session, experiment, inputs, reason="document changed", actor=actor, slot=None, now_ms=now_ms)
+    proposal = propose(read_past(session, experiment, now_ms=now_ms))
+    return publish(session, proposal, reason="document changed", actor=actor, slot=None, now_ms=now_ms)
+
+
+def propose(past: Past) -> Proposal:
+    """The weights that the policy wants; computed without the database."""
+    previous = past.newest.weights if past.newest else {}
+    return Proposal(past, next_weights(past.experiment, past.inputs, previous))
 
 
 def publish(
-    session: Session, experiment: Experiment, inputs: Inputs, *, reason: str, actor: str, slot: int | None, now_ms: int
+    session: Session, proposal: Proposal, *, reason: str, actor: str, slot: int | None, now_ms: int
 ) -> LedgerRow:
     """The next row: a new epoch where some weight moves enough, else a row that says nothing changed."""
-    last = session.ledger.last(experiment.key)
-    newest = session.ledger.newest_epoch(experiment.key)
-    previous = allocation_of(newest).weights if newest else {}
-    weights = next_weights(experiment, inputs, previous)
+    past, weights = proposal
+    previous = past.newest.weights if past.newest else {}
     news = is_news(previous, weights)
-    details = _details(experiment, reason=reason, actor=actor, slot=slot, inputs=inputs, previous=previous)
+    details = _details(past.experiment, reason=reason, actor=actor, slot=slot, inputs=past.inputs, previous=previous)
     return _append(
         session,
-        experiment,
-        last,
+        past.experiment,
+        past.last,
         kind="published" if news else "unchanged",
         weights=weights if news else {segment: dict(arms) for segment, arms in previous.items()},
         details=details,

@@ -3,6 +3,8 @@
 from experiments.errors import InvalidTransition
 from experiments.lifecycle import find
 from experiments.model import StoredExperiment
+from experiments.publishing import Past
+from experiments.publishing import propose
 from experiments.publishing import publish
 from experiments.publishing import read_past
 from experiments.storage.ledger import LedgerRow
@@ -17,26 +19,27 @@ def reallocate(
 ) -> LedgerRow | None:
     """Reallocate an experiment now; None where somebody else has done the slot.
 
-    What is slow, reading and computing, holds no lock; a row that came in between is simply built upon.
+    What is slow, reading and computing, holds no lock; where a row or a document came in between, it is done again.
 
     :raises UnknownExperiment: if there is none.
     :raises InvalidTransition: if it is not running.
     """
 
-    def past(session: Session) -> tuple[StoredExperiment, object]:
-        stored = _running(session, key)
-        return stored, read_past(session, stored.experiment, now_ms=now_ms)
-
-    stored, inputs = store.read(past)
+    stored, past = store.read(lambda session: _past(session, key, now_ms=now_ms))
+    proposal = propose(past)
 
     def work(session: Session) -> LedgerRow | None:
-        current = _running(session, key)
+        current = _running(session, key, known=stored)
         if slot is not None and not session.slots.claim(_JOB, key, slot, now_ms=now_ms):
             return None
-        unchanged = current.document == stored.document
-        seen = inputs if unchanged else read_past(session, current.experiment, now_ms=now_ms)
+        is_current = current.document == stored.document and session.ledger.last(key) == past.last
         row = publish(
-            session, current.experiment, seen, reason=reason, actor=actor, slot=slot, now_ms=now_ms  # type: ignore
+            session,
+            proposal if is_current else propose(read_past(session, current.experiment, now_ms=now_ms)),
+            reason=reason,
+            actor=actor,
+            slot=slot,
+            now_ms=now_ms,
         )
         session.meta.bump_config_version()
         return row
@@ -44,8 +47,13 @@ def reallocate(
     return store.transact(work)
 
 
-def _running(session: Session, key: str) -> StoredExperiment:
-    stored = find(session, key)
+def _past(session: Session, key: str, *, now_ms: int) -> tuple[StoredExperiment, Past]:
+    stored = _running(session, key)
+    return stored, read_past(session, stored.experiment, now_ms=now_ms)
+
+
+def _running(session: Session, key: str, *, known: StoredExperiment | None = None) -> StoredExperiment:
+    stored = find(session, key, known=known)
     if stored.state != "running":
         raise InvalidTransition(f"experiment {key!r} is {stored.state}: only a running one is reallocated")
     return stored

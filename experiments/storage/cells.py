@@ -56,9 +56,11 @@ class Cells:
             f" FROM cells WHERE experiment = ?{wanted} ORDER BY epoch, day",
             (experiment, *(metrics or ())),
         )
+        # Without the constructors of the two, which take as long as the database: there may be very many cells.
+        make = tuple.__new__
         return [
-            CellRow(CellKey(experiment, epoch, day, segment, arm, asserted == 1, metric), n, total, total_squares)
-            for epoch, day, segment, arm, asserted, metric, n, total, total_squares in rows
+            make(CellRow, (make(CellKey, (experiment, epoch, day, segment, arm, asserted == 1, metric)), *sums))
+            for epoch, day, segment, arm, asserted, metric, *sums in rows
         ]
 
 
