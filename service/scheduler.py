@@ -5,7 +5,6 @@ finds what it missed.
 """
 
 import logging
-import signal
 from datetime import timezone
 from threading import Event
 
@@ -16,6 +15,7 @@ from experiments.reallocation import reallocate_due
 from service.clock import AcceleratedClock
 from service.clock import Clock
 from service.installation import Installation
+from service.signals import when_told_to_end
 
 _EVERY_SECONDS = 1.0
 _SHORTEST_SECONDS = 0.05
@@ -81,8 +81,7 @@ def start_scheduler(installation: Installation) -> Scheduler:
 def run_scheduler(installation: Installation) -> None:
     """Run the jobs of an installation and nothing else, until the process is told to end."""
     ended = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    when_told_to_end(ended.set)
     scheduler = start_scheduler(installation)
     ended.wait()
     scheduler.stop()

@@ -34,6 +34,9 @@ from service.config import load_config
 from service.current import EXTENSION
 from service.installation import Installation
 from service.installation import open_installation
+from service.signals import ENDING
+from service.signals import wake_when_told_to_end
+from service.signals import when_told_to_end
 
 _BLOCKING_THREADS = 32
 _DRAIN_SECONDS = 10
@@ -114,6 +117,7 @@ def _run(config: Config, address: Address, clock: Clock | None, has_started: Eve
     )
     # As text: a worker may be spawned, not forked, and then everything that it is given is pickled.
     settings = {name: text for name, text in config.written.items() if text is not None}
+    server.on_startup(_hand_on)
     loader = partial(_load, settings, clock, address=address, main_process=os.getpid(), has_started=has_started)
     try:
         server.serve(target_loader=loader, wrap_loader=False)
@@ -121,6 +125,13 @@ def _run(config: Config, address: Address, clock: Clock | None, has_started: Eve
         # Ctrl-C reaches the worker too, which may be the faster to end: that is no failure.
         return server.interrupt_signal
     return True
+
+
+def _hand_on() -> None:
+    """Let granian hear from a thread: its own handler takes a lock that its loop may hold."""
+    end = signal.getsignal(signal.SIGTERM)
+    assert callable(end), "granian has set its handlers before it calls its hooks"
+    when_told_to_end(lambda: end(signal.SIGTERM, None))
 
 
 def _load(
@@ -143,24 +154,12 @@ def _load(
 
 
 def _take_signals() -> None:
-    """Let the main process alone say when to end, and let granian hear it once: told twice, it forgets to end.
-
-    Ctrl-C and service managers speak to every process, and the main process then speaks to its worker.
-    """
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # Threads that are started from here on inherit what is blocked.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-    Thread(target=_end_once, name="ending", daemon=True).start()
-
-
-def _end_once() -> None:
-    signal.sigwait({signal.SIGTERM})
-    drain = signal.getsignal(signal.SIGTERM)
-    if callable(drain):
-        drain(signal.SIGTERM, None)
-    else:
-        # Nothing has been served yet.
-        os._exit(0)
+    """Let the main process say when to end, and let granian's handler in this one run at once when it does."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)
+    # Ctrl-C speaks to a whole group of processes, and the main process then to its worker.
+    os.setpgid(0, 0)
+    wake_when_told_to_end()
 
 
 def _leave(installation: Installation) -> None:

@@ -38,6 +38,7 @@ from service.demo.replay import replay
 from service.installation import open_installation
 from service.links import report_link
 from service.report_text import report_text
+from service.signals import when_told_to_end
 
 #: Half a day in a second.
 RATE = 43_200.0
@@ -226,6 +227,7 @@ def _link(campaign: Campaign, config: Config, *, address: Address, clock: Accele
 def _serve_on(settings: Mapping[str, str], *, address: Address, clock: AcceleratedClock) -> None:
     """Serve at the ordinary pace until Ctrl-C: half a day in a second is no pace to read a report at."""
     pace = _clock_from(clock.now_ms(), rate=1.0)
-    with server(settings, address=address, clock=pace) as process, suppress(KeyboardInterrupt):
+    with server(settings, address=address, clock=pace) as process:
+        when_told_to_end(process.terminate)
         click.echo("The server is up; Ctrl-C ends it.")
         process.join()

@@ -88,7 +88,9 @@ class Installed:
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a command that goes on; what it logs is kept in `log`."""
         with self.log.open("ab") as log:
-            return subprocess.Popen(self._line(arguments), env=self.environ, cwd=self.folder, stderr=log)
+            return subprocess.Popen(
+                self._line(arguments), env=self.environ, cwd=self.folder, stderr=log, start_new_session=True
+            )
 
     @property
     def log(self) -> Path:

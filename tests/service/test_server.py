@@ -50,6 +50,7 @@ class Client(threading.Thread):
         super().__init__(name=name)
         self.sent: list[list[dict[str, Any]]] = []
         self.ledger = server.installed.folder / f"{name}.txt"
+        self.ledger.touch()
         self._server = server
         self._key = key
         self._ended = threading.Event()
@@ -175,10 +176,25 @@ def test_a_server_told_to_end_under_load_loses_nothing_and_exits_0(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_all_its_processes_ends_it_too(server: ServerProcess, number: signal.Signals) -> None:
+def test_a_signal_to_its_whole_group_as_by_ctrl_c_ends_it_too(
+    server: ServerProcess, number: signal.Signals
+) -> None:
+    os.killpg(server.main.pid, number)
+    check_ended_in_order(server)
+    assert "ERROR" not in server.installed.log.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_each_of_its_processes_as_by_a_service_manager_ends_it_too(
+    server: ServerProcess, number: signal.Signals
+) -> None:
     for process in (*server.workers(), server.main.pid):
         os.kill(process, number)
-    # Sooner than a worker that does not drain would be killed.
+    check_ended_in_order(server)
+
+
+def check_ended_in_order(server: ServerProcess) -> None:
+    """It must end sooner than a worker would be killed that does not drain."""
     assert server.main.wait(8) == 0
 
 
