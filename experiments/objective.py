@@ -37,6 +37,11 @@ def objective_posteriors(experiment: Experiment, *, goal: Estimates, profit: Est
     """
     if experiment.objective != "profit":
         return metric_posteriors(experiment.goal, goal)
+    return profit_posteriors(experiment, goal=goal, profit=profit)
+
+
+def profit_posteriors(experiment: Experiment, *, goal: Estimates, profit: Estimates) -> dict[str, Posterior]:
+    """What is believed of the profit per visitor, whatever the objective is."""
     if is_rate(experiment.goal):
         value = float(goal_value(experiment) or 0)
         return {arm: _profit_of_rate(value, goal=goal[arm], profit=profit[arm]) for arm in goal}

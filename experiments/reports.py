@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import asdict
 from decimal import Decimal
+from math import hypot
 from typing import Any
 
 from experiments.allocation import GRAIN
@@ -12,6 +13,7 @@ from experiments.counting import PROFIT
 from experiments.diagnostics import diagnose
 from experiments.economics import break_even_visitors
 from experiments.economics import exposure_cost
+from experiments.economics import goal_value
 from experiments.economics import total_value
 from experiments.estimates import ArmEstimates
 from experiments.estimates import Book
@@ -28,6 +30,7 @@ from experiments.information import information
 from experiments.inputs import unit_of
 from experiments.model import Arm
 from experiments.model import Experiment
+from experiments.objective import profit_posteriors
 from experiments.readings import Readings
 from experiments.readings import read
 from experiments.storage.store import Store
@@ -36,6 +39,7 @@ from experiments.suppression import suppress
 from experiments.times import iso
 from experiments.verdicts import verdict
 from experiments.version import VERSION
+from stats.posteriors import NormalPosterior
 
 Row = dict[str, Any]
 
@@ -133,7 +137,9 @@ def _total_row(readings: Readings, book: Book, arm: Arm) -> Row:
         experiment, group, arm, segment=None, weight=_overall_weight(readings, visitors, arm),
         spent=_spent(arm, over[arm.key].exposures),
     )
-    return row | _after_fixed_cost(experiment, group, arm, row["economics"])
+    everybody = sum(visitors.values())
+    share = sum(visitors[segment] for segment in segments) / everybody if everybody else 0.0
+    return row | _after_fixed_cost(experiment, group, arm, row["economics"], share=share)
 
 
 def _overall_weight(readings: Readings, visitors: Mapping[str, int], arm: Arm) -> float | None:
@@ -172,7 +178,7 @@ def _economics(experiment: Experiment, estimates: ArmEstimates, *, spent: Decima
     )
 
 
-def _after_fixed_cost(experiment: Experiment, group: Group, arm: Arm, figures: Row) -> Row:
+def _after_fixed_cost(experiment: Experiment, group: Group, arm: Arm, figures: Row, *, share: float) -> Row:
     """What fixed costs leave of an arm's return, and the reach that pays for a dearer arm than the mass arm."""
     mass = experiment.first_mass
     gain = group.book[arm.key].means[PROFIT].mean - group.book[mass.key].means[PROFIT].mean
@@ -182,7 +188,27 @@ def _after_fixed_cost(experiment: Experiment, group: Group, arm: Arm, figures: R
         "fixed_cost": float(arm.fixed_cost),
         "roi_after_fixed": None if value is None or not spent else (value - float(spent)) / float(spent),
         "break_even_visitors": break_even_visitors(arm.fixed_cost - mass.fixed_cost, gain),
+        "break_even_probability": _break_even_probability(experiment, group, arm, share=share),
     }
+
+
+def _break_even_probability(experiment: Experiment, group: Group, arm: Arm, *, share: float) -> float | None:
+    """The chance that the planned audience repays what the arm costs to make beyond the mass arm.
+
+    `share` of the audience is in the arm's segments. None without an audience, a worth of the goal, or a difference.
+    """
+    mass, reach = experiment.first_mass, (experiment.audience or 0) * share
+    dearer = float(arm.fixed_cost - mass.fixed_cost)
+    if dearer <= 0 or not reach or goal_value(experiment) is None:
+        return None
+    beliefs = profit_posteriors(
+        experiment,
+        goal={key: found.means[experiment.goal.key] for key, found in group.book.items()},
+        profit={key: found.means[PROFIT] for key, found in group.book.items()},
+    )
+    gain = beliefs[arm.key].mean - beliefs[mass.key].mean
+    spread = hypot(beliefs[arm.key].sd, beliefs[mass.key].sd)
+    return 1 - NormalPosterior(gain, spread).cdf(dearer / reach)
 
 
 def _method(readings: Readings, exposures: EpochSums, *, min_cell: int) -> Row:

@@ -2,9 +2,11 @@
 
 import math
 
+from scipy import optimize
 from scipy import special
 
 from stats.checks import between
+from stats.checks import positive
 
 
 def two_proportions(p1: float, p2: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
@@ -24,3 +26,20 @@ def two_proportions(p1: float, p2: float, *, alpha: float = 0.05, power: float =
     unequal = -float(special.ndtri(alpha / 2)) * math.sqrt(2 * pooled * (1 - pooled))
     found = float(special.ndtri(power)) * math.sqrt(p1 * (1 - p1) + p2 * (1 - p2))
     return (max(unequal + found, 0.0) / (p1 - p2)) ** 2
+
+
+def detectable_rate(p1: float, visitors: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """The smallest rate above p1 that so many visitors per arm can tell from it: the inverse of `two_proportions`.
+
+    1 where even that could not be told.
+    """
+    between(p1, "p1", low=0, high=1)
+    positive(visitors, "visitors")
+    highest = 1 - 1e-12
+
+    def excess(p2: float) -> float:
+        return two_proportions(p1, p2, alpha=alpha, power=power) - visitors
+
+    if p1 >= highest or excess(highest) > 0:
+        return 1.0
+    return float(optimize.brentq(excess, p1 + (1 - p1) * 1e-9, highest, xtol=1e-14))

@@ -162,3 +162,24 @@ def test_where_no_message_earns_its_cost_the_verdict_is_to_send_nothing(house: H
     verdict = house.report(key)["verdict"]
     assert [row["call"] for row in verdict["segments"]] == ["none"]
     assert verdict["headline"] == "No message earns more than it costs: send nothing."
+
+
+def test_the_chance_to_repay_a_dearer_creative_is_told_for_the_planned_audience(house: House) -> None:
+    key = house.start(spring_mailing(control_share=0, audience=64_000))
+    for arm, conversions in (("one-letter", 100), ("womens-letter", 130)):
+        cell = CellKey(key, 1, house.now_ms // DAY, "womens-shoppers", arm, False, "purchase")
+        profit = conversions * 40 - 5000 * 0.02
+        unit = 10**6
+        changes = {
+            cell: (5000, conversions, float(conversions)),
+            cell._replace(metric="$exposures"): (5000, 5000, 5000.0),
+            cell._replace(metric="$profit"): (5000, round(profit * unit), conversions * (40.0 * unit) ** 2),
+        }
+        house.store.transact(lambda session, changes=changes: session.cells.add(changes))
+    row = _row(house.report(key), "womens-letter", table="totals", segment=None)
+    # Beta(131, 4871) against Beta(101, 4901): 40 EUR x the difference of rates must exceed 250 EUR / 64,000.
+    rates = [peer.beta(1 + n, 5001 - n) for n in (130, 100)]
+    draws = 40 * (rates[0].rvs(400_000, random_state=1) - rates[1].rvs(400_000, random_state=2))
+    # Four Monte Carlo errors, and the Normal stands for the difference of two Betas.
+    assert row["break_even_probability"] == pytest.approx((draws > 250 / 64_000).mean(), abs=0.006)
+    assert _row(house.report(key), "one-letter", table="totals", segment=None)["break_even_probability"] is None

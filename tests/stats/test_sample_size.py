@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from stats.sample_size import detectable_rate
 from stats.sample_size import two_proportions
 
 
@@ -36,3 +37,13 @@ def test_alpha_and_power_must_lie_inside_zero_and_one() -> None:
         two_proportions(0.1, 0.2, alpha=0)
     with pytest.raises(ValueError, match="power is 1"):
         two_proportions(0.1, 0.2, power=1)
+
+
+@pytest.mark.parametrize(("p1", "p2", "power"), [(0.04, 0.05, 0.95), (0.001, 0.002, 0.8), (0.5, 0.9, 0.9)])
+def test_the_detectable_rate_is_the_one_that_needs_so_many_visitors(p1: float, p2: float, power: float) -> None:
+    visitors = two_proportions(p1, p2, power=power)
+    assert detectable_rate(p1, visitors, power=power) == pytest.approx(p2, rel=1e-9)
+
+
+def test_few_visitors_can_tell_nothing_apart() -> None:
+    assert detectable_rate(0.5, 2) == 1.0
