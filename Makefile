@@ -16,11 +16,11 @@ PYTEST_ARGS ?=
 demo: .venv/installed
 	$(BIN)/bespoke demo $(DEMO_ARGS)
 
-test: lint
+test: lint .venv/installed-clients
 	tests/chromium.sh
 	$(BIN)/python -m pytest -m "not long" $(PYTEST_ARGS)
 
-test-long: .venv/installed-test
+test-long: .venv/installed-test .venv/installed-clients
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
 
 lint: .venv/installed-test
@@ -32,7 +32,7 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .hypothesis .import_linter_cache .coverage build dist *.egg-info
+	rm -rf .venv tests/clients/*/node_modules .mypy_cache .pytest_cache .hypothesis .import_linter_cache .coverage build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -46,4 +46,11 @@ clean:
 
 .venv/installed-test: .venv/installed
 	$(PIP) install -e .[test]
+	@touch $@
+
+# The published JavaScript clients that the tests run, by the Node that comes with the test extra.
+.venv/installed-clients: .venv/installed-test tests/clients/node/package-lock.json tests/clients/web/package-lock.json
+	for each in node web; do \
+		PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/clients/$$each --no-audit --no-fund --loglevel error || exit 1; \
+	done
 	@touch $@
