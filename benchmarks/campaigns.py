@@ -5,6 +5,7 @@ Only what these read is kept up to date here batch by batch, because rebuilding 
 most of the time: the sums of each epoch, and the policy's inputs by `benchmarks.regret.Estimates`.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,9 @@ from benchmarks.regret import Estimates
 from experiments.allocation import GRAIN
 from experiments.allocation import Weights
 from experiments.allocation import first_allocation
+from experiments.columns import Cell
+from experiments.columns import Columns
+from experiments.columns import columns_of
 from experiments.contests import calls
 from experiments.contests import contests
 from experiments.counting import EXPOSURES
@@ -32,14 +36,15 @@ from experiments.model import StoredExperiment
 from experiments.policies import next_weights
 from experiments.publishing import is_news
 from experiments.readings import Readings
-from experiments.storage.cells import CellKey
-from experiments.storage.cells import CellRow
 from experiments.strata import Sums
 from experiments.strata import add
 from stats.adaptive import Estimate
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
+
+#: Epoch, segment and arm.
+Place = tuple[int, str, str]
 
 MASS = "one-letter"
 GOAL = "purchase"
@@ -99,7 +104,7 @@ class Campaign:
         self.world = world
         self.experiment = tailor_for(len(world.gains), policy=policy)
         self.segments = [segment.key for segment in self.experiment.segments]
-        self.sums: dict[str, dict[tuple[int, str, str], Sums]] = {GOAL: {}, EXPOSURES: {}}
+        self.sums: dict[str, dict[Place, Sums]] = {GOAL: {}, EXPOSURES: {}}
         self._rng = rng
         self._allocations = {1: first_allocation(self.experiment)}
         self._estimates = Estimates(self._weights())
@@ -108,12 +113,16 @@ class Campaign:
     def readings(self) -> Readings:
         """What a report reads, but for the cells."""
         stored = StoredExperiment(self.experiment, {}, "running", 0, 0)
-        return Readings(stored, (), self._allocations, {}, 0, 0, 0)
+        return Readings(stored, {}, self._allocations, {}, 0, 0, 0)
 
-    def cells(self) -> list[CellRow]:
-        """The cells that a store would hold by now."""
-        rows = [_cell(metric, place, found) for metric, sums in self.sums.items() for place, found in sums.items()]
-        return rows + [_cell(PROFIT, place, Sums(found.n)) for place, found in self.sums[EXPOSURES].items()]
+    def columns(self, *metrics: str) -> dict[str, Columns]:
+        """The cells that a store would hold by now, of some metrics."""
+        return {metric: columns_of([_cell(metric, *one) for one in self._sums_of(metric)]) for metric in metrics}
+
+    def _sums_of(self, metric: str) -> Iterable[tuple[Place, Sums]]:
+        if metric == PROFIT:
+            return [(place, Sums(found.n)) for place, found in self.sums[EXPOSURES].items()]
+        return self.sums[metric].items()
 
     def batch(self, visitors: int, *, progress: float) -> None:
         """Let so many visitors come, on all segments together, and some of them convert."""
@@ -134,12 +143,12 @@ class Campaign:
 
     def calls(self) -> NDArray[np.str_]:
         """Each segment's call."""
-        found = calls(contests(self.readings, {}, self.sums))
+        found = calls(contests(self.readings, {}, self.columns(GOAL)))
         return np.array([found[segment, letter(segment)] for segment in self.segments])
 
     def alarm(self) -> bool:
         """Whether visitors seem not to match the weights."""
-        return sample_ratio_evidence(self.readings, self.sums[EXPOSURES]) >= ALARM
+        return sample_ratio_evidence(self.readings, self.columns(EXPOSURES)[EXPOSURES]) >= ALARM
 
     def inputs(self) -> Inputs:
         """What the policy sees."""
@@ -170,7 +179,7 @@ class Campaign:
                 self._add(GOAL, (epoch, segment, arm), Sums(n, won, won))
                 self._add(EXPOSURES, (epoch, segment, arm), Sums(n, n, n))
 
-    def _add(self, metric: str, place: tuple[int, str, str], more: Sums) -> None:
+    def _add(self, metric: str, place: Place, more: Sums) -> None:
         sums = self.sums[metric]
         sums[place] = add(sums.get(place, Sums()), more)
 
@@ -191,7 +200,6 @@ def _rate(successes: float, size: float) -> Estimate:
     return Estimate(rate, size, rate * (1 - rate), size)
 
 
-def _cell(metric: str, place: tuple[int, str, str], found: Sums) -> CellRow:
+def _cell(metric: str, place: Place, found: Sums) -> Cell:
     epoch, segment, arm = place
-    key = CellKey("campaign", epoch, 0, segment, arm, False, metric)
-    return CellRow(key, found.n, int(found.total), found.total_squares)
+    return metric, epoch, 0, segment, arm, *found

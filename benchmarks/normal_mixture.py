@@ -16,7 +16,6 @@ from benchmarks.campaigns import letter
 from experiments.contests import ALPHA
 from experiments.strata import Sums
 from experiments.strata import arm_strata
-from experiments.strata import by_segment
 from stats.sequences import radius
 
 Array = NDArray[np.float64]
@@ -33,7 +32,7 @@ class Difference(NamedTuple):
 
 def by_visitors(campaign: Campaign, segment: str) -> Difference:
     """Strata weighted by their visitors: the doubly robust means that the report prints."""
-    goal = by_segment(campaign.sums[GOAL])[segment]
+    goal = campaign.columns(GOAL)[GOAL].by_segment()[segment]
     arms = arm_strata(goal, campaign.readings.allocations, segment=segment)
     means = arms.estimates()
     one, other = means[letter(segment)], means[MASS]

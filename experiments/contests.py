@@ -1,18 +1,17 @@
 """Contests: a tailored arm against the mass arm in one segment, and the evidence that holds however often one looks."""
 
-from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from experiments.columns import NO_CELLS
+from experiments.columns import Columns
+from experiments.columns import Table
 from experiments.counting import PROFIT
 from experiments.estimates import Book
 from experiments.estimates import visitors_by_segment
 from experiments.objective import is_rate
 from experiments.readings import Readings
-from experiments.strata import EpochSums
-from experiments.strata import SegmentSums
-from experiments.strata import Sums
-from experiments.strata import by_segment
+from experiments.strata import arm_strata
 from stats import evidence
 from stats.adaptive import Estimate
 from stats.equality import evidence_for_mass
@@ -33,19 +32,19 @@ class Contest(NamedTuple):
     not_better: float
 
 
-def contests(readings: Readings, book: Book, sums: Mapping[str, EpochSums]) -> list[Contest]:
+def contests(readings: Readings, book: Book, columns: Table) -> list[Contest]:
     """Every tailored arm in every segment that it is open to."""
     experiment = readings.experiment
-    goal = by_segment(sums[experiment.goal.key])
+    goal = columns[experiment.goal.key].by_segment()
     return [
-        _contest(readings, book, goal.get(segment, {}), segment, arm.key)
+        _contest(readings, book, goal.get(segment, NO_CELLS), segment, arm.key)
         for segment in experiment.segment_keys
         for arm in experiment.open_arms(segment)
         if arm.role == "tailored"
     ]
 
 
-def _contest(readings: Readings, book: Book, goal: SegmentSums, segment: str, arm: str) -> Contest:
+def _contest(readings: Readings, book: Book, goal: Columns, segment: str, arm: str) -> Contest:
     experiment = readings.experiment
     if experiment.objective != "profit" and is_rate(experiment.goal):
         return Contest(segment, arm, *_by_conversions(readings, goal, segment, arm))
@@ -55,16 +54,15 @@ def _contest(readings: Readings, book: Book, goal: SegmentSums, segment: str, ar
     return Contest(segment, arm, *_by_means(book[segment, arm].means[metric], mass, visitors=visitors))
 
 
-def _by_conversions(readings: Readings, goal: SegmentSums, segment: str, arm: str) -> tuple[float, float]:
+def _by_conversions(readings: Readings, goal: Columns, segment: str, arm: str) -> tuple[float, float]:
     """Given a conversion on either arm, which of the two had it: valid whatever the weights and base rates did."""
-    mass = readings.experiment.first_mass.key
-    tailored, rival, shares = [], [], []
-    for epoch in sorted({epoch for epoch, _ in goal}):
-        weights = readings.allocations[epoch].weights[segment]
-        if arm in weights and mass in weights:
-            tailored.append(goal.get((epoch, arm), Sums()).total)
-            rival.append(goal.get((epoch, mass), Sums()).total)
-            shares.append(weights[arm] / (weights[arm] + weights[mass]))
+    strata = arm_strata(goal, readings.allocations, segment=segment)
+    if arm not in strata.arms:
+        return 0.0, 0.0
+    both = [strata.arms.index(arm), strata.arms.index(readings.experiment.first_mass.key)]
+    propensity = strata.strata.propensity[:, both]
+    tailored, rival = strata.strata.total[:, both].T
+    shares = propensity[:, 0] / propensity.sum(axis=1)
     return (
         evidence.evidence_for_gain(tailored, rival, shares),
         evidence_for_mass(tailored, rival, shares, margin=MARGIN),

@@ -1,19 +1,20 @@
 """Diagnostics: whether the report's figures may be believed."""
 
+from collections import Counter
 from collections import defaultdict
 from collections.abc import Mapping
 from math import log
 from typing import Any
 
 from experiments.allocation import GRAIN
+from experiments.columns import NO_CELLS
+from experiments.columns import Columns
+from experiments.columns import Table
 from experiments.counting import EXPOSURES
 from experiments.inputs import last_open_day
 from experiments.model import Experiment
 from experiments.objective import is_rate
 from experiments.readings import Readings
-from experiments.strata import EpochSums
-from experiments.strata import SegmentSums
-from experiments.strata import by_segment
 from stats.mixtures import mean_evidence
 from stats.sample_ratio import combine
 from stats.sample_ratio import sample_ratio_test
@@ -26,17 +27,17 @@ ALARM = log(500)
 _FEWEST_EXPECTED = 5
 
 
-def diagnose(readings: Readings, sums: Mapping[str, EpochSums]) -> dict[str, Any]:
+def diagnose(readings: Readings, columns: Table) -> dict[str, Any]:
     """The report's diagnostics."""
-    notes = _notes(readings, sums)
+    notes = _notes(readings, columns)
     return {
-        "sample_ratio": sample_ratio(readings, sums[EXPOSURES]),
-        "matured_share": matured_share(readings),
+        "sample_ratio": sample_ratio(readings, columns[EXPOSURES]),
+        "matured_share": matured_share(readings, columns[EXPOSURES]),
         "waiting": readings.waiting,
         "orphans": readings.orphans,
         "duplicates": readings.counters.get("duplicates", 0),
         "rejected": readings.counters.get("rejected", 0),
-        "asserted": _visitors(readings, asserted=True),
+        "asserted": readings.asserted,
         "complete": True,
         "intervals_valid": not notes,
         "notes": notes,
@@ -47,7 +48,7 @@ def diagnose(readings: Readings, sums: Mapping[str, EpochSums]) -> dict[str, Any
 _Visitors = Mapping[tuple[int, str], Mapping[str, int]]
 
 
-def sample_ratio(readings: Readings, exposures: EpochSums) -> dict[str, Any]:
+def sample_ratio(readings: Readings, exposures: Columns) -> dict[str, Any]:
     """Visitors against weights: Pearson's test as of now, and whether the evidence has reached an alarm."""
     visitors = _by_place(exposures)
     tests = [
@@ -59,7 +60,7 @@ def sample_ratio(readings: Readings, exposures: EpochSums) -> dict[str, Any]:
     return {"p_value": p_value, "alarm": sample_ratio_evidence(readings, exposures) >= ALARM}
 
 
-def sample_ratio_evidence(readings: Readings, exposures: EpochSums) -> float:
+def sample_ratio_evidence(readings: Readings, exposures: Columns) -> float:
     """Log evidence that some arm does not get its share, by epoch and segment.
 
     Visitors keep the epoch that drew their arm, so that late exposures do no harm.
@@ -73,10 +74,11 @@ def sample_ratio_evidence(readings: Readings, exposures: EpochSums) -> float:
     return mean_evidence([share_evidence(*zip(*found, strict=True)) for found in strata.values()])
 
 
-def _by_place(exposures: EpochSums) -> _Visitors:
-    visitors: dict[tuple[int, str], dict[str, int]] = defaultdict(dict)
-    for (epoch, segment, arm), arm_sums in exposures.items():
-        visitors[epoch, segment][arm] = arm_sums.n
+def _by_place(exposures: Columns) -> _Visitors:
+    visitors: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
+    cells = zip(exposures.epoch.tolist(), exposures.segment, exposures.arm, exposures.n.tolist(), strict=True)
+    for epoch, segment, arm, n in cells:
+        visitors[epoch, segment][arm] += round(n)
     return visitors
 
 
@@ -94,24 +96,14 @@ def _groups(counts: Mapping[str, int], weights: Mapping[str, int]) -> tuple[list
     return [count for _, count in groups], [share for share, _ in groups]
 
 
-def matured_share(readings: Readings) -> float | None:
+def matured_share(readings: Readings, exposures: Columns) -> float | None:
     """The share of visitors whose goal window has closed; None without visitors."""
     before = last_open_day(readings.experiment.goal, now_ms=readings.now_ms)
-    everybody = _visitors(readings)
-    matured = sum(
-        row.n for row in readings.cells
-        if row.key.metric == EXPOSURES and not row.key.asserted and row.key.day < before
-    )
-    return matured / everybody if everybody else None
+    everybody = float(exposures.n.sum())
+    return float(exposures.n[exposures.day < before].sum()) / everybody if everybody else None
 
 
-def _visitors(readings: Readings, *, asserted: bool = False) -> int:
-    return sum(
-        row.n for row in readings.cells if row.key.metric == EXPOSURES and row.key.asserted == asserted
-    )
-
-
-def _notes(readings: Readings, sums: Mapping[str, EpochSums]) -> list[str]:
+def _notes(readings: Readings, columns: Table) -> list[str]:
     """Where 95 % intervals cannot be promised: rare conversions on arms that the policy may starve.
 
     Fixed by design, before any arm's outcome is known: visitors x smallest share x rate pooled over arms below 1.
@@ -119,14 +111,13 @@ def _notes(readings: Readings, sums: Mapping[str, EpochSums]) -> list[str]:
     experiment = readings.experiment
     if experiment.policy.kind == "fixed" or not is_rate(experiment.goal):
         return []
-    goal = by_segment(sums[experiment.goal.key])
+    goal = columns[experiment.goal.key].by_segment()
     return [
         f"Too few conversions are to be expected for {segment} to promise what its intervals say."
         for segment in experiment.segment_keys
-        if len(experiment.open_arms(segment)) > 1 and _is_starved(experiment, goal.get(segment, {}))
+        if len(experiment.open_arms(segment)) > 1 and _is_starved(experiment, goal.get(segment, NO_CELLS))
     ]
 
 
-def _is_starved(experiment: Experiment, goal: SegmentSums) -> bool:
-    conversions = sum(found.total for found in goal.values())
-    return any(found.n for found in goal.values()) and conversions * experiment.policy.min_share < 1
+def _is_starved(experiment: Experiment, goal: Columns) -> bool:
+    return bool(goal.n.any() and goal.total.sum() * experiment.policy.min_share < 1)

@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from experiments.columns import NO_CELLS
+from experiments.columns import Columns
+from experiments.columns import Table
 from experiments.counting import EXPOSURES
 from experiments.counting import PROFIT
-from experiments.inputs import metric_sums
+from experiments.inputs import metric_columns
 from experiments.model import Experiment
 from experiments.readings import Readings
-from experiments.strata import EpochSums
 from experiments.strata import Sums
 from experiments.strata import add
 from experiments.strata import arm_strata
-from experiments.strata import by_segment
 from stats.adaptive import NOTHING
 from stats.adaptive import Estimate
 from stats.adaptive import Stratum
@@ -48,19 +49,19 @@ def metric_keys(experiment: Experiment) -> list[str]:
     return [*(metric.key for metric in experiment.metrics), EXPOSURES, PROFIT]
 
 
-def sums_by_metric(readings: Readings) -> dict[str, EpochSums]:
-    """Every metric's sums by epoch, segment and arm."""
+def columns_by_metric(readings: Readings) -> dict[str, Columns]:
+    """Every metric's cells, in its own unit."""
     experiment = readings.experiment
-    return {metric: metric_sums(experiment, readings.cells, metric=metric) for metric in metric_keys(experiment)}
+    return {metric: metric_columns(experiment, readings.columns, metric=metric) for metric in metric_keys(experiment)}
 
 
-def corrected(readings: Readings, sums: Mapping[str, EpochSums]) -> Book:
+def corrected(readings: Readings, columns: Table) -> Book:
     """Estimates that stay right while weights move: stratified by the runs of epochs with constant propensity."""
-    parts = {metric: by_segment(of_metric) for metric, of_metric in sums.items()}
+    parts = {metric: of_metric.by_segment() for metric, of_metric in columns.items()}
     book: dict[tuple[str, str], ArmEstimates] = {}
     for segment in readings.experiment.segment_keys:
         found = {
-            metric: arm_strata(part.get(segment, {}), readings.allocations, segment=segment)
+            metric: arm_strata(part.get(segment, NO_CELLS), readings.allocations, segment=segment)
             for metric, part in parts.items()
         }
         totals = {metric: one.sums() for metric, one in found.items()}

@@ -6,25 +6,24 @@ from typing import Any
 
 import numpy as np
 
+from experiments.columns import Columns
 from experiments.model import Allocation
 from experiments.model import Experiment
 from experiments.strata import ArmStrata
-from experiments.strata import EpochSums
 from experiments.strata import arm_strata
-from experiments.strata import by_segment
 
 #: Epochs that carry less of a comparison than this are left out of the list.
 _LEAST_SHARE = 0.01
 
 
 def information(
-    experiment: Experiment, exposures: EpochSums, allocations: Mapping[int, Allocation]
+    experiment: Experiment, exposures: Columns, allocations: Mapping[int, Allocation]
 ) -> list[dict[str, Any]]:
     """For each tailored arm in each segment, the epochs that say something of it against the mass arm, and how much.
 
     n visitors divided with propensities e and f tell as much of a difference as n / (1/e + 1/f) do of one arm.
     """
-    visitors = by_segment(exposures)
+    visitors = exposures.by_segment()
     return [
         {"segment": segment, "arm": arm.key, "first_epoch": first, "last_epoch": last, "share": share}
         for segment in experiment.segment_keys

@@ -1,13 +1,14 @@
 """What a policy sees of the past: one line of figures for each segment and arm, small enough to keep in the ledger."""
 
-from collections import Counter
-from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
 import msgspec
 
+from experiments.columns import NO_CELLS
+from experiments.columns import Columns
+from experiments.columns import Table
 from experiments.counting import PROFIT
 from experiments.currency import minor_digits
 from experiments.economics import PROFIT_SCALE
@@ -15,15 +16,10 @@ from experiments.model import Allocation
 from experiments.model import Experiment
 from experiments.model import Metric
 from experiments.objective import is_rate
-from experiments.storage.cells import CellRow
-from experiments.strata import EpochSums
-from experiments.strata import SegmentSums
 from experiments.strata import arm_strata
-from experiments.strata import by_segment
-from experiments.strata import epoch_sums
 from experiments.times import DAY_MS
-from experiments.weighing import EffectiveSums
 from experiments.weighing import Weighing
+from experiments.weighing import earnings
 from experiments.weighing import goal_sums
 from experiments.weighing import goal_worth
 from experiments.weighing import matured_shares
@@ -63,7 +59,7 @@ def metrics_asked(experiment: Experiment) -> list[str]:
 
 def policy_inputs(
     experiment: Experiment,
-    cells: Iterable[CellRow],
+    columns: Table,
     *,
     allocations: Mapping[int, Allocation],
     conversions: Mapping[str, int],
@@ -74,21 +70,20 @@ def policy_inputs(
 
     `conversions` are the visitors of each segment who reached the goal; without `weighing` every visitor counts as one.
     """
-    cells = list(cells)
     before_day = last_open_day(experiment.goal, now_ms=now_ms) if experiment.policy.maturity == "matured" else None
-    counted = metric_sums(experiment, cells, metric=experiment.goal.key, before_day=before_day)
-    seen = _seen(experiment, cells, counted, weighing, before_day=before_day)
-    visitors, profit = by_segment(counted), by_segment(seen.profit)
-    goal = visitors if seen.goal is counted else by_segment(seen.goal)
+    counted = metric_columns(experiment, columns, metric=experiment.goal.key, before_day=before_day)
+    profit = metric_columns(experiment, columns, metric=PROFIT, before_day=before_day)
+    seen = _seen(experiment, counted, profit, weighing)
+    visitors, goals, profits = (cells.by_segment() for cells in (counted, seen.goal, seen.profit))
     return {
         segment: SegmentInput(
             conversions.get(segment, 0),
             _arm_inputs(
                 experiment,
                 segment,
-                visitors.get(segment, {}),
-                goal=goal.get(segment, {}),
-                profit=profit.get(segment, {}),
+                visitors.get(segment, NO_CELLS),
+                goal=goals.get(segment, NO_CELLS),
+                profit=profits.get(segment, NO_CELLS),
                 matured=seen.matured,
                 allocations=allocations,
             ),
@@ -98,57 +93,42 @@ def policy_inputs(
 
 
 class _Seen(NamedTuple):
-    """The sums that estimates are made of, and by (segment, arm) which share of its conversions a rate's sums show."""
+    """What estimates are made of, and by (segment, arm) which share of its conversions a rate's cells show."""
 
-    goal: EpochSums | EffectiveSums
-    profit: EpochSums | EffectiveSums
+    goal: Columns
+    profit: Columns
     matured: Mapping[tuple[str, str], float]
 
 
-def _seen(
-    experiment: Experiment,
-    cells: list[CellRow],
-    counted: EpochSums,
-    weighing: Weighing | None,
-    *,
-    before_day: int | None,
-) -> _Seen:
+def _seen(experiment: Experiment, goal: Columns, profit: Columns, weighing: Weighing | None) -> _Seen:
     if weighing is None:
-        return _Seen(counted, metric_sums(experiment, cells, metric=PROFIT, before_day=before_day), {})
-    used = [cell for cell in cells if not cell.key.asserted and (before_day is None or cell.key.day < before_day)]
-    goal_cells = [cell for cell in used if cell.key.metric == experiment.goal.key]
-    profit_cells = [cell for cell in used if cell.key.metric == PROFIT]
-    weights = weighing.weights({(cell.key.epoch, cell.key.day) for cell in goal_cells})
-    goal_unit = unit_of(experiment, experiment.goal.key)
-    goal = goal_sums(goal_cells, weights, unit=goal_unit)
-    profit = profit_sums(
-        profit_cells,
-        goal_cells,
-        weights,
-        unit=unit_of(experiment, PROFIT),
-        goal_worth=goal_worth(experiment, unit=goal_unit),
+        return _Seen(goal, profit, {})
+    weights = weighing.of(goal)
+    earned = earnings(profit, goal, worth=goal_worth(experiment))
+    return _Seen(
+        goal_sums(goal, weights),
+        profit_sums(profit, earned, weighing.of(profit)),
+        matured_shares(goal, weights) if is_rate(experiment.goal) else {},
     )
-    return _Seen(goal, profit, matured_shares(goal) if is_rate(experiment.goal) else {})
 
 
 def _arm_inputs(
     experiment: Experiment,
     segment: str,
-    counted: SegmentSums,
+    counted: Columns,
     *,
-    goal: SegmentSums,
-    profit: SegmentSums,
+    goal: Columns,
+    profit: Columns,
     matured: Mapping[tuple[str, str], float],
     allocations: Mapping[int, Allocation],
 ) -> dict[str, ArmInput]:
-    visitors = Counter[str]()
-    for (_, arm), found in counted.items():
-        visitors[arm] += round(found.n)
-    goals = arm_strata(goal, allocations, segment=segment).estimates()
-    profits = arm_strata(profit, allocations, segment=segment).estimates() if profit else {}
+    visitors = counted.visitors()
+    goals, profits = (
+        arm_strata(cells, allocations, segment=segment).estimates() if len(cells.n) else {} for cells in (goal, profit)
+    )
     return {
         arm.key: ArmInput(
-            visitors[arm.key],
+            visitors.get(arm.key, 0),
             _informed(goals.get(arm.key, NOTHING), matured.get((segment, arm.key), 1.0)),
             profits.get(arm.key, NOTHING),
         )
@@ -165,11 +145,12 @@ def _informed(found: Estimate, matured: float) -> Estimate:
     return replace(found, effective_n=found.effective_n * information(rate, matured))
 
 
-def metric_sums(
-    experiment: Experiment, cells: Iterable[CellRow], *, metric: str, before_day: int | None = None
-) -> EpochSums:
-    """The sums of a metric in its own unit: money in the currency, anything else as counts."""
-    return epoch_sums(cells, metric=metric, unit=unit_of(experiment, metric), before_day=before_day)
+def metric_columns(
+    experiment: Experiment, columns: Table, *, metric: str, before_day: int | None = None
+) -> Columns:
+    """A metric's cells in its own unit: money in the currency, anything else as counts; of all days, or before one."""
+    cells = columns.get(metric, NO_CELLS).in_unit(unit_of(experiment, metric))
+    return cells if before_day is None else cells.at(cells.day < before_day)
 
 
 def unit_of(experiment: Experiment, metric: str) -> float:

@@ -52,7 +52,7 @@ def read_past(session: Session, experiment: Experiment, *, now_ms: int) -> Past:
     starts_ms = {row.epoch: row.at_ms for row in published}
     inputs = policy_inputs(
         experiment,
-        session.cells.of(experiment.key, metrics=metrics_asked(experiment)),
+        session.cells.columns(experiment.key, metrics=metrics_asked(experiment)),
         allocations=allocations,
         conversions=session.lags.by_segment(experiment.key, experiment.goal.key),
         now_ms=now_ms,

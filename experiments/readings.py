@@ -1,32 +1,34 @@
 """Everything a report is made of, read once in one consistent state."""
 
 from collections.abc import Mapping
-from collections.abc import Sequence
 from typing import NamedTuple
 
+from experiments.columns import Table
+from experiments.counting import EXPOSURES
 from experiments.lifecycle import find
 from experiments.model import Allocation
 from experiments.model import Experiment
 from experiments.model import StoredExperiment
 from experiments.publishing import allocations_of
 from experiments.publishing import curve_in_use
-from experiments.storage.cells import CellRow
 from experiments.storage.session import Session
 
 
 class Readings(NamedTuple):
     """An experiment and its counters at one moment (ms since 1970, UTC).
 
-    `is_corrected` says whether the policy now corrects for conversions that are still to come.
+    `asserted` are visitors who were shown another arm than was drawn; `is_corrected` says whether the policy now
+    corrects for conversions that are still to come.
     """
 
     stored: StoredExperiment
-    cells: Sequence[CellRow]
+    columns: Table
     allocations: Mapping[int, Allocation]
     counters: Mapping[str, int]
     waiting: int
     orphans: int
     now_ms: int
+    asserted: int = 0
     is_corrected: bool = False
 
     @property
@@ -49,11 +51,12 @@ def read(session: Session, key: str, *, now_ms: int) -> Readings:
     waiting, orphans = session.waiting.counts(key, now_ms=now_ms)
     return Readings(
         stored,
-        session.cells.of(key),
+        session.cells.columns(key),
         allocations_of(session, key),
         session.counters.of(key),
         waiting,
         orphans,
         now_ms,
+        session.cells.asserted_visitors(key, metric=EXPOSURES),
         curve_in_use(session, stored.experiment, now_ms=now_ms) is not None,
     )

@@ -8,6 +8,7 @@ from math import hypot
 from typing import Any
 
 from experiments.allocation import GRAIN
+from experiments.columns import Columns
 from experiments.counting import EXPOSURES
 from experiments.counting import PROFIT
 from experiments.diagnostics import diagnose
@@ -17,10 +18,10 @@ from experiments.economics import goal_value
 from experiments.economics import total_value
 from experiments.estimates import ArmEstimates
 from experiments.estimates import Book
+from experiments.estimates import columns_by_metric
 from experiments.estimates import corrected
 from experiments.estimates import naive
 from experiments.estimates import over_segments
-from experiments.estimates import sums_by_metric
 from experiments.estimates import visitors_by_segment
 from experiments.figures import INTERVAL
 from experiments.figures import Comparison
@@ -34,7 +35,6 @@ from experiments.objective import profit_posteriors
 from experiments.readings import Readings
 from experiments.readings import read
 from experiments.storage.store import Store
-from experiments.strata import EpochSums
 from experiments.suppression import suppress
 from experiments.times import iso
 from experiments.verdicts import verdict
@@ -55,8 +55,8 @@ def build_report(store: Store, key: str, *, now_ms: int, min_cell: int) -> Row:
 def report_of(readings: Readings, *, min_cell: int) -> Row:
     """The report of what was read; rows of fewer visitors than `min_cell` without their figures."""
     experiment = readings.experiment
-    sums = sums_by_metric(readings)
-    book = corrected(readings, sums)
+    columns = columns_by_metric(readings)
+    book = corrected(readings, columns)
     return {
         "experiment": experiment.key,
         "name": experiment.name,
@@ -66,13 +66,13 @@ def report_of(readings: Readings, *, min_cell: int) -> Row:
         "objective": experiment.objective,
         "goal": {"key": experiment.goal.key, "kind": experiment.goal.kind},
         "currency": experiment.currency,
-        "verdict": verdict(readings, book, sums, min_cell=min_cell),
+        "verdict": verdict(readings, book, columns, min_cell=min_cell),
         "arms": suppress(_arm_rows(readings, book), min_cell=min_cell),
         "totals": suppress(_total_rows(readings, book), min_cell=min_cell),
         "naive": suppress(_arm_rows(readings, naive(book)), min_cell=min_cell),
         "guardrails": guardrails(experiment, book, min_cell=min_cell),
-        "diagnostics": diagnose(readings, sums),
-        "method": _method(readings, sums[EXPOSURES], min_cell=min_cell),
+        "diagnostics": diagnose(readings, columns),
+        "method": _method(readings, columns[EXPOSURES], min_cell=min_cell),
     }
 
 
@@ -211,7 +211,7 @@ def _break_even_probability(experiment: Experiment, group: Group, arm: Arm, *, s
     return 1 - NormalPosterior(gain, spread).cdf(dearer / reach)
 
 
-def _method(readings: Readings, exposures: EpochSums, *, min_cell: int) -> Row:
+def _method(readings: Readings, exposures: Columns, *, min_cell: int) -> Row:
     experiment = readings.experiment
     return {
         "interval": INTERVAL,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments.beliefs import Beliefs
+from experiments.columns import Table
 from experiments.contests import calls
 from experiments.contests import contests
 from experiments.contests import unprofitable
@@ -15,15 +16,14 @@ from experiments.model import NO_PERSONALISATION
 from experiments.model import Experiment
 from experiments.objective import Posterior
 from experiments.readings import Readings
-from experiments.strata import EpochSums
 
 Row = dict[str, Any]
 
 
-def verdict(readings: Readings, book: Book, sums: Mapping[str, EpochSums], *, min_cell: int) -> Row:
+def verdict(readings: Readings, book: Book, columns: Table, *, min_cell: int) -> Row:
     """The report's verdict; of arms that fewer visitors than `min_cell` saw it gives the call alone."""
     experiment, beliefs = readings.experiment, Beliefs(readings.experiment, book)
-    called = calls(contests(readings, book, sums))
+    called = calls(contests(readings, book, columns))
     loses = unprofitable(readings, book)
     visitors = visitors_by_segment(experiment, book)
     total = sum(visitors.values())

@@ -3,20 +3,26 @@
 Only policies see this; a report counts every visitor as one.
 """
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.columns import Columns
 from experiments.counting import LAG_BUCKETS
 from experiments.model import Experiment
 from experiments.model import Metric
-from experiments.storage.cells import CellRow
 from experiments.times import DAY_MS
 from stats.delays import DelayCurve
 from stats.delays import delay_curve
 from stats.delays import matured_conversions
+
+Array = NDArray[np.float64]
 
 #: A delay curve rests on at least so many conversions of visitors whose window has closed.
 FEWEST_MATURED = 100
@@ -26,29 +32,23 @@ _LEAST_MATURED = 0.01
 _LEAST_RECENT = 1e-6
 
 
-class Effective(NamedTuple):
-    """Visitors as far as they count, their values' sums to match, and how many they were if all had matured."""
-
-    n: float = 0.0
-    total: float = 0.0
-    total_squares: float = 0.0
-    whole: float = 0.0
-
-
-#: Effective sums of one metric by (epoch, segment, arm).
-EffectiveSums = dict[tuple[int, str, str], Effective]
-
-
 class Weight(NamedTuple):
     """The share of a visitor's conversions that can be seen by now, and what drift has left of what they say."""
 
     matured: float
     recent: float
 
+
+class Weights(NamedTuple):
+    """The same of many cells."""
+
+    matured: Array
+    recent: Array
+
     @property
-    def is_worthwhile(self) -> bool:
-        """Whether enough of it is left to be counted."""
-        return self.matured >= _LEAST_MATURED and self.recent >= _LEAST_RECENT
+    def worthwhile(self) -> NDArray[np.bool_]:
+        """The cells of whose visitors enough is left to be counted."""
+        return (self.matured >= _LEAST_MATURED) & (self.recent >= _LEAST_RECENT)
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,13 @@ class Weighing:
     curve: DelayCurve | None
     half_life_seconds: int | None
     now_ms: int
+
+    def of(self, cells: Columns) -> "Weights":
+        """The weights of the visitors of each cell."""
+        places = list(zip(cells.epoch.tolist(), cells.day.tolist(), strict=True))
+        weight_by_place = self.weights(set(places))
+        found = np.array([weight_by_place[place] for place in places], np.float64).reshape(len(places), 2)
+        return Weights(*found.T)
 
     def weights(self, places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Weight]:
         """The weight of visitors first exposed in an epoch on a day, for each of these."""
@@ -112,57 +119,51 @@ def _buckets_lived(goal: Metric, day: int, *, now_ms: int) -> int:
     return min(max(age_ms * LAG_BUCKETS // (goal.window_seconds * 1000), 0), LAG_BUCKETS)
 
 
-def goal_sums(cells: Iterable[CellRow], weights: Mapping[tuple[int, int], Weight], *, unit: float) -> EffectiveSums:
+def goal_sums(cells: Columns, weights: Weights) -> Columns:
     """The goal's sums: n visitors of weight (F, d) are n·F·d, whose conversions so far count d each."""
-    sums: EffectiveSums = defaultdict(Effective)
-    for key, n, total, total_squares in cells:
-        weight = weights[key.epoch, key.day]
-        if weight.is_worthwhile:
-            part = Effective(n * weight.matured, total * unit, total_squares * unit * unit, n)
-            _add(sums, (key.epoch, key.segment, key.arm), part, times=weight.recent)
-    return sums
+    return _remembered(cells._replace(n=cells.n * weights.matured), weights)
 
 
-def profit_sums(
-    cells: Iterable[CellRow],
-    goal_cells: Iterable[CellRow],
-    weights: Mapping[tuple[int, int], Weight],
-    *,
-    unit: float,
-    goal_worth: float,
-) -> EffectiveSums:
+def profit_sums(cells: Columns, earned: Array, weights: Weights) -> Columns:
     """Profit's sums: what the goal earned comes late, what exposures cost does not.
 
-    Of n visitors who earned E so far and cost C, n·F count, with E and C·F. `unit` turns stored profit, and
-    `goal_worth` the stored goal, into money. Cost is taken to be the same for each visitor in the sum of squares.
+    Of n visitors who earned E so far and cost C, n·F count, with E and C·F; `earned` is E by cell, in money. Cost is
+    taken to be the same for each visitor in the sum of squares.
     """
-    earned = {cell.key[:5]: cell.total * goal_worth for cell in goal_cells}
-    sums: EffectiveSums = defaultdict(Effective)
-    for key, n, total, total_squares in cells:
-        weight = weights[key.epoch, key.day]
-        if weight.is_worthwhile and n > 0:
-            cost, late = earned.get(key[:5], 0.0) - total * unit, 1 - weight.matured
-            squares = max(total_squares * unit * unit - late * cost * cost / n, 0.0)
-            part = Effective(n * weight.matured, total * unit + late * cost, squares, n)
-            _add(sums, (key.epoch, key.segment, key.arm), part, times=weight.recent)
-    return sums
+    cost, late = earned - cells.total, 1 - weights.matured
+    squares = np.maximum(cells.total_squares - late * cost * cost / np.maximum(cells.n, 1), 0.0)
+    seen = cells._replace(n=cells.n * weights.matured, total=cells.total + late * cost, total_squares=squares)
+    return _remembered(seen, weights)
 
 
-def matured_shares(sums: EffectiveSums) -> dict[tuple[str, str], float]:
+def _remembered(cells: Columns, weights: Weights) -> Columns:
+    """The cells that are worth counting, as far as drift has left them."""
+    recent = weights.recent
+    faded = cells._replace(n=cells.n * recent, total=cells.total * recent, total_squares=cells.total_squares * recent)
+    return faded.at(weights.worthwhile)
+
+
+def earnings(profit: Columns, goal: Columns, *, worth: float) -> Array:
+    """What the goal of each profit cell's visitors has earned so far."""
+    earned = dict(zip(_places(goal), (goal.total * worth).tolist(), strict=True))
+    return np.array([earned.get(place, 0.0) for place in _places(profit)], np.float64)
+
+
+def _places(cells: Columns) -> Iterator[tuple[int, int, str, str]]:
+    return zip(cells.epoch.tolist(), cells.day.tolist(), cells.segment, cells.arm, strict=True)
+
+
+def matured_shares(cells: Columns, weights: Weights) -> dict[tuple[str, str], float]:
     """The share of its conversions that each arm's visitors show by now, by (segment, arm)."""
-    parts: dict[tuple[str, str], tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
-    for (_, segment, arm), found in sums.items():
-        n, whole = parts[segment, arm]
-        parts[segment, arm] = n + found.n, whole + found.whole
-    return {place: min(n / whole, 1.0) for place, (n, whole) in parts.items() if whole > 0}
+    whole, seen = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    counted, recent = cells.at(weights.worthwhile), (cells.n * weights.recent)[weights.worthwhile]
+    matured = weights.matured[weights.worthwhile]
+    for segment, arm, n, share in zip(counted.segment, counted.arm, recent.tolist(), matured.tolist(), strict=True):
+        whole[segment, arm] += n
+        seen[segment, arm] += n * share
+    return {place: min(seen[place] / n, 1.0) for place, n in whole.items() if n > 0}
 
 
-def goal_worth(experiment: Experiment, *, unit: float) -> float:
-    """What one stored integer of the goal is worth in money, 0 where it has no worth."""
-    if experiment.goal.kind == "value":
-        return unit
-    return float(experiment.goal.value or 0)
-
-
-def _add(sums: EffectiveSums, place: tuple[int, str, str], part: Effective, *, times: float) -> None:
-    sums[place] = Effective(*(old + new * times for old, new in zip(sums[place], part, strict=True)))
+def goal_worth(experiment: Experiment) -> float:
+    """What one of the goal's units is worth in money, 0 where it has no worth."""
+    return 1.0 if experiment.goal.kind == "value" else float(experiment.goal.value or 0)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from experiments.columns import Columns
+from experiments.columns import by_metric
 from experiments.storage.sqlite import Connection
 
 
@@ -45,23 +47,38 @@ class Cells:
             [(*key, *change) for key, change in changes.items()],
         )
 
-    def of(self, experiment: str, *, metrics: Sequence[str] | None = None) -> list[CellRow]:
-        """The cells of an experiment, erased visitors included, in the order of epochs and days.
+    def of(self, experiment: str) -> list[CellRow]:
+        """Every cell of an experiment, erased visitors included, in the order of epochs and days."""
+        rows = self._connection.execute(
+            "SELECT epoch, day, segment, arm, asserted, metric, n, sum, sum2"
+            " FROM cells WHERE experiment = ? ORDER BY epoch, day",
+            (experiment,),
+        )
+        return [
+            CellRow(CellKey(experiment, epoch, day, segment, arm, asserted == 1, metric), *sums)
+            for epoch, day, segment, arm, asserted, metric, *sums in rows
+        ]
+
+    def columns(self, experiment: str, *, metrics: Sequence[str] | None = None) -> dict[str, Columns]:
+        """The cells that estimates are made of, by metric: those of arms as they were drawn, none asserted.
 
         Of all metrics, or of some.
         """
         wanted = "" if metrics is None else f" AND metric IN ({', '.join('?' * len(metrics))})"
         rows = self._connection.execute(
-            "SELECT epoch, day, segment, arm, asserted, metric, n, sum, sum2"
-            f" FROM cells WHERE experiment = ?{wanted} ORDER BY epoch, day",
+            "SELECT metric, epoch, day, segment, arm, n, sum, sum2"
+            f" FROM cells WHERE experiment = ? AND NOT asserted{wanted} ORDER BY epoch, day",
             (experiment, *(metrics or ())),
         )
-        # Without the constructors of the two, which take as long as the database: there may be very many cells.
-        make = tuple.__new__
-        return [
-            make(CellRow, (make(CellKey, (experiment, epoch, day, segment, arm, asserted == 1, metric)), *sums))
-            for epoch, day, segment, arm, asserted, metric, *sums in rows
-        ]
+        return by_metric(rows.fetchall())
+
+    def asserted_visitors(self, experiment: str, *, metric: str) -> int:
+        """How many visitors with this metric were shown another arm than was drawn, by the word of the sender."""
+        row = self._connection.execute(
+            "SELECT coalesce(sum(n), 0) FROM cells WHERE experiment = ? AND asserted AND metric = ?",
+            (experiment, metric),
+        ).fetchone()
+        return int(row[0])
 
 
 class LagKey(NamedTuple):

@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 
 from experiments.allocation import GRAIN
+from experiments.columns import NO_CELLS
+from experiments.columns import Columns
+from experiments.columns import columns_of
+from experiments.counting import EXPOSURES
 from experiments.diagnostics import ALARM
 from experiments.diagnostics import sample_ratio
 from experiments.diagnostics import sample_ratio_evidence
@@ -11,8 +15,6 @@ from experiments.document import parse_document
 from experiments.model import Allocation
 from experiments.model import StoredExperiment
 from experiments.readings import Readings
-from experiments.strata import EpochSums
-from experiments.strata import Sums
 from tests.experiments.documents import tiny
 
 SEGMENT = "everyone-else"
@@ -26,15 +28,15 @@ def _readings(shares: list[float]) -> Readings:
         for epoch, share in enumerate(shares, start=1)
     }
     stored = StoredExperiment(parse_document(tiny(arms=_TWO)), {}, "running", 0)
-    return Readings(stored, (), allocations, {}, 0, 0, 0)
+    return Readings(stored, {}, allocations, {}, 0, 0, 0)
 
 
-def _exposures(came: list[tuple[int, int]]) -> EpochSums:
-    return {
-        (epoch, SEGMENT, arm): Sums(n, n, n)
+def _exposures(came: list[tuple[int, int]]) -> Columns:
+    return columns_of([
+        (EXPOSURES, epoch, 20_000, SEGMENT, arm, n, n, n)
         for epoch, pair in enumerate(came, start=1)
         for arm, n in zip(("c", "t"), pair, strict=True)
-    }
+    ])
 
 
 def test_one_epoch_that_lost_two_in_a_hundred_of_one_arm_alarms() -> None:
@@ -62,7 +64,7 @@ def test_an_arm_that_nobody_was_given_alarms_soon() -> None:
 
 
 def test_before_anybody_came_there_is_no_evidence() -> None:
-    assert sample_ratio(_readings([]), {}) == {"p_value": 1.0, "alarm": False}
+    assert sample_ratio(_readings([]), NO_CELLS) == {"p_value": 1.0, "alarm": False}
 
 
 def test_a_segment_with_one_arm_says_nothing() -> None:

@@ -2,7 +2,9 @@
 
 import pytest
 
+from experiments.columns import columns_of
 from experiments.model import Allocation
+from experiments.strata import ArmStrata
 from experiments.strata import Sums
 from experiments.strata import arm_strata
 
@@ -16,10 +18,15 @@ def _allocations(shares: list[int]) -> dict[int, Allocation]:
     }
 
 
+def _strata(sums: dict[tuple[int, str], Sums], allocations: dict[int, Allocation]) -> ArmStrata:
+    cells = [("goal", epoch, 20_000 + epoch, _SEGMENT, arm, *found) for (epoch, arm), found in sums.items()]
+    return arm_strata(columns_of(cells), allocations, segment=_SEGMENT)
+
+
 def test_a_segment_that_appears_at_epoch_40_is_estimated_from_there() -> None:
     allocations = _allocations([5000 + 100 * epoch for epoch in range(45)])
     sums = {(40, "a"): Sums(890, 89, 89), (40, "b"): Sums(110, 5, 5)}
-    found = arm_strata(sums, allocations, segment=_SEGMENT)
+    found = _strata(sums, allocations)
     assert found.epochs == ((40, 40),)
     assert found.estimates()["a"].mean == pytest.approx(0.1)
     assert found.estimates()["a"].effective_n == 890
@@ -28,15 +35,15 @@ def test_a_segment_that_appears_at_epoch_40_is_estimated_from_there() -> None:
 def test_an_epoch_without_traffic_changes_nothing() -> None:
     first = {(1, "a"): Sums(500, 50, 50), (1, "b"): Sums(500, 40, 40)}
     busy = {**first, (3, "a"): Sums(700, 80, 80), (3, "b"): Sums(300, 20, 20)}
-    with_gap = arm_strata(busy, _allocations([5000, 6000, 7000]), segment=_SEGMENT).estimates()
+    with_gap = _strata(busy, _allocations([5000, 6000, 7000])).estimates()
     without = {(epoch if epoch == 1 else 2, arm): sums for (epoch, arm), sums in busy.items()}
-    assert with_gap == arm_strata(without, _allocations([5000, 7000]), segment=_SEGMENT).estimates()
+    assert with_gap == _strata(without, _allocations([5000, 7000])).estimates()
 
 
 def test_epochs_of_the_same_weights_are_one_stratum_even_where_one_lay_between_them_without_traffic() -> None:
     first = {(1, "a"): Sums(500, 50, 50), (1, "b"): Sums(500, 40, 40)}
     sums = {**first, (2, "a"): Sums(100, 9, 9), (2, "b"): Sums(90, 9, 9)}
-    found = arm_strata(sums, _allocations([5000, 5000]), segment=_SEGMENT)
+    found = _strata(sums, _allocations([5000, 5000]))
     assert found.epochs == ((1, 2),)
     assert found.sums() == {"a": Sums(600, 59, 59), "b": Sums(590, 49, 49)}
     assert found.estimates()["a"].mean == 59 / 600
@@ -44,12 +51,12 @@ def test_epochs_of_the_same_weights_are_one_stratum_even_where_one_lay_between_t
 
 def test_weights_of_exactly_nothing_and_everything_say_what_they_can() -> None:
     sums = {(1, "a"): Sums(1000, 100, 100), (2, "a"): Sums(400, 44, 44), (2, "b"): Sums(600, 30, 30)}
-    found = arm_strata(sums, _allocations([10_000, 4000]), segment=_SEGMENT).estimates()
+    found = _strata(sums, _allocations([10_000, 4000])).estimates()
     assert found["b"].mean == pytest.approx(30 / 600)
     assert not found["b"].complete and found["a"].complete
     assert found["a"].n == 1400
 
 
 def test_nobody_at_all_has_no_strata() -> None:
-    found = arm_strata({}, {}, segment=_SEGMENT)
+    found = _strata({}, {})
     assert (found.arms, found.estimates(), found.epochs) == ((), {}, ())

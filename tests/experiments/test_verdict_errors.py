@@ -13,8 +13,10 @@ from benchmarks.verdicts import found
 from benchmarks.verdicts import soundness
 from experiments.contests import MARGIN
 from experiments.contests import contests
+from experiments.counting import EXPOSURES
+from experiments.counting import PROFIT
+from experiments.estimates import columns_by_metric
 from experiments.estimates import corrected
-from experiments.estimates import sums_by_metric
 from experiments.inputs import policy_inputs
 
 
@@ -38,7 +40,7 @@ def test_a_simulated_campaign_tells_the_policy_what_the_service_would(campaign: 
     assert len(allocations) > 8
     known = policy_inputs(
         campaign.experiment,
-        campaign.cells(),
+        campaign.columns(GOAL, PROFIT),
         allocations=allocations,
         conversions=_conversions(campaign),
         now_ms=0,
@@ -54,16 +56,14 @@ def test_a_simulated_campaign_tells_the_policy_what_the_service_would(campaign: 
 
 def _conversions(campaign: Campaign) -> dict[str, int]:
     """By segment, from the cells."""
-    return {
-        segment: sum(row.total for row in campaign.cells() if row.key.metric == GOAL and row.key.segment == segment)
-        for segment in campaign.segments
-    }
+    by_segment = campaign.columns(GOAL)[GOAL].by_segment()
+    return {segment: round(by_segment[segment].total.sum()) for segment in campaign.segments}
 
 
 def test_a_simulated_campaign_is_called_as_a_report_of_its_cells_would_call_it(campaign: Campaign) -> None:
-    readings = campaign.readings._replace(cells=campaign.cells())
-    sums = sums_by_metric(readings)
-    assert contests(readings, corrected(readings, sums), sums) == contests(readings, {}, campaign.sums)
+    readings = campaign.readings._replace(columns=campaign.columns(GOAL, EXPOSURES, PROFIT))
+    columns = columns_by_metric(readings)
+    assert contests(readings, corrected(readings, columns), columns) == contests(readings, {}, campaign.columns(GOAL))
 
 
 def test_calls_are_hardly_ever_wrong_while_traffic_moves_and_the_base_rate_doubles() -> None:

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments.columns import Cell
+from experiments.columns import by_metric
 from experiments.counting import LAG_BUCKETS
 from experiments.counting import PROFIT
 from experiments.document import parse_document
@@ -13,8 +15,6 @@ from experiments.inputs import policy_inputs
 from experiments.ledger import ledger_json
 from experiments.model import Allocation
 from experiments.model import Experiment
-from experiments.storage.cells import CellKey
-from experiments.storage.cells import CellRow
 from experiments.storage.store import Store
 from experiments.verification import verify
 from experiments.weighing import Weighing
@@ -38,24 +38,24 @@ def _experiment(*, policy: dict[str, Any] | None = None, **changes: Any) -> Expe
     return parse_document(tiny(arms=_TWO, metrics=[metric], policy=policy or {"kind": "thompson"}, **changes))
 
 
-def _cells(arm: str, *, day: int, n: int, converted: int, epoch: int = 1) -> list[CellRow]:
+def _cells(arm: str, *, day: int, n: int, converted: int, epoch: int = 1) -> list[Cell]:
     """A cell of the goal and one of profit: 20.00 EUR a conversion, .50 EUR an exposure of b."""
     gain, cost = 20_000_000, 500_000 if arm == "b" else 0
     profit = gain * converted - cost * n
     squares = float(converted * (gain - cost) ** 2 + (n - converted) * cost**2)
     return [
-        CellRow(CellKey("tiny", epoch, day, _SEGMENT, arm, False, "signup"), n, converted, float(converted)),
-        CellRow(CellKey("tiny", epoch, day, _SEGMENT, arm, False, PROFIT), n, profit, squares),
+        ("signup", epoch, day, _SEGMENT, arm, n, converted, float(converted)),
+        (PROFIT, epoch, day, _SEGMENT, arm, n, profit, squares),
     ]
 
 
-def _both(*, a: int, b: int, n: int, day: int = _FIRST) -> list[CellRow]:
+def _both(*, a: int, b: int, n: int, day: int = _FIRST) -> list[Cell]:
     return [*_cells("a", day=day, n=n, converted=a), *_cells("b", day=day, n=n, converted=b)]
 
 
 def _inputs(
     experiment: Experiment,
-    cells: list[CellRow],
+    cells: list[Cell],
     *,
     now_day: int,
     curve: DelayCurve | None = None,
@@ -71,7 +71,7 @@ def _inputs(
     weighing = Weighing(starts, experiment.goal.window_seconds, curve, half_life, now_ms)
     return policy_inputs(
         experiment,
-        cells,
+        by_metric(cells),
         allocations=allocations,
         conversions={},
         now_ms=now_ms,
@@ -79,12 +79,12 @@ def _inputs(
     )
 
 
-def _delayed(rng: np.random.Generator) -> tuple[list[CellRow], dict[tuple[int, int], int]]:
+def _delayed(rng: np.random.Generator) -> tuple[list[Cell], dict[tuple[int, int], int]]:
     """Four weeks of 1,000 visitors a day, most of them a's at first and b's at the end.
 
     Conversions take five days on average, cut off by the window.
     """
-    cells: list[CellRow] = []
+    cells: list[Cell] = []
     lags: dict[tuple[int, int], int] = {}
     for day in range(_FIRST, _FIRST + 28):
         epoch = 1 + (day - _FIRST) // 7
