@@ -26,6 +26,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import ingest
     from service import ofrep
     from service import pages
+    from service import preferences
     from service.config import load_config
     from service.current import EXTENSION
     from service.installation import open_installation
@@ -37,7 +38,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     app.logger.setLevel(settings.log_level.upper())
     for part in (errors, auth, headers):
         part.init_app(app)
-    for endpoints in (ofrep, ingest, admin, health, pages):
+    for endpoints in (ofrep, ingest, admin, health, pages, preferences):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     installation.before_closing(start_scheduler(installation).stop)
