@@ -1,5 +1,6 @@
 """Evaluate: which arm and message a visitor gets. Nothing is counted and nothing written."""
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from typing import Any
 from typing import NamedTuple
@@ -9,11 +10,11 @@ from experiments.assignment import Assignment
 from experiments.assignment import Consent
 from experiments.assignment import decide
 from experiments.attributes import declared_attributes
+from experiments.consent import consent_of
 from experiments.errors import InvalidContext
 from experiments.errors import InvalidSignature
 from experiments.errors import RejectedEvent
 from experiments.errors import UnknownExperiment
-from experiments.errors import shown
 from experiments.events import checked_visitor
 from experiments.model import Exposure
 from experiments.model import Role
@@ -22,6 +23,7 @@ from experiments.signing import pseudonym
 from experiments.snapshot import Entry
 from experiments.snapshot import Snapshot
 from experiments.storage.store import Store
+from experiments.storage.visitors import ExposureRow
 
 
 class Asking(NamedTuple):
@@ -53,62 +55,96 @@ def evaluate(
     entry = snapshot.live(key)
     if entry is None or entry.plan is None:
         raise UnknownExperiment(key)
-    visitor = _visitor(context)
-    consent = "none" if asking.objects else _consent(context, default=asking.consent_default)
-    attributes = declared_attributes(entry.experiment, context) if consent == "personalise" else {}
-    kept = None if consent == "none" else _kept(store, entry, visitor, context, asking=asking, keyring=keyring)
+    visit = _read_visit(context, asking=asking, keyring=keyring)
+    return _evaluation(entry, visit, _exposures(store, [key], visit).get(key))
+
+
+def evaluate_all(
+    store: Store, snapshot: Snapshot, *, context: Mapping[str, Any], asking: Asking, keyring: Keyring
+) -> dict[str, Evaluation | InvalidContext]:
+    """Evaluate every experiment that `evaluate` knows, each by itself: an attribute that one cannot use is its failure.
+
+    :raises InvalidContext: if the visitor or the consent is not what it must be.
+    """
+    visit = _read_visit(context, asking=asking, keyring=keyring)
+    entries = snapshot.all_live()
+    exposures = _exposures(store, entries, visit)
+    return {key: _attempt(entry, visit, exposures.get(key)) for key, entry in entries.items()}
+
+
+class _Visit(NamedTuple):
+    """A visitor with what the context says, and on which terms the visitor is evaluated."""
+
+    visitor: str
+    consent: Consent
+    context: Mapping[str, Any]
+    asking: Asking
+    keyring: Keyring
+
+
+def _read_visit(context: Mapping[str, Any], *, asking: Asking, keyring: Keyring) -> _Visit:
+    visitor = context.get("targetingKey")
+    if visitor is None or visitor == "":
+        raise InvalidContext("TARGETING_KEY_MISSING", "context.targetingKey must name the visitor")
+    try:
+        visitor = checked_visitor(visitor, "context.targetingKey")
+        consent = consent_of(context, default=asking.consent_default)
+    except RejectedEvent as error:
+        raise InvalidContext("INVALID_CONTEXT", str(error)) from error
+    return _Visit(visitor, "none" if asking.objects else consent, context, asking, keyring)
+
+
+def _exposures(store: Store, keys: Collection[str], visit: _Visit) -> dict[str, ExposureRow]:
+    """What exposures fixed for good; who does not consent is not looked for."""
+    if visit.consent == "none" or not keys:
+        return {}
+    stand_in = pseudonym(visit.visitor, key=visit.keyring.visitors)
+    return store.read(lambda session: session.exposures.of(stand_in, keys))
+
+
+def _attempt(entry: Entry, visit: _Visit, exposure: ExposureRow | None) -> Evaluation | InvalidContext:
+    try:
+        return _evaluation(entry, visit, exposure)
+    except InvalidContext as error:
+        return error
+
+
+def _evaluation(entry: Entry, visit: _Visit, exposure: ExposureRow | None) -> Evaluation:
+    experiment, plan = entry.experiment, entry.plan
+    assert plan, "an experiment that answers was started"
+    attributes = declared_attributes(experiment, visit.context) if visit.consent == "personalise" else {}
     assignment = decide(
-        entry.plan, visitor, attributes=attributes, state=entry.stored.state, consent=consent, kept=kept
+        plan,
+        visit.visitor,
+        attributes=attributes,
+        state=entry.stored.state,
+        consent=visit.consent,
+        kept=_kept(entry, visit, exposure),
     )
     return Evaluation(
         assignment,
-        entry.experiment.arm_by_key[assignment.arm].role,
-        entry.plan.message(assignment.arm, attributes),
-        _token(key, assignment, visitor, asking=asking, keyring=keyring),
+        experiment.arm_by_key[assignment.arm].role,
+        plan.message(assignment.arm, attributes),
+        _token(experiment.key, assignment, visit),
     )
 
 
-def _visitor(context: Mapping[str, Any]) -> str:
-    value = context.get("targetingKey")
-    if value is None or value == "":
-        raise InvalidContext("TARGETING_KEY_MISSING", "context.targetingKey must name the visitor")
-    try:
-        return checked_visitor(value, "context.targetingKey")
-    except RejectedEvent as error:
-        raise InvalidContext("INVALID_CONTEXT", str(error)) from error
-
-
-def _consent(context: Mapping[str, Any], *, default: Consent) -> Consent:
-    consent = context.get("consent")
-    if consent is None:
-        return default
-    if consent not in ("none", "measure", "personalise"):
-        raise InvalidContext(
-            "INVALID_CONTEXT", f"context.consent: {shown(consent)} must be none, measure or personalise"
-        )
-    return consent  # type: ignore[no-any-return]
-
-
-def _kept(
-    store: Store, entry: Entry, visitor: str, context: Mapping[str, Any], *, asking: Asking, keyring: Keyring
-) -> Exposure | None:
+def _kept(entry: Entry, visit: _Visit, exposure: ExposureRow | None) -> Exposure | None:
     """What an exposure fixed for good, else what a token of this visitor holds."""
-    key = entry.experiment.key
-    stand_in = pseudonym(visitor, key=keyring.visitors)
-    exposure = store.read(lambda session: session.exposures.get(key, stand_in))
     if exposure is not None:
         return Exposure(*exposure[:5])
     # Paused means that nobody new gets anything but the mass arm, whatever was promised.
-    if entry.stored.state == "paused":
+    if visit.consent == "none" or entry.stored.state == "paused":
         return None
-    return _claimed(entry, visitor, context.get("token"), now_ms=asking.now_ms, keyring=keyring)
+    return _claimed(entry, visit)
 
 
-def _claimed(entry: Entry, visitor: str, token: object, *, now_ms: int, keyring: Keyring) -> Exposure | None:
+def _claimed(entry: Entry, visit: _Visit) -> Exposure | None:
+    token, now_ms = visit.context.get("token"), visit.asking.now_ms
     if not isinstance(token, str):
         return None
     try:
-        claim = tokens.read(token, visitor, key=keyring.tokens)
+        claim = tokens.read(token, visit.visitor, key=visit.keyring.tokens)
     except InvalidSignature:
         return None
     if claim.experiment != entry.experiment.key or claim.expires_ms <= now_ms:
@@ -116,10 +152,10 @@ def _claimed(entry: Entry, visitor: str, token: object, *, now_ms: int, keyring:
     return Exposure(claim.arm, claim.segment, claim.epoch, claim.weight, now_ms)
 
 
-def _token(key: str, assignment: Assignment, visitor: str, *, asking: Asking, keyring: Keyring) -> str | None:
+def _token(key: str, assignment: Assignment, visit: _Visit) -> str | None:
     # Only a running experiment gives its arms for keeps, and only to people who may be counted.
     if assignment.cause not in ("allocated", "sticky"):
         return None
-    expires_ms = tokens.expiry(asking.now_ms, lifetime_seconds=asking.token_seconds)
+    expires_ms = tokens.expiry(visit.asking.now_ms, lifetime_seconds=visit.asking.token_seconds)
     claim = tokens.Claim(key, assignment.segment, assignment.arm, assignment.epoch, assignment.weight, expires_ms)
-    return tokens.issue(claim, visitor, key=keyring.tokens)
+    return tokens.issue(claim, visit.visitor, key=visit.keyring.tokens)

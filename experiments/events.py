@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from experiments.assignment import Consent
+from experiments.consent import consent_of
 from experiments.errors import RejectedEvent
 from experiments.errors import shown
 
@@ -27,7 +29,7 @@ _SILENT_CALLS = frozenset({"identify", "group", "alias"})
 class Terms(NamedTuple):
     """What an installation asks of events: the consent where none is said, and how late an event may come."""
 
-    consent_default: str
+    consent_default: Consent
     horizon_seconds: int
 
 
@@ -43,7 +45,7 @@ class ExposureEvent(NamedTuple):
     token: str | None
     variation: str | None
     traits: Mapping[str, Any]
-    consent: str
+    consent: Consent
 
 
 class OutcomeEvent(NamedTuple):
@@ -160,15 +162,11 @@ def _object(holder: Mapping[str, Any], field: str) -> Mapping[str, Any]:
     return value
 
 
-def _consent(context: Mapping[str, Any], *, default: str) -> str:
-    consent = context.get("consent")
+def _consent(context: Mapping[str, Any], *, default: Consent) -> Consent:
     # Consent managers put an object here in Segment's own clients; it says nothing to us.
-    if consent is None or isinstance(consent, dict):
-        return default
-    if consent not in ("none", "measure", "personalise"):
-        rule = "must be none, measure or personalise"
-        raise RejectedEvent("invalid_consent", f"context.consent: {shown(consent)} {rule}")
-    return str(consent)
+    if isinstance(context.get("consent"), dict):
+        context = {**context, "consent": None}
+    return consent_of(context, default=default)
 
 
 def _time(item: Mapping[str, Any], *, received_ms: int, sent_at: object) -> int:

@@ -99,4 +99,5 @@ def _origin(text: str) -> str:
     origin = text.lower().removesuffix("/")
     if not _ORIGIN.fullmatch(origin):
         raise InvalidKey(f"origin: {shown(text)} must be a scheme and a host: https://shop.example")
-    return origin
+    # Browsers leave out the port that a scheme has anyway.
+    return origin.removesuffix(":443" if origin.startswith("https:") else ":80")

@@ -50,6 +50,10 @@ class Snapshot:
         entry = self.entries.get(experiment)
         return entry if entry and entry.stored.is_live else None
 
+    def all_live(self) -> dict[str, Entry]:
+        """Every experiment that was started and is not archived, by key."""
+        return {key: entry for key, entry in self.entries.items() if entry.stored.is_live}
+
 
 _NOTHING = Snapshot(0, {}, {}, {})
 

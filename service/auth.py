@@ -39,6 +39,11 @@ def public(view: View) -> View:
     return view
 
 
+def required_scope(endpoint: str | None) -> Any:
+    """The scope that an endpoint's view requires; None where it says none, or there is no such endpoint."""
+    return getattr(current_app.view_functions.get(endpoint or ""), _SCOPE, None)
+
+
 def init_app(app: Flask) -> None:
     """Ask every request for what its view requires."""
     app.before_request(_check)
@@ -47,7 +52,7 @@ def init_app(app: Flask) -> None:
 def _check() -> None:
     if request.endpoint is None or request.endpoint == _STATIC:
         return
-    scope = getattr(current_app.view_functions[request.endpoint], _SCOPE, None)
+    scope = required_scope(request.endpoint)
     if scope == _PUBLIC:
         return
     g.key = _known_key()

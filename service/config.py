@@ -12,6 +12,7 @@ from experiments.assignment import Consent
 from experiments.errors import InvalidSetting
 from experiments.errors import shown
 from service import settings
+from service.rates import Rate
 
 PREFIX = "BESPOKE_"
 _FROM_FILE = "_FILE"
@@ -58,6 +59,18 @@ SETTINGS = (
     Setting("LINK_LIFETIME", "link_lifetime_seconds", "7d", settings.lifetime, "how long a report's link opens it"),
     Setting("BODY_LIMIT", "body_limit_bytes", "1MB", settings.size, "the largest body of a request, unpacked too"),
     Setting("BATCH_LIMIT", "batch_limit", "1000", settings.whole(1, 10**5), "the most events in one batch"),
+    Setting(
+        "CLIENT_RATE", "client_rate", "10000/10s", settings.rate,
+        "the most requests in a time with one client key from one address; 0 = off",
+    ),
+    Setting(
+        "TRUSTED_PROXIES", "trusted_proxies", "0", settings.whole(0, 20),
+        "how many proxies stand before the server and add to X-Forwarded-For",
+    ),
+    Setting(
+        "EXPOSE_ETAG", "expose_etag", "off", settings.switch,
+        "whether pages of other origins may read ETag: they then send a preflight with every poll",
+    ),
 )
 _BY_NAME = {PREFIX + setting.name: setting for setting in SETTINGS}
 
@@ -78,6 +91,9 @@ class Config:
     link_lifetime_seconds: int
     body_limit_bytes: int
     batch_limit: int
+    client_rate: Rate | None
+    trusted_proxies: int
+    expose_etag: bool
     written: Mapping[str, str | None]
 
     @property

@@ -17,6 +17,7 @@ from experiments.storage.store import open_store
 from service.clock import Clock
 from service.clock import SystemClock
 from service.config import Config
+from service.rates import Buckets
 from service.secret import secret_of
 
 _WATCH_SECONDS = 0.25
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 class Installation:
     """Settings, clock, keys, database, and the newest snapshot of what people and jobs configure.
 
+    `buckets` are None where the settings limit nobody's rate;
     `ticked_ms` is when the scheduler last looked for work, None where this process has none.
     """
 
@@ -36,6 +38,7 @@ class Installation:
     keyring: Keyring
     store: Store
     snapshots: Snapshots
+    buckets: Buckets | None
     ticked_ms: int | None = None
     _endings: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
@@ -65,7 +68,8 @@ def open_installation(config: Config, *, clock: Clock | None = None, serving: bo
     if serving:
         migrate_database(config.database_path, fingerprint=keys.fingerprint)
     store = open_store(config.database_path, fingerprint=keys.fingerprint, serving=serving)
-    installation = Installation(config, clock or SystemClock(), keys, store, Snapshots(store))
+    buckets = Buckets(config.client_rate) if config.client_rate else None
+    installation = Installation(config, clock or SystemClock(), keys, store, Snapshots(store), buckets)
     try:
         installation.snapshots.refresh()
     except BaseException:

@@ -1,5 +1,6 @@
 """What is known of each visitor: the first exposure, the totals, and outcomes that wait for an exposure."""
 
+from collections.abc import Iterable
 from typing import Any
 from typing import NamedTuple
 
@@ -30,6 +31,11 @@ class Exposures:
             (experiment, visitor),
         ).fetchone()
         return None if row is None else _exposure(row)
+
+    def of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, ExposureRow]:
+        """A visitor's exposures, by those of the experiments where there is one."""
+        found = {experiment: self.get(experiment, visitor) for experiment in experiments}
+        return {experiment: row for experiment, row in found.items() if row is not None}
 
     def insert(self, experiment: str, visitor: bytes, row: ExposureRow) -> None:
         """Keep a first exposure."""
