@@ -1,9 +1,12 @@
 """Every call of the published clients of Segment's protocol: what counts is counted, nothing is taken for a fault."""
 
 from collections.abc import Iterator
+from datetime import datetime
+from datetime import timedelta
 
 import pytest
 
+from tests.service.programs import KEY
 from tests.service.programs import Campaign
 from tests.service.programs import campaign_in
 
@@ -60,6 +63,22 @@ analytics.alias({ previousId: UNKNOWN, userId: KNOWN });
 await analytics.closeAndFlush();
 """
 
+#: A machine whose clock is three hours behind, for all that the client knows.
+_LATE_NODE = """
+import { Analytics } from "@segment/analytics-node";
+
+const RightDate = Date;
+globalThis.Date = class extends RightDate {
+  constructor(...given) {
+    super(...(given.length ? given : [RightDate.now() - 3 * 3600000]));
+  }
+};
+const analytics = new Analytics({ writeKey: process.env.BESPOKE_CLIENT_KEY, host: process.env.BESPOKE_ADDRESS });
+analytics.on("http_request", ({ body }) => console.log(JSON.parse(body).sentAt));
+analytics.track({ userId: "late", event: "Order Completed", properties: { revenue: 10 } });
+await analytics.closeAndFlush();
+"""
+
 PROGRAMS = {
     "segment": ("python", _PYTHON % "segment"),
     "rudderstack": ("python", _PYTHON % "rudderstack"),
@@ -95,3 +114,14 @@ def test_every_call_of_a_client_is_understood(campaign: Campaign, client: str) -
         "duplicates": 0, "rejected": 0, "waiting": 0,
     }
     campaign.verify()
+
+
+def test_an_order_from_a_machine_whose_clock_is_behind_comes_after_its_exposure(campaign: Campaign) -> None:
+    token = campaign.evaluate("late")["metadata"]["token"]
+    reached = {"userId": "late", "event": "Experiment Viewed", "properties": {"experiment_id": KEY, "token": token}}
+    assert campaign.server.ask("POST", "/v1/track", reached, key=campaign.keys["client"])[0] == 200
+    before = totals(campaign)
+    sent_at = datetime.fromisoformat(campaign.run("js", _LATE_NODE).strip())
+    assert datetime.fromisoformat(campaign.report()["as_of"]) - sent_at > timedelta(hours=2)
+    after = totals(campaign)
+    assert (after["purchase"] - before["purchase"], after["rejected"] - before["rejected"]) == (1, 0)

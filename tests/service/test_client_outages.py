@@ -23,7 +23,7 @@ while not os.path.exists(os.environ["BACK"]):
     client.track(os.environ["VISITOR"], "Experiment Viewed", reached)
     sent += 1
     print(sent, flush=True)
-    time.sleep(0.003)
+    time.sleep(0.005)
 client.shutdown()
 """
 
@@ -38,7 +38,7 @@ const properties = { experiment_id: "spring-mailing", token };
 for (let sent = 1; !existsSync(BACK); sent++) {
   analytics.track({ userId, event: "Experiment Viewed", properties });
   console.log(sent);
-  await new Promise((resolve) => setTimeout(resolve, 3));
+  await new Promise((resolve) => setTimeout(resolve, 5));
 }
 await analytics.closeAndFlush();
 """
