@@ -19,7 +19,7 @@ from openfeature.contrib.provider.ofrep import OFREPProvider
 from openfeature.evaluation_context import EvaluationContext
 from segment.analytics import Client
 
-address, key = os.environ["BESPOKE_ADDRESS"], os.environ["BESPOKE_CLIENT_KEY"]
+address, key = os.environ["BESPOKE_ADDRESS"], os.environ["BESPOKE_SERVER_KEY"]
 api.set_provider(OFREPProvider(address, headers_factory=lambda: {"Authorization": f"Bearer {key}"}))
 letters = api.get_client()
 analytics = Client(key, host=address)
@@ -47,7 +47,7 @@ from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.flag_evaluation import FlagEvaluationOptions
 
-provider = TrackingProvider(os.environ["BESPOKE_ADDRESS"], os.environ["BESPOKE_CLIENT_KEY"])
+provider = TrackingProvider(os.environ["BESPOKE_ADDRESS"], os.environ["BESPOKE_SERVER_KEY"])
 api.set_provider(provider)
 client, tally = api.get_client(), Counter()
 at_the_slot = FlagEvaluationOptions(hooks=[SlotReached(provider)])
@@ -64,7 +64,7 @@ print(json.dumps(tally))
 _NODE = """
 import { OpenFeature } from "@openfeature/server-sdk";
 
-const provider = new TrackingProvider(process.env.BESPOKE_ADDRESS, process.env.BESPOKE_CLIENT_KEY);
+const provider = new TrackingProvider(process.env.BESPOKE_ADDRESS, process.env.BESPOKE_SERVER_KEY);
 await OpenFeature.setProviderAndWait(provider);
 const [client, tally] = [OpenFeature.getClient(), {}];
 const atTheSlot = { hooks: [new SlotReached(provider)] };
