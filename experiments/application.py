@@ -13,6 +13,7 @@ from experiments.counting import timing
 from experiments.counting import visitor_values
 from experiments.errors import RejectedEvent
 from experiments.errors import shown
+from experiments.events import AUTOMATIC_EVENTS
 from experiments.events import Event
 from experiments.events import ExposureEvent
 from experiments.events import OutcomeEvent
@@ -119,6 +120,8 @@ class Application:
                 self._attribute(experiment, metric, exposure, outcome)
 
     def _outcome(self, event: OutcomeEvent) -> Receipt:
+        if event.name in AUTOMATIC_EVENTS and event.name not in self._snapshot.feeds:
+            return Receipt("ignored", "not_counted")
         feeds = self._feeds(event.name)
         row = EventRow(
             pseudonym(event.visitor, key=self._keyring.visitors), event.id, event.digest, "outcome",

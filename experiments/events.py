@@ -21,9 +21,15 @@ _LONGEST_ID = 512
 _LONGEST_NAME = 200
 _LARGEST_AMOUNT = 10**9
 
+#: A request takes a while, and each another while: corrected by it, an order could come before its own exposure.
+_LONGEST_WAY_MS = 10_000
+
 #: Calls that name no event; a page call is the event that Segment's own destinations make of it.
 _EVENT_OF_CALL = {"page": "Page Viewed", "screen": "Screen Viewed"}
 _SILENT_CALLS = frozenset({"identify", "group", "alias"})
+
+#: Events that clients send of themselves, so that nobody is to blame where no metric names them.
+AUTOMATIC_EVENTS = frozenset(_EVENT_OF_CALL.values())
 
 
 class Terms(NamedTuple):
@@ -87,7 +93,8 @@ def read_event(item: object, *, received_ms: int, sent_at: object, fresh_id: byt
         return SilentEvent("not_counted")
     at_ms = _time(item, received_ms=received_ms, sent_at=sent_at)
     if at_ms < received_ms - terms.horizon_seconds * 1000:
-        raise RejectedEvent("too_old", f"timestamp: {shown(item['timestamp'])} is older than events are accepted")
+        field = _time_field(item)
+        raise RejectedEvent("too_old", f"{field}: {shown(item[field])} is older than events are accepted")
     properties = _object(item, "properties")
     digest = _digest(item)
     message_id = _message_id(item)
@@ -169,14 +176,25 @@ def _consent(context: Mapping[str, Any], *, default: Consent) -> Consent:
     return consent_of(context, default=default)
 
 
+def _time_field(item: Mapping[str, Any]) -> str:
+    """The name under which a client gives the time by its clock; RudderStack's in browsers use the second."""
+    return "timestamp" if item.get("timestamp") is not None else "originalTimestamp"
+
+
 def _time(item: Mapping[str, Any], *, received_ms: int, sent_at: object) -> int:
-    if item.get("timestamp") is None:
+    field = _time_field(item)
+    if item.get(field) is None:
         return received_ms
-    at_ms = instant(item["timestamp"], "timestamp")
-    if sent_at is not None:
-        # The client's clock may be wrong; how wrong, the difference at sending tells.
-        at_ms += received_ms - instant(sent_at, "sentAt")
-    return min(at_ms, received_ms)
+    sent = item.get("sentAt") if sent_at is None else sent_at
+    return min(instant(item[field], field) + _clock_error(sent, received_ms=received_ms), received_ms)
+
+
+def _clock_error(sent_at: object, *, received_ms: int) -> int:
+    """How far the client's clock is behind, which the difference at sending tells."""
+    if sent_at is None:
+        return 0
+    behind_ms = received_ms - instant(sent_at, "sentAt")
+    return behind_ms if abs(behind_ms) > _LONGEST_WAY_MS else 0
 
 
 def instant(value: object, field: str) -> int:
@@ -206,7 +224,7 @@ def amount(properties: Mapping[str, Any], field: str) -> int | float | None:
 
 
 def _digest(item: Mapping[str, Any]) -> bytes:
-    body = [item.get("type", "track"), item.get("event"), item.get("properties"), item.get("timestamp")]
+    body = [item.get("type", "track"), item.get("event"), item.get("properties"), item.get(_time_field(item))]
     return _sixteen_bytes(msgspec.json.encode(body, order="sorted"))
 
 

@@ -34,10 +34,12 @@ properties = st.fixed_dictionaries({}, optional={
 events = anything | st.fixed_dictionaries(
     {"userId": perhaps("u1", "u2")},
     optional={
-        "type": perhaps("track", "page", "identify"),
+        "type": perhaps("track", "page", "screen", "identify"),
         "event": perhaps(EXPOSURE_EVENT, "Order Completed", "Page Viewed"),
         "messageId": perhaps("m1", "m2"),
         "timestamp": perhaps("2026-12-01T09:00:00Z", "2026-12-01", "9999-12-31T23:59:59-23:59"),
+        "originalTimestamp": perhaps("2026-12-01T09:00:00Z"),
+        "sentAt": perhaps("2026-12-01T10:00:00Z"),
         "properties": perhaps({}) | properties,
         "context": perhaps({}) | st.fixed_dictionaries(
             {}, optional={"consent": perhaps("none", "measure"), "traits": perhaps({"womens": True})}
