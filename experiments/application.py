@@ -24,7 +24,7 @@ from experiments.receipts import Receipt
 from experiments.signing import Keyring
 from experiments.signing import pseudonym
 from experiments.snapshot import Feed
-from experiments.snapshot import Snapshot
+from experiments.snapshot import Snapshots
 from experiments.storage.cells import CellKey
 from experiments.storage.cells import LagKey
 from experiments.storage.events import EventRow
@@ -43,9 +43,10 @@ _USELESS = {
 class Application:
     """Applies events one after another; `finish` writes the sums."""
 
-    def __init__(self, session: Session, snapshot: Snapshot, *, trusted: bool, keyring: Keyring) -> None:
+    def __init__(self, session: Session, snapshots: Snapshots, *, trusted: bool, keyring: Keyring) -> None:
         self._session = session
-        self._snapshot = snapshot
+        self._snapshot = snapshots.within(session)
+        self._epochs = snapshots.epochs
         self._trusted = trusted
         self._keyring = keyring
         self._cells: dict[CellKey, tuple[int, int, float]] = {}
@@ -73,10 +74,12 @@ class Application:
         entry = self._snapshot.live(key)
         if entry is None or entry.plan is None:
             raise RejectedEvent("unknown_experiment", f"properties.experiment_id: {shown(key)} is not running")
+        plan = entry.plan if event.epoch is None else self._epochs.plan(self._session, entry.plan, event.epoch)
         try:
             exposed = exposed_to(
                 event,
-                entry.plan,
+                plan,
+                experiment=entry.experiment,
                 state=entry.stored.state,
                 trusted=self._trusted,
                 token_key=self._keyring.tokens,

@@ -1,7 +1,8 @@
 """The web shell: requests in, one use case each, answers out.
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open,
-`auth`, `bodies` and `errors` the door, `ofrep`, `ingest`, `admin` and `health` the endpoints, `pages` what people read.
+`auth`, `bodies` and `errors` the door, `ofrep`, `ingest`, `growthbook`, `admin` and `health` the endpoints, `pages`
+what people read.
 """
 
 import os
@@ -21,6 +22,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import admin
     from service import auth
     from service import errors
+    from service import growthbook
     from service import headers
     from service import health
     from service import ingest
@@ -37,7 +39,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     app.logger.setLevel(settings.log_level.upper())
     for part in (errors, auth, headers):
         part.init_app(app)
-    for endpoints in (ofrep, ingest, admin, health, pages):
+    for endpoints in (ofrep, ingest, growthbook, admin, health, pages):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     installation.before_closing(start_scheduler(installation).stop)
