@@ -35,7 +35,7 @@ def requires(scope: Scope) -> Callable[[View], View]:
 
 
 def requires_in_address(scope: Scope, find: Callable[[], str | None]) -> Callable[[View], View]:
-    """Let in whoever brings a key of exactly this scope in the address, where `find` finds it.
+    """Let in whoever brings a key of exactly this scope in the address, where `find` finds it, or else as everywhere.
 
     For protocols that put it there. Addresses are logged, so keys that are secrets are no good in them.
     """
@@ -65,10 +65,11 @@ def _check() -> None:
     scope, find = getattr(view, _SCOPE, None), getattr(view, _FIND, None)
     if scope == _PUBLIC:
         return
-    g.key = _known_key(_presented() if find is None else find())
+    found = None if find is None else find()
+    g.key = _known_key(_presented() if found is None else found)
     if scope is None or not includes(g.key.scope, scope):
         raise Refused(403, "forbidden", f"a key of scope {g.key.scope} may not do this")
-    if find is not None and g.key.scope != scope:
+    if found is not None and g.key.scope != scope:
         raise Refused(403, "secret_in_address", f"a key of scope {g.key.scope} must not stand in an address")
     _check_origin(g.key)
 
