@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
+from experiments.assignment import Plan
 from experiments.counting import EXPOSURES
 from experiments.counting import PROFIT
 from experiments.counting import amount_of
@@ -74,7 +75,7 @@ class Application:
         entry = self._snapshot.live(key)
         if entry is None or entry.plan is None:
             raise RejectedEvent("unknown_experiment", f"properties.experiment_id: {shown(key)} is not running")
-        plan = entry.plan if event.epoch is None else self._epochs.plan(self._session, entry.plan, event.epoch)
+        plan = self._plan_in(entry.plan, event.epoch)
         try:
             exposed = exposed_to(
                 event,
@@ -100,6 +101,9 @@ class Application:
         else:
             self._add(entry.experiment, known, visitor, metric=EXPOSURES, amount=1)
         return Receipt("accepted")
+
+    def _plan_in(self, newest: Plan, epoch: int | None) -> Plan | None:
+        return newest if epoch is None else self._epochs.plan(self._session, newest, epoch=epoch)
 
     def _first_exposure(self, experiment: Experiment, event: EventRow) -> None:
         assert event.arm and event.segment and event.epoch is not None and event.weight is not None

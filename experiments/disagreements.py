@@ -15,6 +15,8 @@ from experiments.errors import Problem
 from experiments.versions import version_order
 
 ITEM = "item of a list"
+#: What JavaScript makes of a missing attribute where it converts to the type.
+_MISSING_AS = {"string": "null", "number": 0}
 COMPARISONS = ("$lt", "$lte", "$gt", "$gte")
 
 _WHY = "with local_evaluation SDKs disagree"
@@ -32,7 +34,7 @@ _INBORN_NAMES = (
 )
 
 
-def name_disagreements(name: str, type_: str, field: str) -> Iterator[Problem]:
+def name_disagreements(name: str, type_: str, *, field: str) -> Iterator[Problem]:
     """What keeps an attribute from meaning the same to SDKs and to us."""
     if name in _INBORN_NAMES:
         yield Problem(field, name, "cannot be an attribute with local_evaluation: every object of JavaScript has it")
@@ -44,17 +46,17 @@ def name_disagreements(name: str, type_: str, field: str) -> Iterator[Problem]:
         yield Problem(field, type_, f"{rule}: string")
 
 
-def literal_disagreements(literal: Any, field: str, *, type_: str, exists: bool) -> Iterator[Problem]:
+def literal_disagreements(literal: Any, *, field: str, type_: str, exists: bool) -> Iterator[Problem]:
     """What SDKs disagree about in a bare literal, which JavaScript converts the value to."""
     if type_ == ITEM:
         yield Problem(field, literal, _STRICT)
     elif not exists and type_ == "version" and _is_version_zero(literal):
         yield Problem(field, literal, _VERSION_ZERO)
-    elif not exists and (literal == "null" if type_ == "string" else type_ == "number" and literal == 0):
+    elif not exists and literal == _MISSING_AS.get(type_):
         yield Problem(field, literal, _STRICT)
 
 
-def operator_disagreements(name: str, argument: Any, field: str, *, type_: str, exists: bool) -> Iterator[Problem]:
+def operator_disagreements(name: str, argument: Any, *, field: str, type_: str, exists: bool) -> Iterator[Problem]:
     """What SDKs disagree about in an operator and its argument."""
     if name == "$regex":
         rule = f"cannot be asked: {_WHY} about patterns, and take any time over them; use $in, or another attribute"

@@ -35,15 +35,13 @@ class Population(NamedTuple):
     condition: Json | None
 
 
-def payload_of(
-    offers: Iterable[tuple[Plan, State]], *, changed_ms: int, consent_default: Consent
-) -> Json:
+def payload_of(offers: Iterable[tuple[Plan, State]], *, changed_ms: int, consent_default: Consent) -> Json:
     """The payload of experiments in their states; `changed_ms` is when any of it last changed."""
     features, bandits = {}, {}
     for plan, state in offers:
         key = plan.experiment.key
         populations = _populations(plan, consent_default)
-        features[key] = _feature(plan, state, populations, consent_default)
+        features[key] = _feature(plan, state, populations=populations, consent_default=consent_default)
         if state == "running":
             bandits[key] = _bandit(plan, populations)
     return {
@@ -71,7 +69,7 @@ def _consents(*consents: Consent, default: Consent) -> list[Consent | None]:
     return [*consents, None] if default in consents else list(consents)
 
 
-def _feature(plan: Plan, state: State, populations: Sequence[Population], consent_default: Consent) -> Json:
+def _feature(plan: Plan, state: State, *, populations: Sequence[Population], consent_default: Consent) -> Json:
     messages = {arm.key: plan.message(arm.key, {}) for arm in plan.experiment.arms}
     mass = messages[plan.experiment.first_mass.key]
     if state == "paused":
@@ -79,10 +77,10 @@ def _feature(plan: Plan, state: State, populations: Sequence[Population], consen
     asked = _consents("measure", "personalise", default=consent_default)
     unasked = {"condition": {"consent": {"$nin": asked}}, "force": mass}
     rules = _drawn_rules if state == "running" else _forced_rules
-    return {"defaultValue": mass, "rules": [unasked, *rules(plan, populations, messages)]}
+    return {"defaultValue": mass, "rules": [unasked, *rules(plan, populations, messages=messages)]}
 
 
-def _drawn_rules(plan: Plan, populations: Sequence[Population], messages: Mapping[str, Json]) -> Iterator[Json]:
+def _drawn_rules(plan: Plan, populations: Sequence[Population], *, messages: Mapping[str, Json]) -> Iterator[Json]:
     """The contextual bandit, and its leaves as rules; who is counted reports their key."""
     arms = _pair([arm.key for arm in plan.experiment.drawn_arms])
     yield {
@@ -134,12 +132,12 @@ def _bandit(plan: Plan, populations: Sequence[Population]) -> Json:
     }
 
 
-def _forced_rules(plan: Plan, populations: Sequence[Population], messages: Mapping[str, Json]) -> Iterator[Json]:
+def _forced_rules(plan: Plan, populations: Sequence[Population], *, messages: Mapping[str, Json]) -> Iterator[Json]:
     """The last draw without an experiment, so that nobody new is reported."""
-    return chain.from_iterable(_forced(plan, population, messages) for population in populations)
+    return chain.from_iterable(_forced(plan, population, messages=messages) for population in populations)
 
 
-def _forced(plan: Plan, population: Population, messages: Mapping[str, Json]) -> Iterator[Json]:
+def _forced(plan: Plan, population: Population, *, messages: Mapping[str, Json]) -> Iterator[Json]:
     weights = plan.allocation.weights[population.segment]
     for arm, bounds in zip(weights, ranges(weight / GRAIN for weight in weights.values()), strict=True):
         rule = {"force": messages[arm], **_draw(plan), "range": bounds}

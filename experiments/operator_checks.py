@@ -52,7 +52,7 @@ def check_operand(operand: object, field: str, subject: Subject) -> Iterator[Pro
     if isinstance(operand, dict):
         yield from _operators(operand, field, subject)
     elif operand is not None:
-        disagreements = literal_disagreements(operand, field, type_=subject.type, exists=subject.exists)
+        disagreements = literal_disagreements(operand, field=field, type_=subject.type, exists=subject.exists)
         yield from _agreed(_literal(operand, field, subject), disagreements, subject)
 
 
@@ -72,7 +72,9 @@ def _operators(operand: dict[str, Any], field: str, subject: Subject) -> Iterato
 def _operator(name: str, argument: object, field: str, subject: Subject) -> Iterator[Problem]:
     allowed = _OPERATORS_BY_TYPE[subject.type]
     if name in allowed:
-        disagreements = operator_disagreements(name, argument, field, type_=subject.type, exists=subject.exists)
+        disagreements = operator_disagreements(
+            name, argument, field=field, type_=subject.type, exists=subject.exists
+        )
         yield from _agreed(_ARGUMENT_CHECKS[name](argument, field, subject), disagreements, subject)
     elif name in OPERATORS:
         yield Problem(field, name, f"must be an operator for a {subject.type}: {', '.join(allowed)}")

@@ -18,7 +18,7 @@ def local_attributes_mean_the_same(experiment: Experiment) -> Iterator[Problem]:
     """No attribute has a name that SDKs treat in a way of their own."""
     if experiment.local_evaluation:
         for name, attribute in experiment.attributes.items():
-            yield from name_disagreements(name, attribute.type, f"attributes.{name}")
+            yield from name_disagreements(name, attribute.type, field=f"attributes.{name}")
 
 
 def local_payload_fits_a_page(experiment: Experiment) -> Iterator[Problem]:

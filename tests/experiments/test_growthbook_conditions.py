@@ -166,7 +166,7 @@ def test_there_is_another_way_to_write_what_is_refused(rule: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("name", ["constructor", "toString", "__proto__", "valueOf"])
 def test_an_attribute_that_no_object_lacks_is_refused(node: Node, name: str) -> None:
-    [problem] = name_disagreements(name, "string", f"attributes.{name}")
+    [problem] = name_disagreements(name, "string", field=f"attributes.{name}")
     assert "every object of JavaScript has it" in problem.rule
     pairs = [({name: {"$exists": True}}, {})]
     assert (node.conditions(pairs), Python().conditions(pairs)) == ([True], [False])
@@ -174,6 +174,6 @@ def test_an_attribute_that_no_object_lacks_is_refused(node: Node, name: str) -> 
 
 @pytest.mark.parametrize(("name", "type_"), [("id", "string"), ("device_id", "string"), ("utmSource", "list")])
 def test_an_attribute_that_tracking_plugins_do_not_pass_on_is_refused(name: str, type_: str) -> None:
-    [problem] = name_disagreements(name, type_, f"attributes.{name}")
+    [problem] = name_disagreements(name, type_, field=f"attributes.{name}")
     assert "tracking plugins" in problem.rule
-    assert list(name_disagreements("utmSource", "string", "attributes.utmSource")) == []
+    assert list(name_disagreements("utmSource", "string", field="attributes.utmSource")) == []

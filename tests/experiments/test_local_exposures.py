@@ -161,6 +161,6 @@ def test_plans_of_many_epochs_take_bounded_room(home: Home) -> None:
     newest, epochs = entry.plan, Epochs()
     assert newest.allocation.epoch == 41
     for epoch in [*range(1, 42), *range(1, 42)]:
-        plan = home.store.read(lambda session: epochs.plan(session, newest, epoch))
+        plan = home.store.read(lambda session: epochs.plan(session, newest, epoch=epoch))
         assert plan is not None and plan.allocation.epoch == epoch
     assert len(epochs._plans) == 32
