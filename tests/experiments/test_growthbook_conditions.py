@@ -115,6 +115,12 @@ def assert_agreement(node: Node, rule: dict[str, Any], known: list[dict[str, Any
     assert Python().conditions(pairs) == ours
 
 
+@pytest.mark.parametrize("operand", [None, {"$eq": None}, {"$ne": None}, {"$not": {"$eq": None}}, {"$not": None}])
+def test_a_missing_version_is_not_version_zero(node: Node, operand: Any) -> None:
+    assert complaints({"app": operand}) == []
+    assert_agreement(node, {"app": operand}, [{"app": "0"}, {"app": None}, {"app": ""}, {"app": "1.0.0"}])
+
+
 @pytest.mark.parametrize(
     ("rule", "attributes", "complaint"),
     [
