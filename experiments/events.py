@@ -1,6 +1,7 @@
 """Events as clients send them (Segment's tracking calls), read into what can be counted or refused by name."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from datetime import timezone
@@ -16,6 +17,9 @@ from experiments.errors import shown
 
 #: The event by which front-ends say that a slot was reached, in any arm.
 EXPOSURE_EVENT = "Experiment Viewed"
+
+#: How the rules of a local evaluation name the epoch, behind the experiment's key.
+_EPOCH = re.compile("[0-9]{1,9}")
 
 _LONGEST_ID = 512
 _LONGEST_NAME = 200
@@ -40,7 +44,10 @@ class Terms(NamedTuple):
 
 
 class ExposureEvent(NamedTuple):
-    """A visitor reached the slot of an experiment; `id` and `digest` are 16 bytes, times ms since 1970, UTC."""
+    """A visitor reached the slot of an experiment; `id` and `digest` are 16 bytes, times ms since 1970, UTC.
+
+    `epoch` is the one that a local evaluation drew the arm in.
+    """
 
     visitor: str
     id: bytes
@@ -48,6 +55,7 @@ class ExposureEvent(NamedTuple):
     at_ms: int
     received_ms: int
     experiment: str
+    epoch: int | None
     token: str | None
     variation: str | None
     traits: Mapping[str, Any]
@@ -108,15 +116,25 @@ def read_event(item: object, *, received_ms: int, sent_at: object, fresh_id: byt
     )
 
 
-def _exposed_to(properties: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
-    experiment = properties.get("experiment_id")
+def _exposed_to(properties: Mapping[str, Any]) -> tuple[str, int | None, str | None, str | None]:
+    # GrowthBook's own integrations write the names in the other way.
+    experiment = properties.get("experiment_id", properties.get("experimentId"))
     if not isinstance(experiment, str):
         raise RejectedEvent("unknown_experiment", f"properties.experiment_id: {shown(experiment)} must be a string")
-    token, variation = properties.get("token"), properties.get("variation_id")
+    token, variation = properties.get("token"), properties.get("variation_id", properties.get("variationId"))
     for field, value, code in (("token", token, "invalid_token"), ("variation_id", variation, "unknown_arm")):
         if value is not None and not isinstance(value, str):
             raise RejectedEvent(code, f"properties.{field}: {shown(value)} must be a string")
-    return experiment, token, variation
+    return *_key_and_epoch(experiment), token, variation
+
+
+def _key_and_epoch(text: str) -> tuple[str, int | None]:
+    key, mark, epoch = text.partition("@")
+    if not mark:
+        return key, None
+    if not _EPOCH.fullmatch(epoch):
+        raise RejectedEvent("unknown_epoch", f"properties.experiment_id: {shown(text)} must name a number after the @")
+    return key, int(epoch)
 
 
 def _name(item: Mapping[str, Any]) -> str | None:

@@ -56,7 +56,7 @@ def create_key(
 
     def work(session: Session) -> None:
         session.keys.insert(row)
-        session.meta.bump_config_version()
+        session.meta.bump_config_version(now_ms=now_ms)
 
     store.transact(work)
     return text
@@ -73,7 +73,7 @@ def revoke_key(store: Store, prefix: str, *, now_ms: int) -> bool:
     def work(session: Session) -> bool:
         revoked = session.keys.revoke(prefix, now_ms=now_ms)
         if revoked:
-            session.meta.bump_config_version()
+            session.meta.bump_config_version(now_ms=now_ms)
         return revoked
 
     return store.transact(work)

@@ -51,7 +51,7 @@ def create(store: Store, document: object, *, deed: Deed) -> StoredExperiment:
     def work(session: Session) -> StoredExperiment:
         if not session.experiments.insert(experiment.key, _written(document), now_ms=deed.now_ms):
             raise ExperimentExists(f"experiment {experiment.key!r} exists already: replace it")
-        session.meta.bump_config_version()
+        session.meta.bump_config_version(now_ms=deed.now_ms)
         return find(session, experiment.key)
 
     return store.transact(work)
@@ -84,7 +84,7 @@ def _replace(session: Session, key: str, document: object, *, deed: Deed) -> Sto
     session.experiments.replace_document(key, _written(document))
     if old.state in ("running", "paused"):
         publish_changed(session, new, actor=deed.actor, now_ms=deed.now_ms)
-    session.meta.bump_config_version()
+    session.meta.bump_config_version(now_ms=deed.now_ms)
     return find(session, key)
 
 
@@ -110,7 +110,7 @@ def _act(session: Session, key: str, name: Act, *, deed: Deed) -> StoredExperime
     session.experiments.change_state(key, old=stored.state, new=new)
     if after := _AFTER.get(name):
         after(session, stored, deed)
-    session.meta.bump_config_version()
+    session.meta.bump_config_version(now_ms=deed.now_ms)
     return find(session, key)
 
 

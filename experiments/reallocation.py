@@ -41,7 +41,7 @@ def reallocate(
             slot=slot,
             now_ms=now_ms,
         )
-        session.meta.bump_config_version()
+        session.meta.bump_config_version(now_ms=now_ms)
         return row
 
     return store.transact(work)

@@ -19,6 +19,7 @@ from service.errors import Refused
 View = TypeVar("View", bound=Callable[..., Any])
 
 _SCOPE = "required_scope"
+_FIND = "key_in_address"
 _PUBLIC = "public"
 _STATIC = "static"
 
@@ -29,6 +30,19 @@ def requires(scope: Scope) -> Callable[[View], View]:
     def mark(view: View) -> View:
         setattr(view, _SCOPE, scope)
         return view
+
+    return mark
+
+
+def requires_in_address(scope: Scope, find: Callable[[], str | None]) -> Callable[[View], View]:
+    """Let in whoever brings a key of exactly this scope in the address, where `find` finds it, or else as everywhere.
+
+    For protocols that put it there. Addresses are logged, so keys that are secrets are no good in them.
+    """
+
+    def mark(view: View) -> View:
+        setattr(view, _FIND, find)
+        return requires(scope)(view)
 
     return mark
 
@@ -53,18 +67,22 @@ def _check() -> None:
     if request.endpoint is None or request.endpoint == _STATIC:
         return
     scope = required_scope(request.endpoint)
+    find = getattr(current_app.view_functions[request.endpoint], _FIND, None)
     if scope == _PUBLIC:
         return
-    g.key = _known_key()
+    found = None if find is None else find()
+    g.key = _known_key(_presented() if found is None else found)
     if scope is None or not includes(g.key.scope, scope):
         raise Refused(403, "forbidden", f"a key of scope {g.key.scope} may not do this")
+    if found is not None and g.key.scope != scope:
+        raise Refused(403, "secret_in_address", f"a key of scope {g.key.scope} must not stand in an address")
     _check_origin(g.key)
 
 
-def _known_key() -> KeyRow:
-    text = _presented()
+def _known_key(text: str | None) -> KeyRow:
     if text is None:
-        raise Refused(401, "unauthorized", "a key is required: Authorization: Bearer KEY, or X-API-Key")
+        places = "Authorization: Bearer KEY, X-API-Key, or client_key to /track"
+        raise Refused(401, "unauthorized", f"a key is required: {places}")
     row = check_key(text, _find)
     if row is None:
         raise Refused(401, "unauthorized", "the key is unknown or revoked")
