@@ -9,25 +9,32 @@ from flask import current_app
 from flask import g
 from flask import request
 
+from experiments.errors import shown
 from experiments.keys import Scope
 from experiments.keys import check_key
 from experiments.keys import includes
 from experiments.storage.configuration import KeyRow
+from service.bodies import read_object
 from service.current import current_installation
 from service.errors import Refused
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 _SCOPE = "required_scope"
+_BY_BODY = "takes_key_by_body"
 _PUBLIC = "public"
 _STATIC = "static"
 
 
-def requires(scope: Scope) -> Callable[[View], View]:
-    """Let in whoever brings a key whose scope includes this one."""
+def requires(scope: Scope, *, by_body: bool = False) -> Callable[[View], View]:
+    """Let in whoever brings a key whose scope includes this one.
+
+    `by_body` takes a client key as the body's `writeKey` too, where no header brings one.
+    """
 
     def mark(view: View) -> View:
         setattr(view, _SCOPE, scope)
+        setattr(view, _BY_BODY, by_body)
         return view
 
     return mark
@@ -47,19 +54,30 @@ def init_app(app: Flask) -> None:
 def _check() -> None:
     if request.endpoint is None or request.endpoint == _STATIC:
         return
-    scope = getattr(current_app.view_functions[request.endpoint], _SCOPE, None)
+    view = current_app.view_functions[request.endpoint]
+    scope = getattr(view, _SCOPE, None)
     if scope == _PUBLIC:
         return
-    g.key = _known_key()
+    g.key = _known_key(by_body=getattr(view, _BY_BODY, False))
     if scope is None or not includes(g.key.scope, scope):
         raise Refused(403, "forbidden", f"a key of scope {g.key.scope} may not do this")
     _check_origin(g.key)
 
 
-def _known_key() -> KeyRow:
+def _known_key(*, by_body: bool) -> KeyRow:
     text = _presented()
+    if text is not None:
+        return _checked(text)
+    text = _written() if by_body else None
     if text is None:
         raise Refused(401, "unauthorized", "a key is required: Authorization: Bearer KEY, or X-API-Key")
+    row = _checked(text)
+    if row.scope != "client":
+        raise Refused(403, "forbidden", f"writeKey: a key of scope {row.scope} must come in a header")
+    return row
+
+
+def _checked(text: str) -> KeyRow:
     row = check_key(text, _find)
     if row is None:
         raise Refused(401, "unauthorized", "the key is unknown or revoked")
@@ -72,6 +90,19 @@ def _presented() -> str | None:
         return request.headers.get("X-API-Key")
     # Segment's clients send the key as a user name, with an empty password.
     return authorization.token or authorization.username
+
+
+def _written() -> str | None:
+    """The key in the body, where Segment's clients for browsers put it: a beacon has no headers of its own."""
+    try:
+        text = read_object().get("writeKey")
+    except Refused as refused:
+        if refused.stable_code == "empty_body":
+            return None
+        raise
+    if text is not None and not isinstance(text, str):
+        raise Refused(401, "unauthorized", f"writeKey: {shown(text)} must be a client key")
+    return text
 
 
 def _find(prefix: str) -> KeyRow | None:

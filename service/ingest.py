@@ -31,7 +31,7 @@ _ID_BYTES = 16
 
 
 @bp.post("/batch")
-@requires("client")
+@requires("client", by_body=True)
 def batch() -> Response:
     """Record the calls of a batch; the answer is 200 whatever became of each."""
     body = read_object()
@@ -40,7 +40,7 @@ def batch() -> Response:
 
 
 @bp.post("/<any(track, identify, page):call>")
-@requires("client")
+@requires("client", by_body=True)
 def single(call: str) -> Response:
     """Record one call."""
     body = read_object()
