@@ -329,6 +329,10 @@
   if (Array.isArray(calls)) push(...calls);
   begin();
   addEventListener("online", () => soon(0));
+  // Consent that was withdrawn in another tab.
+  addEventListener("storage", (change) => {
+    if (change.key === PREFIX + "visitor" && change.newValue === null) consent("none");
+  });
   addEventListener("pagehide", leave);
   document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && leave());
   soon(0);

@@ -93,7 +93,7 @@ class Shop:
         self.origin = f"http://127.0.0.1:{self.server.port}"
 
     def html(self, body: str, *, script: str = 'data-timeout="5000"', before: str = "") -> str:
-        """A page that loads the script in its head; `script` are more attributes of it, `before` what stands before it."""
+        """A page that loads the script in its head; `script` are attributes of it, `before` stands before it."""
         head = f'{before}<script src="/sdk.js" data-key="{self.client}" {script}></script>'
         return f"<!doctype html><html><head><title>Shop</title>{head}</head><body>{body}</body></html>"
 
@@ -376,6 +376,17 @@ def test_consent_withdrawn_deletes_what_was_kept_and_given_again_begins_anew(sho
         visit.do("bespoke.consent('measure')")
         measured = visit.do("bespoke.assign('greeting', {loyal: true})")
         assert (measured["segment"], measured["role"] == "tailored") == ("no-personalisation", False)
+
+
+def test_consent_withdrawn_in_one_tab_is_withdrawn_in_all(shop: Shop) -> None:
+    with shop.visit(shop.html(SLOT), visitor="of two tabs") as visit:
+        visit.decided()
+        visit.settle()
+        other = visit.page
+        visit.page = visit.open()
+        visit.do("bespoke.consent('none')")
+        wait_until(lambda: other.evaluate("!bespoke.track('Order Completed')"), what="the other tab hears of it")
+        assert visit.kept() == {}
 
 
 def test_a_level_of_consent_that_is_none_of_the_three_is_none(shop: Shop) -> None:
