@@ -54,20 +54,20 @@ def init_app(app: Flask) -> None:
 def _check() -> None:
     if request.endpoint is None or request.endpoint == _STATIC:
         return
-    view = current_app.view_functions[request.endpoint]
-    scope = getattr(view, _SCOPE, None)
+    scope = getattr(current_app.view_functions[request.endpoint], _SCOPE, None)
     if scope == _PUBLIC:
         return
-    g.key = _known_key(by_body=getattr(view, _BY_BODY, False))
+    g.key = _known_key(request.endpoint)
     if scope is None or not includes(g.key.scope, scope):
         raise Refused(403, "forbidden", f"a key of scope {g.key.scope} may not do this")
     _check_origin(g.key)
 
 
-def _known_key(*, by_body: bool) -> KeyRow:
+def _known_key(endpoint: str) -> KeyRow:
     text = _presented()
     if text is not None:
         return _checked(text)
+    by_body = getattr(current_app.view_functions[endpoint], _BY_BODY, False)
     text = _written() if by_body else None
     if text is None:
         raise Refused(401, "unauthorized", "a key is required: Authorization: Bearer KEY, or X-API-Key")
