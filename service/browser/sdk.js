@@ -97,7 +97,9 @@
 
   const lastKnown = (experiment) => {
     const known = kept.get("assignment." + experiment);
-    return known && known.visitor === visitor() ? known.assignment : undefined;
+    // Whoever agrees to being measured only is shown nothing tailored that was assigned before.
+    const isAgreed = known && (level !== "measure" || known.assignment.role !== "tailored");
+    return isAgreed && known.visitor === visitor() ? known.assignment : undefined;
   };
   const contextFor = (experiment, attributes) =>
     level === "none"

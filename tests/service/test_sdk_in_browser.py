@@ -374,8 +374,19 @@ def test_consent_withdrawn_deletes_what_was_kept_and_given_again_begins_anew(sho
         assert visit.kept() == {}
         assert visit.do("bespoke.expose('greeting')") is False
         visit.do("bespoke.consent('measure')")
+        assert visit.do("bespoke.track('Order Completed')") is True
         measured = visit.do("bespoke.assign('greeting', {loyal: true})")
         assert (measured["segment"], measured["role"] == "tailored") == ("no-personalisation", False)
+
+
+def test_whoever_agrees_to_less_is_shown_nothing_tailored_even_while_the_service_is_away(shop: Shop) -> None:
+    with shop.visit(shop.html(SLOT), visitor=visitor_of(shop, "welcome-back")) as visit:
+        assert visit.decided() == "welcome-back"
+        visit.settle()
+        visit.context.route("**/ofrep/**", lambda route: route.abort())
+        assert visit.do("bespoke.assign('greeting')")["arm"] == "welcome-back"
+        visit.do("bespoke.consent('measure')")
+        assert visit.do("bespoke.assign('greeting')")["cause"] == "fallback"
 
 
 def test_consent_withdrawn_in_one_tab_is_withdrawn_in_all(shop: Shop) -> None:
@@ -540,6 +551,29 @@ def test_an_answer_that_comes_too_late_changes_nothing_on_this_page_and_is_known
         assert not any(OWN in text for text in visit.do("frames_seen"))
         visit.settle()
     assert shop.exposures() - before == Counter({"welcome-back": 1})
+
+
+@pytest.mark.parametrize("is_whole", [True, False], ids=["behind the slot", "within the slot"])
+def test_a_slot_is_decided_while_the_page_still_comes_in_unless_its_own_end_is_missing(
+    shop: Shop, is_whole: bool
+) -> None:
+    stuck = '<script src="/stuck.js"></script>'
+    own = f'<div id="slot" data-bespoke="greeting">{OWN}'
+    body = f"{own}</div>{stuck}" if is_whole else f"{own}{stuck}</div>"
+    with shop.visit(shop.html("")) as visit:
+        held: list[Route] = []
+        visit.context.route("**/stuck.js", lambda route: held.append(route))
+        visit.do("bespoke.identify('of a slow page')")
+        visit.html = shop.html(body, script=f'data-timeout="{5000 if is_whole else 300}"')
+        visit.page.reload(wait_until="commit")
+        arm = shop.evaluate("of a slow page")["variant"]
+        assert visit.decided() == (arm if is_whole else "")
+        assert visit.do("document.readyState") == "loading"
+        held[0].fulfill(body="", content_type="text/javascript")
+        visit.page.wait_for_load_state()
+        visit.settle()
+        assert visit.events == (["Experiment Viewed"] if is_whole else [])
+        assert is_whole or visit.do("slot.textContent") == OWN
 
 
 def test_a_slot_that_people_have_seen_is_left_as_it_is(shop: Shop) -> None:
