@@ -2,7 +2,7 @@
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open, `cors`, `auth`,
 `throttle`, `bodies` and `errors` the door, `ofrep`, `ingest`, `growthbook`, `admin` and `health` the endpoints, `pages`
-what people read.
+what people read, `sdk` what their browsers load.
 """
 
 import os
@@ -30,6 +30,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import ofrep
     from service import pages
     from service import preferences
+    from service import sdk
     from service import throttle
     from service.config import load_config
     from service.current import EXTENSION
@@ -44,7 +45,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     for part in (errors, cors, auth, throttle, headers):
         part.init_app(app)
     app.wsgi_app = throttle.behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
-    for endpoints in (ofrep, ingest, growthbook, admin, health, pages, preferences):
+    for endpoints in (ofrep, ingest, growthbook, admin, health, pages, preferences, sdk):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     installation.before_closing(start_scheduler(installation).stop)

@@ -18,31 +18,28 @@ from service.errors import Refused
 
 View = TypeVar("View", bound=Callable[..., Any])
 
+#: Where else than in a header a key is found, or None where the request has none there.
+Finding = Callable[[], str | None]
+
 _SCOPE = "required_scope"
-_FIND = "key_in_address"
+_ELSEWHERE = "key_elsewhere"
 _PUBLIC = "public"
 _STATIC = "static"
 
 
-def requires(scope: Scope) -> Callable[[View], View]:
-    """Let in whoever brings a key whose scope includes this one."""
+def requires(
+    scope: Scope, *, in_address: Finding | None = None, in_body: Finding | None = None
+) -> Callable[[View], View]:
+    """Let in whoever brings a key whose scope includes this one, in a header.
 
-    def mark(view: View) -> View:
-        setattr(view, _SCOPE, scope)
-        return view
-
-    return mark
-
-
-def requires_in_address(scope: Scope, find: Callable[[], str | None]) -> Callable[[View], View]:
-    """Let in whoever brings a key of exactly this scope in the address, where `find` finds it, or else as everywhere.
-
-    For protocols that put it there. Addresses are logged, so keys that are secrets are no good in them.
+    Where clients cannot send headers, a client key may stand elsewhere: in the address, where it is looked for first,
+    or in the body, where it is looked for last. Both are seen by others, so keys that are secrets are no good there.
     """
 
     def mark(view: View) -> View:
-        setattr(view, _FIND, find)
-        return requires(scope)(view)
+        setattr(view, _SCOPE, scope)
+        setattr(view, _ELSEWHERE, (in_address, in_body))
+        return view
 
     return mark
 
@@ -67,22 +64,39 @@ def _check() -> None:
     if request.endpoint is None or request.endpoint == _STATIC:
         return
     scope = required_scope(request.endpoint)
-    find = getattr(current_app.view_functions[request.endpoint], _FIND, None)
     if scope == _PUBLIC:
         return
-    found = None if find is None else find()
-    g.key = _known_key(_presented() if found is None else found)
+    g.key = _known_key(request.endpoint)
     if scope is None or not includes(g.key.scope, scope):
         raise Refused(403, "forbidden", f"a key of scope {g.key.scope} may not do this")
-    if found is not None and g.key.scope != scope:
-        raise Refused(403, "secret_in_address", f"a key of scope {g.key.scope} must not stand in an address")
     _check_origin(g.key)
 
 
-def _known_key(text: str | None) -> KeyRow:
-    if text is None:
-        places = "Authorization: Bearer KEY, X-API-Key, or client_key to /track"
-        raise Refused(401, "unauthorized", f"a key is required: {places}")
+def _known_key(endpoint: str) -> KeyRow:
+    in_address, in_body = getattr(current_app.view_functions[endpoint], _ELSEWHERE, (None, None))
+    seen, secret = _found(in_address), _presented()
+    if seen is None and secret is None:
+        seen = _found(in_body)
+    if seen is not None:
+        return _checked_seen(seen)
+    if secret is None:
+        raise Refused(401, "unauthorized", "a key is required: Authorization: Bearer KEY, or X-API-Key")
+    return _checked(secret)
+
+
+def _found(find: Finding | None) -> str | None:
+    return None if find is None else find()
+
+
+def _checked_seen(text: str) -> KeyRow:
+    row = _checked(text)
+    if row.scope != "client":
+        rule = "must come in a header, where nobody sees it"
+        raise Refused(403, "secret_in_public", f"a key of scope {row.scope} {rule}")
+    return row
+
+
+def _checked(text: str) -> KeyRow:
     row = check_key(text, _find)
     if row is None:
         raise Refused(401, "unauthorized", "the key is unknown or revoked")

@@ -8,6 +8,7 @@ from itertools import accumulate
 from math import isinf
 from typing import Any
 
+from flask import g
 from flask import request
 
 from experiments.errors import shown
@@ -45,10 +46,16 @@ def read_object() -> dict[str, Any]:
 
 
 def read_json() -> Any:
-    """The JSON value that the request carries.
+    """The JSON value that the request carries; whoever asks again gets the same one.
 
     :raises Refused: as `read_object`.
     """
+    if "body" not in g:
+        g.body = _read()
+    return g.body
+
+
+def _read() -> Any:
     _check_kind()
     limit = current_installation().config.body_limit_bytes
     data = _bounded(request.get_data(cache=False), limit=limit)

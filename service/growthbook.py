@@ -7,7 +7,7 @@ from flask import request
 from experiments.growthbook_events import segment_call
 from experiments.local_evaluation import growthbook_payload
 from service.answers import json_answer
-from service.auth import requires_in_address
+from service.auth import requires
 from service.bodies import read_json
 from service.current import current_installation
 from service.ingest import checked_batch
@@ -20,7 +20,7 @@ _FRESH_SECONDS = 30
 
 
 @bp.get("/api/features/<client_key>")
-@requires_in_address("client", lambda: (request.view_args or {})["client_key"])
+@requires("client", in_address=lambda: (request.view_args or {})["client_key"])
 def features(client_key: str) -> Response:
     """Every experiment with local evaluation, its rules, weights and messages."""
     installation = current_installation()
@@ -36,7 +36,7 @@ def features(client_key: str) -> Response:
 
 
 @bp.post("/track")
-@requires_in_address("client", lambda: request.args.get("client_key"))
+@requires("client", in_address=lambda: request.args.get("client_key"))
 def track() -> Response:
     """Record what a tracking plugin posts; the answer is 200 whatever became of each event, as the plugins expect."""
     items = checked_batch(read_json(), field="body")

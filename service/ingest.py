@@ -30,8 +30,21 @@ bp = Blueprint("ingest", __name__, url_prefix="/v1")
 _ID_BYTES = 16
 
 
+def _written_key() -> str | None:
+    """The key in the body, where Segment's clients for browsers put it: a beacon has no headers of its own."""
+    try:
+        text = read_object().get("writeKey")
+    except Refused as refused:
+        if refused.stable_code == "empty_body":
+            return None
+        raise
+    if text is not None and not isinstance(text, str):
+        raise Refused(401, "unauthorized", f"writeKey: {shown(text)} must be a client key")
+    return text
+
+
 @bp.post("/batch")
-@requires("client")
+@requires("client", in_body=_written_key)
 def batch() -> Response:
     """Record the calls of a batch; the answer is 200 whatever became of each."""
     body = read_object()
@@ -40,7 +53,7 @@ def batch() -> Response:
 
 
 @bp.post("/<any(track, identify, page):call>")
-@requires("client")
+@requires("client", in_body=_written_key)
 def single(call: str) -> Response:
     """Record one call."""
     body = read_object()
