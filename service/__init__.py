@@ -1,7 +1,8 @@
 """The web shell: requests in, one use case each, answers out.
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open,
-`auth`, `bodies` and `errors` the door, `ofrep`, `ingest`, `admin` and `health` the endpoints, `pages` what people read.
+`auth`, `bodies` and `errors` the door, `ofrep`, `ingest`, `assignments`, `admin` and `health` the endpoints, `pages`
+what people read.
 """
 
 import os
@@ -19,6 +20,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     """
     # Here, not above: commands that need no web import this package too.
     from service import admin
+    from service import assignments
     from service import auth
     from service import errors
     from service import headers
@@ -37,7 +39,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     app.logger.setLevel(settings.log_level.upper())
     for part in (errors, auth, headers):
         part.init_app(app)
-    for endpoints in (ofrep, ingest, admin, health, pages):
+    for endpoints in (ofrep, ingest, assignments, admin, health, pages):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     installation.before_closing(start_scheduler(installation).stop)

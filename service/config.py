@@ -58,6 +58,14 @@ SETTINGS = (
     Setting("LINK_LIFETIME", "link_lifetime_seconds", "7d", settings.lifetime, "how long a report's link opens it"),
     Setting("BODY_LIMIT", "body_limit_bytes", "1MB", settings.size, "the largest body of a request, unpacked too"),
     Setting("BATCH_LIMIT", "batch_limit", "1000", settings.whole(1, 10**5), "the most events in one batch"),
+    Setting(
+        "ASSIGNMENTS_BODY_LIMIT", "assignments_body_limit_bytes", "8MB", settings.size,
+        "the largest list of visitors to assign, unpacked too",
+    ),
+    Setting(
+        "ASSIGNMENTS_LIMIT", "assignments_limit", "10000", settings.whole(1, 10**6),
+        "the most visitors in one list to assign",
+    ),
 )
 _BY_NAME = {PREFIX + setting.name: setting for setting in SETTINGS}
 
@@ -78,6 +86,8 @@ class Config:
     link_lifetime_seconds: int
     body_limit_bytes: int
     batch_limit: int
+    assignments_body_limit_bytes: int
+    assignments_limit: int
     written: Mapping[str, str | None]
 
     @property
