@@ -101,7 +101,7 @@ visitors = st.fixed_dictionaries(
     },
 )
 alone_or_not = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -402,7 +402,7 @@ def test_lists_are_for_servers(client: FlaskClient, keys: dict[str, str], runnin
 
 
 @settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     listed=st.lists(
