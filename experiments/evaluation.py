@@ -1,6 +1,7 @@
 """Evaluate: which arm and message a visitor gets. Nothing is counted and nothing written."""
 
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 from typing import NamedTuple
@@ -16,12 +17,14 @@ from experiments.errors import InvalidSignature
 from experiments.errors import RejectedEvent
 from experiments.errors import UnknownExperiment
 from experiments.events import checked_visitor
+from experiments.model import Experiment
 from experiments.model import Exposure
 from experiments.model import Role
 from experiments.signing import Keyring
 from experiments.signing import pseudonym
 from experiments.snapshot import Entry
 from experiments.snapshot import Snapshot
+from experiments.storage.session import Session
 from experiments.storage.store import Store
 from experiments.storage.visitors import ExposureRow
 
@@ -33,6 +36,15 @@ class Asking(NamedTuple):
     consent_default: Consent
     token_seconds: int
     objects: bool = False
+
+
+class Caller(NamedTuple):
+    """Who asks: the attributes are the declared ones, and only those that the consent lets one look at."""
+
+    visitor: str
+    consent: Consent
+    attributes: Mapping[str, Any]
+    token: object
 
 
 class Evaluation(NamedTuple):
@@ -52,11 +64,10 @@ def evaluate(
     :raises UnknownExperiment: if there is none, or it was not started, or it is archived.
     :raises InvalidContext: if the visitor, the consent or an attribute is not what it must be.
     """
-    entry = snapshot.live(key)
-    if entry is None or entry.plan is None:
-        raise UnknownExperiment(key)
-    visit = _read_visit(context, asking=asking, keyring=keyring)
-    return _evaluation(entry, visit, _exposures(store, [key], visit).get(key))
+    entry = live_entry(snapshot, key)
+    caller = read_caller(entry.experiment, _visitor(context), context=context, asking=asking)
+    exposed = _exposed(store, [key], caller.visitor, consent=caller.consent, keyring=keyring)
+    return _evaluation(entry, caller, exposed=exposed.get(key), asking=asking, keyring=keyring)
 
 
 def evaluate_all(
@@ -66,96 +77,135 @@ def evaluate_all(
 
     :raises InvalidContext: if the visitor or the consent is not what it must be.
     """
-    visit = _read_visit(context, asking=asking, keyring=keyring)
-    entries = snapshot.all_live()
-    exposures = _exposures(store, entries, visit)
-    return {key: _attempt(entry, visit, exposures.get(key)) for key, entry in entries.items()}
+    visitor, consent, entries = _visitor(context), _consent(context, asking=asking), snapshot.all_live()
+    exposed = _exposed(store, entries, visitor, consent=consent, keyring=keyring)
+
+    def attempt(entry: Entry) -> Evaluation | InvalidContext:
+        try:
+            caller = read_caller(entry.experiment, visitor, context=context, asking=asking)
+        except InvalidContext as error:
+            return error
+        return _evaluation(entry, caller, exposed=exposed.get(entry.experiment.key), asking=asking, keyring=keyring)
+
+    return {key: attempt(entry) for key, entry in entries.items()}
 
 
-class _Visit(NamedTuple):
-    """A visitor with what the context says, and on which terms the visitor is evaluated."""
+def live_entry(snapshot: Snapshot, key: str) -> Entry:
+    """An experiment that answers evaluations.
 
-    visitor: str
-    consent: Consent
-    context: Mapping[str, Any]
-    asking: Asking
-    keyring: Keyring
+    :raises UnknownExperiment: if there is none, or it was not started, or it is archived.
+    """
+    entry = snapshot.live(key)
+    if entry is None or entry.plan is None:
+        raise UnknownExperiment(key)
+    return entry
 
 
-def _read_visit(context: Mapping[str, Any], *, asking: Asking, keyring: Keyring) -> _Visit:
-    visitor = context.get("targetingKey")
-    if visitor is None or visitor == "":
+def read_caller(experiment: Experiment, visitor: str, *, context: Mapping[str, Any], asking: Asking) -> Caller:
+    """What an OpenFeature context says of a visitor.
+
+    :raises InvalidContext: if the consent or an attribute is not what it must be.
+    """
+    consent = _consent(context, asking=asking)
+    attributes = declared_attributes(experiment, context) if consent == "personalise" else {}
+    return Caller(visitor, consent, attributes, context.get("token"))
+
+
+def exposures_of(
+    session: Session, key: str, callers: Iterable[Caller], *, keyring: Keyring
+) -> dict[str, Exposure]:
+    """What exposures to one experiment fixed for good, by visitor; who does not consent is not looked up."""
+    stand_ins = {
+        pseudonym(caller.visitor, key=keyring.visitors): caller.visitor
+        for caller in callers
+        if caller.consent != "none"
+    }
+    rows = session.exposures.of_visitors(key, list(stand_ins))
+    return {stand_ins[stand_in]: _fixed(row) for stand_in, row in rows}
+
+
+def assignment_of(
+    entry: Entry, caller: Caller, *, exposed: Exposure | None, asking: Asking, keyring: Keyring
+) -> Assignment:
+    """The arm of a visitor who was exposed before, or never was."""
+    assert entry.plan is not None, "only experiments that were started are evaluated"
+    return decide(
+        entry.plan,
+        caller.visitor,
+        attributes=caller.attributes,
+        state=entry.stored.state,
+        consent=caller.consent,
+        kept=exposed or _promised(entry, caller, now_ms=asking.now_ms, keyring=keyring),
+    )
+
+
+def token_of(key: str, caller: Caller, assignment: Assignment, *, asking: Asking, keyring: Keyring) -> str | None:
+    """The token by which an exposure may follow; None where nothing may be counted."""
+    # Only a running experiment gives its arms for keeps, and only to people who may be counted.
+    if assignment.cause not in ("allocated", "sticky"):
+        return None
+    expires_ms = tokens.expiry(asking.now_ms, lifetime_seconds=asking.token_seconds)
+    claim = tokens.Claim(key, assignment.segment, assignment.arm, assignment.epoch, assignment.weight, expires_ms)
+    return tokens.issue(claim, caller.visitor, key=keyring.tokens)
+
+
+def written(entry: Entry, caller: Caller, assignment: Assignment, *, token: str | None) -> Evaluation:
+    """An assignment with what its arm says to this visitor."""
+    assert entry.plan is not None, "only experiments that were started are evaluated"
+    role = entry.experiment.arm_by_key[assignment.arm].role
+    return Evaluation(assignment, role, entry.plan.message(assignment.arm, caller.attributes), token)
+
+
+def _evaluation(
+    entry: Entry, caller: Caller, *, exposed: Exposure | None, asking: Asking, keyring: Keyring
+) -> Evaluation:
+    assignment = assignment_of(entry, caller, exposed=exposed, asking=asking, keyring=keyring)
+    token = token_of(entry.experiment.key, caller, assignment, asking=asking, keyring=keyring)
+    return written(entry, caller, assignment, token=token)
+
+
+def _visitor(context: Mapping[str, Any]) -> str:
+    value = context.get("targetingKey")
+    if value is None or value == "":
         raise InvalidContext("TARGETING_KEY_MISSING", "context.targetingKey must name the visitor")
     try:
-        visitor = checked_visitor(visitor, "context.targetingKey")
+        return checked_visitor(value, "context.targetingKey")
+    except RejectedEvent as error:
+        raise InvalidContext("INVALID_CONTEXT", str(error)) from error
+
+
+def _consent(context: Mapping[str, Any], *, asking: Asking) -> Consent:
+    try:
         consent = consent_of(context, default=asking.consent_default)
     except RejectedEvent as error:
         raise InvalidContext("INVALID_CONTEXT", str(error)) from error
-    return _Visit(visitor, "none" if asking.objects else consent, context, asking, keyring)
+    return "none" if asking.objects else consent
 
 
-def _exposures(store: Store, keys: Collection[str], visit: _Visit) -> dict[str, ExposureRow]:
-    """What exposures fixed for good; who does not consent is not looked for."""
-    if visit.consent == "none" or not keys:
+def _exposed(
+    store: Store, keys: Collection[str], visitor: str, *, consent: Consent, keyring: Keyring
+) -> dict[str, Exposure]:
+    """What exposures of one visitor fixed for good, by experiment; who does not consent is not looked up."""
+    if consent == "none" or not keys:
         return {}
-    stand_in = pseudonym(visit.visitor, key=visit.keyring.visitors)
-    return store.read(lambda session: session.exposures.of(stand_in, keys))
+    stand_in = pseudonym(visitor, key=keyring.visitors)
+    rows = store.read(lambda session: session.exposures.of_visitor(stand_in, keys))
+    return {key: _fixed(row) for key, row in rows.items()}
 
 
-def _attempt(entry: Entry, visit: _Visit, exposure: ExposureRow | None) -> Evaluation | InvalidContext:
-    try:
-        return _evaluation(entry, visit, exposure)
-    except InvalidContext as error:
-        return error
+def _fixed(row: ExposureRow) -> Exposure:
+    return Exposure(row.arm, row.segment, row.epoch, row.weight, row.at_ms)
 
 
-def _evaluation(entry: Entry, visit: _Visit, exposure: ExposureRow | None) -> Evaluation:
-    experiment, plan = entry.experiment, entry.plan
-    assert plan, "an experiment that answers was started"
-    attributes = declared_attributes(experiment, visit.context) if visit.consent == "personalise" else {}
-    assignment = decide(
-        plan,
-        visit.visitor,
-        attributes=attributes,
-        state=entry.stored.state,
-        consent=visit.consent,
-        kept=_kept(entry, visit, exposure),
-    )
-    return Evaluation(
-        assignment,
-        experiment.arm_by_key[assignment.arm].role,
-        plan.message(assignment.arm, attributes),
-        _token(experiment.key, assignment, visit),
-    )
-
-
-def _kept(entry: Entry, visit: _Visit, exposure: ExposureRow | None) -> Exposure | None:
-    """What an exposure fixed for good, else what a token of this visitor holds."""
-    if exposure is not None:
-        return Exposure(*exposure[:5])
+def _promised(entry: Entry, caller: Caller, *, now_ms: int, keyring: Keyring) -> Exposure | None:
+    """What a token of this visitor holds."""
     # Paused means that nobody new gets anything but the mass arm, whatever was promised.
-    if visit.consent == "none" or entry.stored.state == "paused":
-        return None
-    return _claimed(entry, visit)
-
-
-def _claimed(entry: Entry, visit: _Visit) -> Exposure | None:
-    token, now_ms = visit.context.get("token"), visit.asking.now_ms
-    if not isinstance(token, str):
+    if caller.consent == "none" or entry.stored.state == "paused" or not isinstance(caller.token, str):
         return None
     try:
-        claim = tokens.read(token, visit.visitor, key=visit.keyring.tokens)
+        claim = tokens.read(caller.token, caller.visitor, key=keyring.tokens)
     except InvalidSignature:
         return None
     if claim.experiment != entry.experiment.key or claim.expires_ms <= now_ms:
         return None
     return Exposure(claim.arm, claim.segment, claim.epoch, claim.weight, now_ms)
-
-
-def _token(key: str, assignment: Assignment, visit: _Visit) -> str | None:
-    # Only a running experiment gives its arms for keeps, and only to people who may be counted.
-    if assignment.cause not in ("allocated", "sticky"):
-        return None
-    expires_ms = tokens.expiry(visit.asking.now_ms, lifetime_seconds=visit.asking.token_seconds)
-    claim = tokens.Claim(key, assignment.segment, assignment.arm, assignment.epoch, assignment.weight, expires_ms)
-    return tokens.issue(claim, visit.visitor, key=visit.keyring.tokens)

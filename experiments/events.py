@@ -21,7 +21,8 @@ EXPOSURE_EVENT = "Experiment Viewed"
 #: How the rules of a local evaluation name the epoch, behind the experiment's key.
 _EPOCH = re.compile("[0-9]{1,9}")
 
-_LONGEST_ID = 512
+#: Characters of a visitor's id, or of an event's.
+LONGEST_ID = 512
 _LONGEST_NAME = 200
 _LARGEST_AMOUNT = 10**9
 
@@ -105,15 +106,27 @@ def read_event(item: object, *, received_ms: int, sent_at: object, fresh_id: byt
         raise RejectedEvent("too_old", f"{field}: {shown(item[field])} is older than events are accepted")
     properties = _object(item, "properties")
     digest = _digest(item)
-    message_id = _message_id(item)
+    given_id = message_id(item)
     if name == EXPOSURE_EVENT:
-        identity = digest if message_id is None else message_id
+        identity = digest if given_id is None else given_id
         return ExposureEvent(
             visitor, identity, digest, at_ms, received_ms, *_exposed_to(properties), _object(context, "traits"), consent
         )
     return OutcomeEvent(
-        visitor, message_id or fresh_id, digest, at_ms, received_ms, name, properties, message_id is not None
+        visitor, given_id or fresh_id, digest, at_ms, received_ms, name, properties, given_id is not None
     )
+
+
+def exposure_by_assignment(
+    visitor: str, experiment: str, *, token: str, call_id: bytes | None, now_ms: int
+) -> ExposureEvent:
+    """The exposure that an assignment counts: one for each visitor and call, however often the call is made.
+
+    `call_id` is the `message_id` of the call; calls without one are one call.
+    """
+    # Ids that clients send have no control characters, so that none of them can be this one.
+    identity = _sixteen_bytes(b"\0".join((b"", experiment.encode(), call_id or b"")))
+    return ExposureEvent(visitor, identity, identity, now_ms, now_ms, experiment, None, token, None, {}, "personalise")
 
 
 def _exposed_to(properties: Mapping[str, Any]) -> tuple[str, int | None, str | None, str | None]:
@@ -160,7 +173,7 @@ def checked_visitor(value: object, field: str) -> str:
 
     :raises RejectedEvent: `invalid_visitor`, if it is not 1 to 512 characters without control characters.
     """
-    return _text(value, field, code="invalid_visitor", longest=_LONGEST_ID)
+    return _text(value, field, code="invalid_visitor", longest=LONGEST_ID)
 
 
 def _text(value: object, field: str, *, code: str, longest: int) -> str:
@@ -170,12 +183,16 @@ def _text(value: object, field: str, *, code: str, longest: int) -> str:
     raise RejectedEvent(code, f"{field}: {shown(value)} {rule}")
 
 
-def _message_id(item: Mapping[str, Any]) -> bytes | None:
+def message_id(item: Mapping[str, Any]) -> bytes | None:
+    """The id that a call gives, as it is stored; None where it gives none.
+
+    :raises RejectedEvent: `invalid_id`, if it is not 1 to 512 characters without control characters.
+    """
     value = item.get("messageId")
     if value is None:
         return None
     # Clients build ids from whatever they have, a visitor's id included: only a digest reaches the disk.
-    return _sixteen_bytes(_text(value, "messageId", code="invalid_id", longest=_LONGEST_ID).encode())
+    return _sixteen_bytes(_text(value, "messageId", code="invalid_id", longest=LONGEST_ID).encode())
 
 
 def _object(holder: Mapping[str, Any], field: str) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
 """The web shell: requests in, one use case each, answers out.
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open, `cors`, `auth`,
-`throttle`, `bodies` and `errors` the door, `ofrep`, `ingest`, `growthbook`, `admin` and `health` the endpoints, `pages`
-what people read, `sdk` what their browsers load.
+`throttle`, `bodies` and `errors` the door, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin` and `health` the
+endpoints, `pages` what people read, `sdk` what their browsers load.
 """
 
 import os
@@ -20,6 +20,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     """
     # Here, not above: commands that need no web import this package too.
     from service import admin
+    from service import assignments
     from service import auth
     from service import cors
     from service import errors
@@ -45,7 +46,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     for part in (errors, cors, auth, throttle, headers):
         part.init_app(app)
     app.wsgi_app = throttle.behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
-    for endpoints in (ofrep, ingest, growthbook, admin, health, pages, preferences, sdk):
+    for endpoints in (ofrep, ingest, assignments, growthbook, admin, health, pages, preferences, sdk):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     installation.before_closing(start_scheduler(installation).stop)

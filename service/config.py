@@ -71,6 +71,14 @@ SETTINGS = (
         "EXPOSE_ETAG", "expose_etag", "off", settings.switch,
         "whether pages of other origins may read ETag: they then send a preflight with every poll",
     ),
+    Setting(
+        "ASSIGNMENTS_BODY_LIMIT", "assignments_body_limit_bytes", "8MB", settings.size,
+        "the largest list of visitors to assign, unpacked too",
+    ),
+    Setting(
+        "ASSIGNMENTS_LIMIT", "assignments_limit", "10000", settings.whole(1, 10**6),
+        "the most visitors in one list to assign",
+    ),
 )
 _BY_NAME = {PREFIX + setting.name: setting for setting in SETTINGS}
 
@@ -94,6 +102,8 @@ class Config:
     client_rate: Rate | None
     trusted_proxies: int
     expose_etag: bool
+    assignments_body_limit_bytes: int
+    assignments_limit: int
     written: Mapping[str, str | None]
 
     @property

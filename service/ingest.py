@@ -10,7 +10,6 @@ from flask import Blueprint
 from flask import Response
 
 from experiments.errors import shown
-from experiments.events import Terms
 from experiments.keys import includes
 from experiments.receipts import Receipt
 from experiments.receipts import Status
@@ -81,7 +80,6 @@ def checked_batch(items: object, *, field: str) -> list[object]:
 def record_items(items: Sequence[object], *, sent_at: object) -> list[Receipt]:
     """Record events for the key of the request."""
     installation = current_installation()
-    config = installation.config
     trusted = includes(current_key().scope, "server")
     return record(
         installation.store,
@@ -89,7 +87,7 @@ def record_items(items: Sequence[object], *, sent_at: object) -> list[Receipt]:
         items=items,
         sent_at=sent_at,
         sender=Sender(trusted, installation.clock.now_ms(), objects_to_tracking()),
-        terms=Terms(config.consent_default, config.deduplication_horizon_seconds),
+        terms=installation.terms(),
         keyring=installation.keyring,
         fresh_id=lambda: secrets.token_bytes(_ID_BYTES),
     )

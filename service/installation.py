@@ -8,6 +8,8 @@ from threading import Event
 from threading import Thread
 
 from experiments.errors import StorageError
+from experiments.evaluation import Asking
+from experiments.events import Terms
 from experiments.signing import Keyring
 from experiments.signing import keyring
 from experiments.snapshot import Snapshots
@@ -41,6 +43,15 @@ class Installation:
     buckets: Buckets | None
     ticked_ms: int | None = None
     _endings: list[Callable[[], None]] = field(default_factory=list, repr=False)
+
+    def asking(self, *, objects: bool = False) -> Asking:
+        """How an evaluation is asked for now; `objects` is the visitor's signal against being counted at all."""
+        config = self.config
+        return Asking(self.clock.now_ms(), config.consent_default, config.token_lifetime_seconds, objects)
+
+    def terms(self) -> Terms:
+        """What is asked of events."""
+        return Terms(self.config.consent_default, self.config.deduplication_horizon_seconds)
 
     def watch(self) -> None:
         """Notice from now on what other processes commit."""

@@ -12,7 +12,6 @@ from experiments.errors import BespokeError
 from experiments.errors import InvalidContext
 from experiments.errors import UnknownExperiment
 from experiments.errors import shown
-from experiments.evaluation import Asking
 from experiments.evaluation import evaluate
 from experiments.evaluation import evaluate_all
 from service.answers import json_answer
@@ -45,7 +44,7 @@ def evaluate_flag(key: str) -> Response:
         installation.snapshots.latest,
         key,
         context=_context(read_object()),
-        asking=_asking(),
+        asking=installation.asking(objects=objects_to_tracking()),
         keyring=installation.keyring,
     )
     return json_answer(success(key, evaluation))
@@ -61,7 +60,7 @@ def evaluate_flags() -> Response:
         installation.store,
         installation.snapshots.latest,
         context=_context(read_object()),
-        asking=_asking(),
+        asking=installation.asking(objects=objects_to_tracking()),
         keyring=installation.keyring,
     )
     return _unless_known(json_answer({"flags": [flag(key, outcome) for key, outcome in outcomes.items()]}))
@@ -72,14 +71,6 @@ def _context(body: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(context, dict):
         raise InvalidContext("INVALID_CONTEXT", f"context: {shown(context)} must be an object")
     return context
-
-
-def _asking() -> Asking:
-    installation = current_installation()
-    config = installation.config
-    return Asking(
-        installation.clock.now_ms(), config.consent_default, config.token_lifetime_seconds, objects_to_tracking()
-    )
 
 
 def _check_notice() -> None:
