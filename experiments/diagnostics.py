@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from math import log
-from typing import Any
 
 from experiments.allocation import GRAIN
 from experiments.counting import EXPOSURES
@@ -11,6 +10,8 @@ from experiments.inputs import last_open_day
 from experiments.model import Experiment
 from experiments.objective import is_rate
 from experiments.readings import Readings
+from experiments.report_shape import Diagnostics
+from experiments.report_shape import SampleRatio
 from experiments.strata import EpochSums
 from experiments.strata import SegmentSums
 from experiments.strata import by_segment
@@ -26,7 +27,7 @@ ALARM = log(500)
 _FEWEST_EXPECTED = 5
 
 
-def diagnose(readings: Readings, sums: Mapping[str, EpochSums]) -> dict[str, Any]:
+def diagnose(readings: Readings, sums: Mapping[str, EpochSums]) -> Diagnostics:
     """The report's diagnostics."""
     notes = _notes(readings, sums)
     return {
@@ -47,7 +48,7 @@ def diagnose(readings: Readings, sums: Mapping[str, EpochSums]) -> dict[str, Any
 _Visitors = Mapping[tuple[int, str], Mapping[str, int]]
 
 
-def sample_ratio(readings: Readings, exposures: EpochSums) -> dict[str, Any]:
+def sample_ratio(readings: Readings, exposures: EpochSums) -> SampleRatio:
     """Visitors against weights: Pearson's test as of now, and whether the evidence has reached an alarm."""
     visitors = _by_place(exposures)
     tests = [
