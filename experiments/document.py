@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
+from typing import TypedDict
 from typing import get_args
 
 from experiments.errors import InvalidDocument
 from experiments.errors import Problem
 from experiments.model import Experiment
 from experiments.model import Objective
+from experiments.model import State
 from experiments.reading.arms import ARMS
 from experiments.reading.arms import read_arms
 from experiments.reading.attributes import ATTRIBUTES
@@ -34,8 +36,19 @@ from experiments.reading.values import one_of
 from experiments.reading.values import paragraph
 from experiments.reading.values import whole
 
-#: What an answer adds to a document; tolerated, so that what GET returned can be PUT back.
-READ_ONLY_FIELDS = ("state", "epoch", "created_at", "started_at", "stopped_at")
+
+class Standing(TypedDict):
+    """What an answer adds to a document: the experiment's state, its newest epoch, and its times."""
+
+    state: State
+    epoch: int | None
+    created_at: str
+    started_at: str | None
+    stopped_at: str | None
+
+
+#: Tolerated in a document, so that what GET returned can be PUT back.
+READ_ONLY_FIELDS = tuple(Standing.__annotations__)
 MAX_AUDIENCE = 10**10
 MAX_HYPOTHESIS = 2_000
 MAX_CONTROL_SHARE = 0.9

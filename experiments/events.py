@@ -11,12 +11,12 @@ import msgspec
 
 from experiments.errors import RejectedEvent
 from experiments.errors import shown
+from experiments.event_shape import LONGEST_ID
+from experiments.event_shape import LONGEST_NAME
 
 #: The event by which front-ends say that a slot was reached, in any arm.
 EXPOSURE_EVENT = "Experiment Viewed"
 
-_LONGEST_ID = 512
-_LONGEST_NAME = 200
 _LARGEST_AMOUNT = 10**9
 
 #: Calls that name no event; a page call is the event that Segment's own destinations make of it.
@@ -120,7 +120,7 @@ def _name(item: Mapping[str, Any]) -> str | None:
         return _EVENT_OF_CALL[call]
     if call != "track":
         raise RejectedEvent("invalid_type", f"type: {shown(call)} is not a call of the tracking API")
-    return _text(item.get("event"), "event", code="invalid_event", longest=_LONGEST_NAME)
+    return _text(item.get("event"), "event", code="invalid_event", longest=LONGEST_NAME)
 
 
 def _visitor(item: Mapping[str, Any]) -> str:
@@ -133,7 +133,7 @@ def checked_visitor(value: object, field: str) -> str:
 
     :raises RejectedEvent: `invalid_visitor`, if it is not 1 to 512 characters without control characters.
     """
-    return _text(value, field, code="invalid_visitor", longest=_LONGEST_ID)
+    return _text(value, field, code="invalid_visitor", longest=LONGEST_ID)
 
 
 def _text(value: object, field: str, *, code: str, longest: int) -> str:
@@ -148,7 +148,7 @@ def _message_id(item: Mapping[str, Any]) -> bytes | None:
     if value is None:
         return None
     # Clients build ids from whatever they have, a visitor's id included: only a digest reaches the disk.
-    return _sixteen_bytes(_text(value, "messageId", code="invalid_id", longest=_LONGEST_ID).encode())
+    return _sixteen_bytes(_text(value, "messageId", code="invalid_id", longest=LONGEST_ID).encode())
 
 
 def _object(holder: Mapping[str, Any], field: str) -> Mapping[str, Any]:

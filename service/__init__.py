@@ -1,7 +1,8 @@
 """The web shell: requests in, one use case each, answers out.
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open,
-`auth`, `bodies` and `errors` the door, `ofrep`, `ingest`, `admin` and `health` the endpoints, `pages` what people read.
+`auth`, `bodies` and `errors` the door, `ofrep`, `ingest`, `admin` and `health` the endpoints, `pages` what people read,
+`reference` the description of it all, made from what the views say of themselves.
 """
 
 import os
@@ -23,9 +24,11 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import errors
     from service import headers
     from service import health
+    from service import idempotency
     from service import ingest
     from service import ofrep
     from service import pages
+    from service import reference
     from service.config import load_config
     from service.current import EXTENSION
     from service.installation import open_installation
@@ -35,9 +38,9 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     settings = config or load_config(os.environ)
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes + 1
     app.logger.setLevel(settings.log_level.upper())
-    for part in (errors, auth, headers):
+    for part in (errors, auth, headers, idempotency, reference):
         part.init_app(app)
-    for endpoints in (ofrep, ingest, admin, health, pages):
+    for endpoints in (ofrep, ingest, admin, health, pages, reference):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     installation.before_closing(start_scheduler(installation).stop)

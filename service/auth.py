@@ -23,6 +23,10 @@ _PUBLIC = "public"
 _STATIC = "static"
 
 
+#: What a key may be refused for, by status.
+REFUSALS = {401: ("unauthorized",), 403: ("forbidden", "origin_not_allowed")}
+
+
 def requires(scope: Scope) -> Callable[[View], View]:
     """Let in whoever brings a key whose scope includes this one."""
 
@@ -37,6 +41,12 @@ def public(view: View) -> View:
     """Let everybody in; what the view shows is its own care."""
     setattr(view, _SCOPE, _PUBLIC)
     return view
+
+
+def scope_of(view: Callable[..., Any]) -> str | None:
+    """The scope that a view requires; None where everybody is let in."""
+    scope = getattr(view, _SCOPE, _PUBLIC)
+    return None if scope == _PUBLIC else str(scope)
 
 
 def init_app(app: Flask) -> None:

@@ -15,6 +15,15 @@ from service.current import current_installation
 from service.errors import Refused
 
 DEEPEST = 32
+#: What a body may be refused for, by status.
+REFUSALS = {
+    400: (
+        "bad_request", "duplicate_key", "empty_body", "invalid_gzip", "invalid_json", "invalid_number", "invalid_text",
+        "not_an_object", "not_finite", "too_deep",
+    ),
+    413: ("body_too_large",),
+    415: ("not_utf8", "unsupported_encoding", "unsupported_media_type"),
+}
 
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
@@ -51,7 +60,7 @@ def read_json() -> Any:
     """
     _check_kind()
     limit = current_installation().config.body_limit_bytes
-    data = _bounded(request.get_data(cache=False), limit=limit)
+    data = _bounded(request.get_data(), limit=limit)
     return parse(_unpacked(data, limit=limit))
 
 

@@ -23,11 +23,19 @@ from service.errors import Refused
 from service.errors import refusal
 from service.errors import retry_later
 from service.errors import status_of
+from service.ofrep_shapes import EVALUATION
+from service.ofrep_shapes import FAILURES
+from service.ofrep_shapes import Evaluated
+from service.ofrep_shapes import EvaluationRequest
+from service.ofrep_shapes import Metadata
+from service.ofrep_shapes import Reason
+from service.operations import Example
+from service.operations import describes
 from service.preferences import objects_to_tracking
 
 bp = Blueprint("ofrep", __name__, url_prefix="/ofrep/v1")
 
-_REASON_BY_CAUSE: dict[Cause, str] = {
+_REASON_BY_CAUSE: dict[Cause, Reason] = {
     "allocated": "SPLIT",
     "sticky": "SPLIT",
     "not_running": "DISABLED",
@@ -40,6 +48,13 @@ _REASON_BY_CAUSE: dict[Cause, str] = {
 
 @bp.post("/evaluate/flags/<path:key>")
 @requires("client")
+@describes(
+    body=EvaluationRequest,
+    answers={200: Evaluated},
+    refuses=(UnknownExperiment,),
+    failures=FAILURES,
+    example=Example(body=EVALUATION),
+)
 def evaluate_flag(key: str) -> Response:
     """Evaluate one experiment for one visitor."""
     installation = current_installation()
@@ -69,9 +84,9 @@ def _asking() -> Asking:
     )
 
 
-def _success(key: str, evaluation: Evaluation) -> dict[str, Any]:
+def _success(key: str, evaluation: Evaluation) -> Evaluated:
     assignment = evaluation.assignment
-    metadata = {
+    metadata: Metadata = {
         "segment": assignment.segment,
         "role": evaluation.role,
         "propensity": assignment.propensity,

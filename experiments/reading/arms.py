@@ -39,7 +39,7 @@ _ROLES: tuple[Role, ...] = get_args(Role)
 _FREE = (Tier(0, Decimal(0)),)
 
 
-@taking({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_SEGMENTS, "uniqueItems": True})
+@taking({"type": "array", "items": key.schema, "minItems": 1, "maxItems": MAX_SEGMENTS, "uniqueItems": True})
 def _named_segments(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_SEGMENTS:
         raise Refusal("must be a list of one segment's key or more")

@@ -29,10 +29,10 @@ from tests.experiments.test_document import places
 
 SCHEMA = jsonschema_rs.Draft202012Validator(DOCUMENT.schema, validate_formats=True)
 
-#: Rules of the reader that JSON Schema has no words for: of numbers in order, decimals, and other fields' values.
+#: Rules of the reader that JSON Schema has no words for: order, decimals, what is printable, other fields' values.
 BEYOND_A_SCHEMA = (
     "must ascend strictly", "the first is from 0", "decimals", "must be from 0 to 1", "must be {} for a control",
-    "must be from 1s to 365d", "must be from 1h to 365d",
+    "must be from 1s to 365d", "must be from 1h to 365d", "printable characters",
 )
 
 

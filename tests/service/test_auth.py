@@ -23,7 +23,7 @@ from tests.service.conftest import bearer
 from tests.service.conftest import count_rows
 
 #: Whoever opens these to everybody has thought about it.
-PUBLIC = {"static", "health.healthz", "health.readyz"}
+PUBLIC = {"static", "health.healthz", "health.readyz", "reference.docs", "reference.openapi_json"}
 #: Opened by a signed link or a login, not by a key; they have tests of their own.
 PAGES = "pages"
 
