@@ -104,7 +104,7 @@ def _strict(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     strict = {name: _strict(inner) for name, inner in schema.items()}
-    # Problems may carry more, and what a test writes of context is its own.
+    # A problem stands beside the list of its codes, so that it cannot be closed by itself.
     if schema.get("type") == "object" and schema.get("properties") and schema.get("title") != "Problem":
         strict.setdefault("additionalProperties", False)
     return strict

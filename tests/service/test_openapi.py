@@ -3,7 +3,9 @@
 import json
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import jsonschema_rs
@@ -23,6 +25,7 @@ from experiments.lifecycle import Deed
 from experiments.lifecycle import act
 from experiments.lifecycle import create
 from experiments.reading.soundness import unsound_values
+from service import reference
 from service.auth import public
 from service.auth import scope_of
 from service.examples import example_path
@@ -105,9 +108,13 @@ def test_it_is_sent_once_to_whoever_has_it(client: FlaskClient) -> None:
 
 
 def all_examples() -> list[Any]:
+    """Every route with its example; found without an application, since tests are collected before there is one."""
     app = Flask("service", root_path=str(Path(service.__file__).parent))
-    for name in ("ofrep", "ingest", "admin", "health", "pages", "reference"):
-        app.register_blueprint(__import__(f"service.{name}", fromlist=["bp"]).bp)
+    for module in iter_modules(service.__path__, "service."):
+        endpoints = getattr(import_module(module.name), "bp", None)
+        if endpoints is not None:
+            app.register_blueprint(endpoints)
+    reference.init_app(app)
     return [pytest.param(route, id=f"{route.method} {route.path}") for route in routes(app) if route.operation]
 
 
@@ -129,10 +136,10 @@ def test_every_example_does_what_it_shows(
     example = route.operation.examples[route.word]
     prepared(installation, example)
     headers = bearer(keys[scope]) if (scope := scope_of(route.view)) else {}
-    response = client.open(
-        example_path(route.path, example), method=route.method, json=example.body, headers=headers
-    )
-    assert response.status_code == example.status, response.data
+    path = example_path(route.path, example)
+    # A file stays open until its answer is closed.
+    with client.open(path, method=route.method, json=example.body, headers=headers) as response:
+        assert response.status_code == example.status, response.data
     if example.body is not None:
         body = described(document)[route.method, route.path]["requestBody"]["content"]["application/json"]
         assert body["example"] == example.body
