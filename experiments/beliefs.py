@@ -13,6 +13,7 @@ from experiments.objective import objective_posteriors
 from experiments.pooling import objective_unit
 from experiments.pooling import pooled_objective
 from experiments.pooling import pooled_unit
+from experiments.report_shape import Interval
 from stats.ranking import uplift
 
 
@@ -24,7 +25,7 @@ class Gain(NamedTuple):
     high: float
     probability: float
 
-    def interval(self) -> dict[str, float]:
+    def interval(self) -> Interval:
         """The figures that a report prints of it."""
         return {"mean": self.mean, "low": self.low, "high": self.high}
 

@@ -11,6 +11,7 @@ from experiments.estimates import Book
 from experiments.estimates import visitors_by_segment
 from experiments.objective import is_rate
 from experiments.readings import Readings
+from experiments.report_shape import Call
 from experiments.strata import arm_strata
 from stats import evidence
 from stats.adaptive import Estimate
@@ -78,7 +79,7 @@ def _by_means(arm: Estimate, mass: Estimate, *, visitors: int) -> tuple[float, f
     )
 
 
-def calls(found: Sequence[Contest]) -> dict[tuple[str, str], str]:
+def calls(found: Sequence[Contest]) -> dict[tuple[str, str], Call]:
     """What may be said of each contest: `tailor`, `mass` or `keep_testing`."""
     better = evidence.closed_calls([contest.better for contest in found], alpha=ALPHA)
     not_better = evidence.closed_calls([contest.not_better for contest in found], alpha=ALPHA)

@@ -4,7 +4,6 @@ from collections import Counter
 from collections import defaultdict
 from collections.abc import Mapping
 from math import log
-from typing import Any
 
 from experiments.allocation import GRAIN
 from experiments.columns import NO_CELLS
@@ -15,6 +14,8 @@ from experiments.inputs import last_open_day
 from experiments.model import Experiment
 from experiments.objective import is_rate
 from experiments.readings import Readings
+from experiments.report_shape import Diagnostics
+from experiments.report_shape import SampleRatio
 from stats.mixtures import mean_evidence
 from stats.sample_ratio import combine
 from stats.sample_ratio import sample_ratio_test
@@ -27,7 +28,7 @@ ALARM = log(500)
 _FEWEST_EXPECTED = 5
 
 
-def diagnose(readings: Readings, columns: Table) -> dict[str, Any]:
+def diagnose(readings: Readings, columns: Table) -> Diagnostics:
     """The report's diagnostics."""
     notes = _notes(readings, columns)
     return {
@@ -48,7 +49,7 @@ def diagnose(readings: Readings, columns: Table) -> dict[str, Any]:
 _Visitors = Mapping[tuple[int, str], Mapping[str, int]]
 
 
-def sample_ratio(readings: Readings, exposures: Columns) -> dict[str, Any]:
+def sample_ratio(readings: Readings, exposures: Columns) -> SampleRatio:
     """Visitors against weights: Pearson's test as of now, and whether the evidence has reached an alarm."""
     visitors = _by_place(exposures)
     tests = [

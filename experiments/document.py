@@ -3,20 +3,29 @@
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
+from typing import TypedDict
 from typing import get_args
 
 from experiments.errors import InvalidDocument
 from experiments.errors import Problem
 from experiments.model import Experiment
 from experiments.model import Objective
+from experiments.model import State
+from experiments.reading.arms import ARMS
 from experiments.reading.arms import read_arms
+from experiments.reading.attributes import ATTRIBUTES
 from experiments.reading.attributes import read_attributes
 from experiments.reading.consistency import inconsistencies
 from experiments.reading.fields import Fields
+from experiments.reading.metrics import METRICS
 from experiments.reading.metrics import read_metrics
+from experiments.reading.policy import POLICY
 from experiments.reading.policy import read_policy
 from experiments.reading.segments import MAX_NAME
+from experiments.reading.segments import SEGMENTS
 from experiments.reading.segments import read_segments
+from experiments.reading.shapes import Field
+from experiments.reading.shapes import Section
 from experiments.reading.soundness import unsound_values
 from experiments.reading.values import currency_code
 from experiments.reading.values import flag
@@ -27,17 +36,46 @@ from experiments.reading.values import one_of
 from experiments.reading.values import paragraph
 from experiments.reading.values import whole
 
-#: What an answer adds to a document; tolerated, so that what GET returned can be PUT back.
-READ_ONLY_FIELDS = ("state", "epoch", "created_at", "started_at", "stopped_at")
-FIELDS = (
-    "key", "name", "hypothesis", "objective", "policy", "control_share", "attributes", "audience",
-    "segments", "arms", "metrics", "currency", "local_evaluation",
-)
-DEFAULT_CURRENCY = "EUR"
+
+class Standing(TypedDict):
+    """What an answer adds to a document: the experiment's state, its newest epoch, and its times."""
+
+    state: State
+    epoch: int | None
+    created_at: str
+    started_at: str | None
+    stopped_at: str | None
+
+
+#: Tolerated in a document, so that what GET returned can be PUT back.
+READ_ONLY_FIELDS = tuple(Standing.__annotations__)
 MAX_AUDIENCE = 10**10
 MAX_HYPOTHESIS = 2_000
 MAX_CONTROL_SHARE = 0.9
 _OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+
+_KEY = Field("key", key, "what addresses and events call the experiment by", is_required=True)
+_NAME = Field("name", line(MAX_NAME), "a name for people; the key without one")
+_HYPOTHESIS = Field("hypothesis", paragraph(MAX_HYPOTHESIS), "what is expected, and why", default="")
+_OBJECTIVE = Field(
+    "objective", one_of(_OBJECTIVES), "what decides: the goal's rate, its worth, or that less the cost of exposures",
+    default=_OBJECTIVES[0],
+)
+_CONTROL_SHARE = Field(
+    "control_share", number(0, MAX_CONTROL_SHARE), "the share of visitors that control arms get, held fixed", default=0
+)
+_AUDIENCE = Field("audience", whole(1, MAX_AUDIENCE), "how many visitors are planned, for break-even")
+_CURRENCY = Field("currency", currency_code, "of all money here", default="EUR")
+_LOCAL_EVALUATION = Field(
+    "local_evaluation", flag, "whether public keys may fetch the payload that GrowthBook's SDKs evaluate", default=False
+)
+DOCUMENT = Section(
+    "ExperimentDocument",
+    (
+        _KEY, _NAME, _HYPOTHESIS, _OBJECTIVE, POLICY, _CONTROL_SHARE, ATTRIBUTES, _AUDIENCE,
+        SEGMENTS, ARMS, METRICS, _CURRENCY, _LOCAL_EVALUATION,
+    ),
+)
 
 
 def parse_document(document: object) -> Experiment:
@@ -52,7 +90,7 @@ def parse_document(document: object) -> Experiment:
         problems = [Problem("document", document, "must be an object")]
     if problems or not isinstance(document, dict):
         raise InvalidDocument(problems)
-    experiment = _read(Fields(deepcopy(editable(document)), "", problems))
+    experiment = read_sections(Fields(deepcopy(editable(document)), "", problems))
     problems += list(inconsistencies(experiment, problems))
     if problems:
         raise InvalidDocument(problems)
@@ -64,22 +102,23 @@ def editable(document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name not in READ_ONLY_FIELDS}
 
 
-def _read(fields: Fields) -> Experiment:
-    fields.only(*FIELDS)
-    experiment_key = fields.require("key", key, "")
-    currency = fields.read("currency", currency_code, DEFAULT_CURRENCY)
+def read_sections(fields: Fields) -> Experiment:
+    """The experiment of a document, section by section; what is wrong in single fields goes to their problems."""
+    fields.only(DOCUMENT)
+    experiment_key = fields.require(_KEY, "")
+    currency = fields.read(_CURRENCY)
     return Experiment(
         key=experiment_key,
-        name=fields.read("name", line(MAX_NAME), experiment_key),
-        hypothesis=fields.read("hypothesis", paragraph(MAX_HYPOTHESIS), ""),
-        objective=fields.read("objective", one_of(_OBJECTIVES), _OBJECTIVES[0]),
+        name=fields.read(_NAME, experiment_key),
+        hypothesis=fields.read(_HYPOTHESIS),
+        objective=fields.read(_OBJECTIVE),
         policy=read_policy(fields),
-        control_share=fields.read("control_share", number(0, MAX_CONTROL_SHARE), 0.0),
+        control_share=fields.read(_CONTROL_SHARE),
         attributes=read_attributes(fields),
-        audience=fields.read("audience", whole(1, MAX_AUDIENCE), None),
+        audience=fields.find(_AUDIENCE),
         segments=read_segments(fields),
         arms=read_arms(fields, currency),
         metrics=read_metrics(fields, currency),
         currency=currency,
-        local_evaluation=fields.read("local_evaluation", flag, False),
+        local_evaluation=fields.read(_LOCAL_EVALUATION),
     )

@@ -6,6 +6,7 @@ BespokeError
 ├── ExperimentExists       a second experiment of the same key
 ├── InvalidTransition      an act that the experiment's state does not allow
 ├── FrozenDocument         a change that a started experiment does not allow
+├── IdempotencyKeyReused   a key of one request on another
 ├── InvalidContext         an evaluation context that cannot be used (`code` says which way)
 ├── RejectedEvent          an event that cannot be counted (`code` says why)
 ├── InvalidKey             a key that cannot be made as asked
@@ -82,6 +83,12 @@ class FrozenDocument(BespokeError):
     """A started experiment does not allow this change."""
 
     code = "frozen"
+
+
+class IdempotencyKeyReused(BespokeError):
+    """The idempotency key came with another request before."""
+
+    code = "idempotency_key_reused"
 
 
 class InvalidContext(BespokeError):

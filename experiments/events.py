@@ -14,6 +14,8 @@ from experiments.assignment import Consent
 from experiments.consent import consent_of
 from experiments.errors import RejectedEvent
 from experiments.errors import shown
+from experiments.event_shape import LONGEST_ID
+from experiments.event_shape import LONGEST_NAME
 
 #: The event by which front-ends say that a slot was reached, in any arm.
 EXPOSURE_EVENT = "Experiment Viewed"
@@ -21,9 +23,6 @@ EXPOSURE_EVENT = "Experiment Viewed"
 #: How the rules of a local evaluation name the epoch, behind the experiment's key.
 _EPOCH = re.compile("[0-9]{1,9}")
 
-#: Characters of a visitor's id, or of an event's.
-LONGEST_ID = 512
-_LONGEST_NAME = 200
 _LARGEST_AMOUNT = 10**9
 
 #: A request takes a while, and each another while: corrected by it, an order could come before its own exposure.
@@ -160,7 +159,7 @@ def _name(item: Mapping[str, Any]) -> str | None:
         return _EVENT_OF_CALL[call]
     if call != "track":
         raise RejectedEvent("invalid_type", f"type: {shown(call)} is not a call of the tracking API")
-    return _text(item.get("event"), "event", code="invalid_event", longest=_LONGEST_NAME)
+    return _text(item.get("event"), "event", code="invalid_event", longest=LONGEST_NAME)
 
 
 def _visitor(item: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 from experiments.economics import cost_per_conversion
 from experiments.economics import profit_per_visitor
@@ -13,6 +12,11 @@ from experiments.model import Arm
 from experiments.model import Metric
 from experiments.objective import Posterior
 from experiments.objective import metric_posteriors
+from experiments.report_shape import Economics
+from experiments.report_shape import Interval
+from experiments.report_shape import MetricFigures
+from experiments.report_shape import Rank
+from experiments.report_shape import Uplift
 from stats.posteriors import BetaPosterior
 from stats.posteriors import NormalPosterior
 from stats.ranking import expected_loss
@@ -21,6 +25,8 @@ from stats.ranking import uplift
 
 #: The share of its probability that a printed interval holds.
 INTERVAL = 0.95
+
+_UNRANKED: Rank = {"probability_best": None, "expected_loss": None}
 
 
 class Comparison:
@@ -34,20 +40,20 @@ class Comparison:
         self._posteriors = metric_posteriors(metric, {arm.key: book[arm.key].means[metric.key] for arm in arms})
         self._ranks = _ranks(metric, [arm.key for arm in arms if arm.role != "control"], self._posteriors)
 
-    def figures(self, arm: str) -> dict[str, Any]:
+    def figures(self, arm: str) -> MetricFigures:
         """The metric's figures for one of the arms."""
         sums = self._book[arm].sums[self._metric.key]
         return {
             "visitors": sums.n,
             "sum": sums.total if self._metric.kind == "value" else round(sums.total),
             **believed(self._posteriors[arm]),
-            **self._ranks.get(arm, {"probability_best": None, "expected_loss": None}),
+            **self._ranks.get(arm, _UNRANKED),
             "uplift_over_mass": gain_over(self._posteriors, arm, self._mass),
             "uplift_over_control": gain_over(self._posteriors, arm, self._control),
         }
 
 
-def believed(posterior: Posterior) -> dict[str, float]:
+def believed(posterior: Posterior) -> Interval:
     """A posterior's mean and interval."""
     low, high = posterior.credible_interval(INTERVAL)
     return {"mean": posterior.mean, "low": low, "high": high}
@@ -55,7 +61,7 @@ def believed(posterior: Posterior) -> dict[str, float]:
 
 def _ranks(
     metric: Metric, candidates: Sequence[str], posteriors: Mapping[str, Posterior]
-) -> dict[str, dict[str, float]]:
+) -> dict[str, Rank]:
     upright = [_upright(metric, posteriors[arm]) for arm in candidates]
     best, loss = probability_best(upright), expected_loss(upright)
     return {
@@ -73,7 +79,7 @@ def _upright(metric: Metric, posterior: Posterior) -> Posterior:
     return NormalPosterior(-posterior.mean, posterior.sd)
 
 
-def gain_over(posteriors: Mapping[str, Posterior], arm: str, reference: str | None) -> dict[str, float] | None:
+def gain_over(posteriors: Mapping[str, Posterior], arm: str, reference: str | None) -> Uplift | None:
     """An arm against a reference; None where there is no reference, or the arm is it."""
     if reference is None or reference == arm or reference not in posteriors:
         return None
@@ -83,7 +89,7 @@ def gain_over(posteriors: Mapping[str, Posterior], arm: str, reference: str | No
 
 def economics(
     *, cost: Decimal, value: Decimal | None, conversions: int, visitors: int, exposures: int
-) -> dict[str, Any]:
+) -> Economics:
     """What an arm cost and earned; `value` is None where the goal has no worth in money."""
     return {
         "cost": float(cost),

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from math import log
-from typing import Any
 
 from experiments.estimates import Book
 from experiments.estimates import over_segments
@@ -11,6 +10,7 @@ from experiments.model import Arm
 from experiments.model import Experiment
 from experiments.model import Metric
 from experiments.objective import is_rate
+from experiments.report_shape import Guardrail
 from experiments.strata import Sums
 from stats.adaptive import Estimate
 from stats.limits import mean_above
@@ -21,7 +21,7 @@ from stats.limits import rate_below
 ALPHA = 0.05
 
 
-def guardrails(experiment: Experiment, book: Book, *, min_cell: int) -> list[dict[str, Any]]:
+def guardrails(experiment: Experiment, book: Book, *, min_cell: int) -> list[Guardrail]:
     """Every guardrail in every arm, over all segments; a limit is broken once the evidence says so, at any look."""
     metrics = [metric for metric in experiment.metrics if metric.role == "guardrail"]
     visitors = visitors_by_segment(experiment, book)
@@ -42,7 +42,7 @@ def _guardrail(
     *,
     needed: float,
     min_cell: int,
-) -> dict[str, Any]:
+) -> Guardrail:
     segments = [segment for segment in experiment.segment_keys if arm.is_open_to(segment)]
     found = over_segments(book, arm.key, segments=segments, visitors=visitors)
     sums = found.sums[metric.key]

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from experiments.columns import Columns
 from experiments.model import Allocation
 from experiments.model import Experiment
+from experiments.report_shape import Information
 from experiments.strata import ArmStrata
 from experiments.strata import arm_strata
 
@@ -18,7 +18,7 @@ _LEAST_SHARE = 0.01
 
 def information(
     experiment: Experiment, exposures: Columns, allocations: Mapping[int, Allocation]
-) -> list[dict[str, Any]]:
+) -> list[Information]:
     """For each tailored arm in each segment, the epochs that say something of it against the mass arm, and how much.
 
     n visitors divided with propensities e and f tell as much of a difference as n / (1/e + 1/f) do of one arm.

@@ -3,15 +3,38 @@
 import hashlib
 from collections.abc import Mapping
 from typing import Any
+from typing import Literal
+from typing import TypedDict
 
 import msgspec
 
 from experiments.allocation import GRAIN
 from experiments.allocation import Weights
+from experiments.inputs import Inputs
 from experiments.model import Allocation
+from experiments.model import Policy
 from experiments.storage.ledger import LedgerRow
 from experiments.storage.session import Session
 from experiments.times import iso
+
+
+class Decision(TypedDict):
+    """A row of the ledger for people and programs: weights as shares of 1, the hashed body verbatim."""
+
+    number: int
+    epoch: int
+    kind: Literal["published", "unchanged"]
+    at: str
+    reason: str
+    actor: str
+    slot: int | None
+    code: str
+    policy: Policy
+    inputs: Inputs
+    weights: dict[str, dict[str, float]]
+    previous_hash: str
+    hash: str
+    body: str
 
 
 def ledger_row(
@@ -56,13 +79,13 @@ def allocation_of(row: LedgerRow) -> Allocation:
     return Allocation(row.epoch, {segment: dict(arms) for segment, arms in weights.items()})
 
 
-def ledger_of(session: Session, experiment: str) -> list[dict[str, Any]]:
+def ledger_of(session: Session, experiment: str) -> list[Decision]:
     """An experiment's ledger, the oldest row first."""
     return [ledger_json(row) for row in session.ledger.rows(experiment)]
 
 
-def ledger_json(row: LedgerRow) -> dict[str, Any]:
-    """A ledger row for people and programs: weights as shares of 1, the hashed body verbatim."""
+def ledger_json(row: LedgerRow) -> Decision:
+    """A ledger row for people and programs."""
     body = msgspec.json.decode(row.body)
     shares = {
         segment: {arm: weight / GRAIN for arm, weight in arms} for segment, arms in body["weights"].items()
@@ -70,7 +93,7 @@ def ledger_json(row: LedgerRow) -> dict[str, Any]:
     return {
         "number": row.number,
         "epoch": row.epoch,
-        "kind": row.kind,
+        "kind": body["kind"],
         "at": iso(row.at_ms),
         "reason": body["reason"],
         "actor": body["actor"],

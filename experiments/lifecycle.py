@@ -6,6 +6,7 @@ from typing import Literal
 from typing import NamedTuple
 
 from experiments.amendments import changes_while_started
+from experiments.document import Standing
 from experiments.document import editable
 from experiments.document import parse_document
 from experiments.errors import ExperimentExists
@@ -24,7 +25,8 @@ from experiments.times import iso
 
 Act = Literal["start", "pause", "resume", "stop", "archive"]
 
-_STEPS: dict[Act, tuple[tuple[State, ...], State]] = {
+#: By act, the states from which it leads, and the one that it leads to.
+STEPS: dict[Act, tuple[tuple[State, ...], State]] = {
     "start": (("draft",), "running"),
     "pause": (("running",), "paused"),
     "resume": (("paused",), "running"),
@@ -104,7 +106,7 @@ def act(store: Store, key: str, name: Act, *, deed: Deed) -> StoredExperiment:
 
 def _act(session: Session, key: str, name: Act, *, deed: Deed) -> StoredExperiment:
     stored = find(session, key)
-    allowed, new = _STEPS[name]
+    allowed, new = STEPS[name]
     if stored.state not in allowed:
         raise InvalidTransition(f"experiment {key!r} is {stored.state}: {name} needs {' or '.join(allowed)}")
     session.experiments.change_state(key, old=stored.state, new=new)
@@ -140,11 +142,11 @@ def find(session: Session, key: str, *, known: StoredExperiment | None = None) -
 def experiment_json(session: Session, stored: StoredExperiment) -> dict[str, Any]:
     """The document with what the service knows of it; what comes back so may be sent back so."""
     newest = session.ledger.newest_epoch(stored.experiment.key)
-    return {
-        **stored.document,
+    standing: Standing = {
         "state": stored.state,
         "epoch": newest.epoch if newest else None,
         "created_at": iso(stored.created_ms),
         "started_at": None if stored.started_ms is None else iso(stored.started_ms),
         "stopped_at": None if stored.stopped_ms is None else iso(stored.stopped_ms),
     }
+    return {**stored.document, **standing}

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from collections.abc import Sequence
-from dataclasses import asdict
 from decimal import Decimal
 from math import hypot
-from typing import Any
+import msgspec
 
 from experiments.allocation import GRAIN
 from experiments.columns import Columns
@@ -34,6 +33,13 @@ from experiments.model import Experiment
 from experiments.objective import profit_posteriors
 from experiments.readings import Readings
 from experiments.readings import read
+from experiments.report_shape import AfterFixedCost
+from experiments.report_shape import ArmRow
+from experiments.report_shape import Economics
+from experiments.report_shape import Method
+from experiments.report_shape import MetricFigures
+from experiments.report_shape import Report
+from experiments.report_shape import TotalRow
 from experiments.storage.store import Store
 from experiments.suppression import suppress
 from experiments.times import iso
@@ -41,10 +47,8 @@ from experiments.verdicts import verdict
 from experiments.version import VERSION
 from stats.posteriors import NormalPosterior
 
-Row = dict[str, Any]
 
-
-def build_report(store: Store, key: str, *, now_ms: int, min_cell: int) -> Row:
+def build_report(store: Store, key: str, *, now_ms: int, min_cell: int) -> Report:
     """The report of an experiment as the contract shapes it.
 
     :raises UnknownExperiment: if there is none.
@@ -52,7 +56,7 @@ def build_report(store: Store, key: str, *, now_ms: int, min_cell: int) -> Row:
     return report_of(store.read(lambda session: read(session, key, now_ms=now_ms)), min_cell=min_cell)
 
 
-def report_of(readings: Readings, *, min_cell: int) -> Row:
+def report_of(readings: Readings, *, min_cell: int) -> Report:
     """The report of what was read; rows of fewer visitors than `min_cell` without their figures."""
     experiment = readings.experiment
     columns = columns_by_metric(readings)
@@ -87,12 +91,12 @@ class Group:
             metric.key: Comparison(metric, arms, book=book, mass=mass) for metric in experiment.metrics
         }
 
-    def figures(self, arm: str) -> Row:
+    def figures(self, arm: str) -> dict[str, MetricFigures]:
         """Every metric's figures for one of the arms."""
         return {metric: comparison.figures(arm) for metric, comparison in self._comparisons.items()}
 
 
-def _arm_rows(readings: Readings, book: Book) -> list[Row]:
+def _arm_rows(readings: Readings, book: Book) -> list[ArmRow]:
     experiment = readings.experiment
     spent = {arm.key: _spent(arm, _everywhere(book, arm.key)) for arm in experiment.arms}
     rows = []
@@ -119,11 +123,11 @@ def _weight(readings: Readings, segment: str, arm: Arm) -> float | None:
     return None if weight is None else weight / GRAIN
 
 
-def _total_rows(readings: Readings, book: Book) -> list[Row]:
+def _total_rows(readings: Readings, book: Book) -> list[TotalRow]:
     return [_total_row(readings, book, arm) for arm in readings.experiment.arms]
 
 
-def _total_row(readings: Readings, book: Book, arm: Arm) -> Row:
+def _total_row(readings: Readings, book: Book, arm: Arm) -> TotalRow:
     """One arm over all segments open to it, beside the arms that are open to all of these too."""
     experiment = readings.experiment
     visitors = visitors_by_segment(experiment, book)
@@ -139,7 +143,7 @@ def _total_row(readings: Readings, book: Book, arm: Arm) -> Row:
     )
     everybody = sum(visitors.values())
     share = sum(visitors[segment] for segment in segments) / everybody if everybody else 0.0
-    return row | _after_fixed_cost(experiment, group, arm, row["economics"], share=share)
+    return {**row, **_after_fixed_cost(experiment, group, arm, row["economics"], share=share)}
 
 
 def _overall_weight(readings: Readings, visitors: Mapping[str, int], arm: Arm) -> float | None:
@@ -151,7 +155,7 @@ def _overall_weight(readings: Readings, visitors: Mapping[str, int], arm: Arm) -
 
 def _row(
     experiment: Experiment, group: Group, arm: Arm, *, segment: str | None, weight: float | None, spent: Decimal
-) -> Row:
+) -> ArmRow:
     estimates = group.book[arm.key]
     return {
         "segment": segment,
@@ -166,7 +170,7 @@ def _row(
     }
 
 
-def _economics(experiment: Experiment, estimates: ArmEstimates, *, spent: Decimal) -> Row:
+def _economics(experiment: Experiment, estimates: ArmEstimates, *, spent: Decimal) -> Economics:
     goal = experiment.goal
     total = round(estimates.sums[goal.key].total / unit_of(experiment, goal.key))
     return economics(
@@ -178,7 +182,9 @@ def _economics(experiment: Experiment, estimates: ArmEstimates, *, spent: Decima
     )
 
 
-def _after_fixed_cost(experiment: Experiment, group: Group, arm: Arm, figures: Row, *, share: float) -> Row:
+def _after_fixed_cost(
+    experiment: Experiment, group: Group, arm: Arm, figures: Economics, *, share: float
+) -> AfterFixedCost:
     """What fixed costs leave of an arm's return, and the reach that pays for a dearer arm than the mass arm."""
     mass = experiment.first_mass
     gain = group.book[arm.key].means[PROFIT].mean - group.book[mass.key].means[PROFIT].mean
@@ -211,14 +217,14 @@ def _break_even_probability(experiment: Experiment, group: Group, arm: Arm, *, s
     return 1 - NormalPosterior(gain, spread).cdf(dearer / reach)
 
 
-def _method(readings: Readings, exposures: Columns, *, min_cell: int) -> Row:
+def _method(readings: Readings, exposures: Columns, *, min_cell: int) -> Method:
     experiment = readings.experiment
     return {
         "interval": INTERVAL,
         "prior": "Beta(1, 1)",
         "maturity": _maturity(readings),
         "code": VERSION,
-        "policy": asdict(experiment.policy),
+        "policy": msgspec.to_builtins(experiment.policy),
         "epochs": len(readings.allocations),
         "information": information(experiment, exposures, readings.allocations),
         "strata": "runs of epochs with constant propensity, per segment",

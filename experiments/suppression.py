@@ -1,13 +1,18 @@
 """Small cells: figures about fewer visitors than the smallest shown cell are hidden, also from subtraction. Pure."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
+from typing import TypeVar
+from typing import cast
+
+Row = TypeVar("Row", bound=Mapping[str, Any])
 
 _SHOWN = ("segment", "arm", "role", "weight")
 
 
-def suppress(rows: Sequence[dict[str, Any]], *, min_cell: int) -> list[dict[str, Any]]:
+def suppress(rows: Sequence[Row], *, min_cell: int) -> list[Row]:
     """The rows of one table, those of fewer visitors than `min_cell` without their figures.
 
     Where one row of an arm alone were hidden, its figures would be the arm's total less the others: the next smallest
@@ -22,15 +27,16 @@ def suppress(rows: Sequence[dict[str, Any]], *, min_cell: int) -> list[dict[str,
     return [_hide(row) if index in hidden else row for index, row in enumerate(rows)]
 
 
-def _by_arm(rows: Sequence[dict[str, Any]]) -> dict[str, list[int]]:
+def _by_arm(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
     indices: dict[str, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
         indices[row["arm"]].append(index)
     return indices
 
 
-def _hide(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value if name in _SHOWN else _blank(value) for name, value in row.items()} | {"suppressed": True}
+def _hide(row: Row) -> Row:
+    hidden = {name: value if name in _SHOWN else _blank(value) for name, value in row.items()} | {"suppressed": True}
+    return cast(Row, hidden)
 
 
 def _blank(value: object) -> Any:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import Any
 
 from experiments.beliefs import Beliefs
 from experiments.columns import Table
@@ -16,11 +15,15 @@ from experiments.model import NO_PERSONALISATION
 from experiments.model import Experiment
 from experiments.objective import Posterior
 from experiments.readings import Readings
+from experiments.report_shape import Call
+from experiments.report_shape import SegmentVerdict
+from experiments.report_shape import Tailoring
+from experiments.report_shape import Verdict
 
-Row = dict[str, Any]
+_CLEAREST_FIRST: tuple[Call, ...] = ("tailor", "keep_testing", "mass")
 
 
-def verdict(readings: Readings, book: Book, columns: Table, *, min_cell: int) -> Row:
+def verdict(readings: Readings, book: Book, columns: Table, *, min_cell: int) -> Verdict:
     """The report's verdict; of arms that fewer visitors than `min_cell` saw it gives the call alone."""
     experiment, beliefs = readings.experiment, Beliefs(readings.experiment, book)
     called = calls(contests(readings, book, columns))
@@ -28,9 +31,10 @@ def verdict(readings: Readings, book: Book, columns: Table, *, min_cell: int) ->
     visitors = visitors_by_segment(experiment, book)
     total = sum(visitors.values())
     segments = [
-        _segment(experiment, book, beliefs, segment, called, min_cell=min_cell)
-        | ({"call": "none"} if segment in loses else {})
-        | {"share_of_visitors": visitors[segment] / total if total else None}
+        _segment(
+            experiment, book, beliefs, segment, called,
+            loses=segment in loses, share=visitors[segment] / total if total else None, min_cell=min_cell,
+        )
         for segment in experiment.segment_keys if segment != NO_PERSONALISATION
     ]
     return {
@@ -45,10 +49,12 @@ def _segment(
     book: Book,
     beliefs: Beliefs,
     segment: str,
-    called: Mapping[tuple[str, str], str],
+    called: Mapping[tuple[str, str], Call],
     *,
+    loses: bool,
+    share: float | None,
     min_cell: int,
-) -> Row:
+) -> SegmentVerdict:
     mass = experiment.first_mass.key
     tailored = [arm.key for arm in experiment.open_arms(segment) if arm.role == "tailored"]
     arm, call = _choose(tailored, beliefs.alone(segment), {key: called[segment, key] for key in tailored}, mass)
@@ -56,36 +62,41 @@ def _segment(
     gain = beliefs.gain(segment, arm, mass) if is_shown else None
     return {
         "segment": segment,
-        "call": call,
+        "call": "none" if loses else call,
         "arm": arm,
         "against": mass if arm != mass else None,
         "probability": gain.probability if gain else None,
         "gain": gain.interval() if gain else None,
+        "share_of_visitors": share,
     }
 
 
 def _choose(
-    tailored: Sequence[str], posteriors: Mapping[str, Posterior], call_by_arm: Mapping[str, str], mass: str
-) -> tuple[str, str]:
+    tailored: Sequence[str], posteriors: Mapping[str, Posterior], call_by_arm: Mapping[str, Call], mass: str
+) -> tuple[str, Call]:
     """The arm that the segment's line is about, and the call on it."""
     if not tailored:
         return mass, "mass"
     best_first = sorted(tailored, key=lambda arm: posteriors[arm].mean, reverse=True)
-    for call in ("tailor", "keep_testing", "mass"):
+    for call in _CLEAREST_FIRST:
         for arm in best_first:
             if call_by_arm[arm] == call:
                 return arm, call
     raise AssertionError("every contest has a call")
 
 
-def _tailoring(experiment: Experiment, beliefs: Beliefs, segments: Sequence[Row]) -> Row:
+def _tailoring(experiment: Experiment, beliefs: Beliefs, segments: Sequence[SegmentVerdict]) -> Tailoring:
     """What tailoring adds per visitor wherever it was not ruled out, with the rest on the one message."""
-    kept = [row for row in segments if row["call"] in ("tailor", "keep_testing") and row["share_of_visitors"]]
+    kept = {
+        row["segment"]: (row["arm"], share)
+        for row in segments
+        if row["call"] in ("tailor", "keep_testing") and (share := row["share_of_visitors"])
+    }
     if not kept:
         return {"gain_per_visitor": None, "probability": None}
     gain = beliefs.mix(
-        {row["segment"]: row["arm"] for row in kept},
+        {segment: arm for segment, (arm, _) in kept.items()},
         experiment.first_mass.key,
-        shares={row["segment"]: row["share_of_visitors"] for row in kept},
+        shares={segment: share for segment, (_, share) in kept.items()},
     )
     return {"gain_per_visitor": gain.interval(), "probability": gain.probability}

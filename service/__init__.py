@@ -2,7 +2,8 @@
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open, `cors`, `auth`,
 `throttle`, `bodies` and `errors` the door, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin` and `health` the
-endpoints, `pages` what people read, `sdk` what their browsers load.
+endpoints, `pages` what people read, `sdk` what their browsers load, `reference` the description of it all, made from
+what the views say of themselves.
 """
 
 import os
@@ -27,10 +28,12 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import growthbook
     from service import headers
     from service import health
+    from service import idempotency
     from service import ingest
     from service import ofrep
     from service import pages
     from service import preferences
+    from service import reference
     from service import sdk
     from service import throttle
     from service.config import load_config
@@ -43,10 +46,10 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes + 1
     app.logger.setLevel(settings.log_level.upper())
     # Preflights come before keys, since they bring none; rates after them, since they are the keys'.
-    for part in (errors, cors, auth, throttle, headers):
+    for part in (errors, cors, auth, throttle, headers, idempotency, reference):
         part.init_app(app)
     app.wsgi_app = throttle.behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
-    for endpoints in (ofrep, ingest, assignments, growthbook, admin, health, pages, preferences, sdk):
+    for endpoints in (ofrep, ingest, assignments, growthbook, admin, health, pages, preferences, sdk, reference):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     installation.before_closing(start_scheduler(installation).stop)

@@ -1,14 +1,25 @@
 """Experiments over HTTP: written, read, taken through their states, reallocated, reported."""
 
+from collections.abc import Callable
 from typing import Any
+from typing import TypedDict
+from typing import TypeVar
 from typing import get_args
 
+import msgspec
 from flask import Blueprint
 from flask import Response
-from flask import url_for
 
+from experiments.document import DOCUMENT
+from experiments.errors import ExperimentExists
+from experiments.errors import FrozenDocument
+from experiments.errors import InvalidDocument
+from experiments.errors import InvalidTransition
+from experiments.errors import UnknownExperiment
+from experiments.ledger import Decision
 from experiments.ledger import ledger_json
 from experiments.ledger import ledger_of
+from experiments.lifecycle import STEPS
 from experiments.lifecycle import Act
 from experiments.lifecycle import Deed
 from experiments.lifecycle import act
@@ -18,20 +29,59 @@ from experiments.lifecycle import find
 from experiments.lifecycle import replace
 from experiments.model import StoredExperiment
 from experiments.reallocation import reallocate
+from experiments.repetition import Reply
+from experiments.report_shape import Report
 from experiments.reports import build_report
 from experiments.snapshot import stored_experiment
+from experiments.storage.ledger import LedgerRow
 from experiments.storage.session import Session
+from experiments.storage.store import Store
 from service.answers import json_answer
 from service.auth import requires
 from service.bodies import read_object
+from service.components import EXPERIMENT
 from service.current import current_installation
 from service.current import current_key
+from service.idempotency import answer_once
+from service.operations import Answer
+from service.operations import Example
+from service.operations import describes
+
+T = TypeVar("T")
 
 bp = Blueprint("admin", __name__, url_prefix="/v1/experiments")
+
+_DOCUMENT = {
+    "key": "spring-mailing",
+    "name": "Spring mailing",
+    "policy": {"kind": "thompson"},
+    "attributes": {"womens": "boolean"},
+    "segments": [{"key": "womens-shoppers", "kind": "behavioral", "rule": {"womens": True}}],
+    "arms": [
+        {"key": "one-letter", "role": "mass", "message": {"subject": "Spring is here"}},
+        {
+            "key": "womens-letter", "role": "tailored", "segments": ["womens-shoppers"],
+            "message": {"subject": "New in women's"},
+        },
+    ],
+    "metrics": [{"key": "purchase", "event": "Order Completed", "kind": "conversion", "role": "goal"}],
+}
+_LIST = {
+    "type": "object", "required": ["experiments"],
+    "properties": {"experiments": {"type": "array", "items": EXPERIMENT}},
+}
+
+
+class LedgerOf(TypedDict):
+    """The ledger of an experiment, the oldest row first."""
+
+    experiment: str
+    allocations: list[Decision]
 
 
 @bp.get("")
 @requires("report")
+@describes(answers={200: _LIST})
 def list_experiments() -> Response:
     """Every experiment."""
 
@@ -43,16 +93,22 @@ def list_experiments() -> Response:
 
 @bp.post("")
 @requires("admin")
+@describes(
+    body=DOCUMENT,
+    answers={201: Answer(EXPERIMENT, headers={"Location": "the experiment's address"})},
+    refuses=(InvalidDocument, ExperimentExists),
+    is_repeatable=True,
+    example=Example(body=_DOCUMENT, status=201, state=None),
+)
 def create_experiment() -> Response:
     """Keep a new draft."""
-    stored = create(current_installation().store, read_object(), deed=_deed())
-    response = _written(stored, status=201)
-    response.location = url_for("admin.read_experiment", key=stored.experiment.key)
-    return response
+    document, deed = read_object(), _deed()
+    return _changed(lambda store: create(store, document, deed=deed), _created)
 
 
 @bp.get("/<key>")
 @requires("report")
+@describes(answers={200: EXPERIMENT}, refuses=(UnknownExperiment,))
 def read_experiment(key: str) -> Response:
     """One experiment."""
     store = current_installation().store
@@ -61,32 +117,47 @@ def read_experiment(key: str) -> Response:
 
 @bp.put("/<key>")
 @requires("admin")
+@describes(
+    body=DOCUMENT,
+    answers={200: EXPERIMENT},
+    refuses=(UnknownExperiment, InvalidDocument, FrozenDocument),
+    is_repeatable=True,
+    example=Example(body=_DOCUMENT, state="draft"),
+)
 def replace_experiment(key: str) -> Response:
-    """Replace the document of an experiment."""
-    return _written(replace(current_installation().store, key, read_object(), deed=_deed()))
+    """Replace the document of an experiment: freely while it is a draft, within limits once started."""
+    document, deed = read_object(), _deed()
+    return _changed(lambda store: replace(store, key, document, deed=deed), _written)
 
 
 @bp.post(f"/<key>/<any({', '.join(get_args(Act))}):name>")
 @requires("admin")
+@describes(
+    answers={200: EXPERIMENT},
+    refuses=(UnknownExperiment, InvalidTransition),
+    is_repeatable=True,
+    examples={name: Example(state=states[0]) for name, (states, _) in STEPS.items()},
+)
 def change_state(key: str, name: Act) -> Response:
     """Take an experiment to its next state."""
-    return _written(act(current_installation().store, key, name, deed=_deed()))
+    deed = _deed()
+    return _changed(lambda store: act(store, key, name, deed=deed), _written)
 
 
 @bp.post("/<key>/reallocate")
 @requires("admin")
+@describes(answers={200: Decision}, refuses=(UnknownExperiment, InvalidTransition), is_repeatable=True)
 def reallocate_experiment(key: str) -> Response:
     """Reallocate now, by the same code as the scheduler."""
-    installation = current_installation()
     deed = _deed()
-    row = reallocate(installation.store, key, now_ms=deed.now_ms, actor=deed.actor, reason="asked for")
-    assert row is not None, "only a slot can be taken by somebody else"
-    installation.snapshots.refresh()
-    return json_answer(ledger_json(row))
+    return _changed(
+        lambda store: reallocate(store, key, now_ms=deed.now_ms, actor=deed.actor, reason="asked for"), _decided
+    )
 
 
 @bp.get("/<key>/report")
 @requires("report")
+@describes(answers={200: Report}, refuses=(UnknownExperiment,))
 def report(key: str) -> Response:
     """For whom tailoring pays."""
     installation = current_installation()
@@ -99,10 +170,11 @@ def report(key: str) -> Response:
 
 @bp.get("/<key>/allocations")
 @requires("report")
+@describes(answers={200: LedgerOf}, refuses=(UnknownExperiment,))
 def allocations(key: str) -> Response:
     """The ledger, the oldest row first."""
 
-    def rows(session: Session) -> list[dict[str, Any]]:
+    def rows(session: Session) -> list[Decision]:
         find(session, key)
         return ledger_of(session, key)
 
@@ -113,8 +185,21 @@ def _deed() -> Deed:
     return Deed(current_key().prefix, current_installation().clock.now_ms())
 
 
-def _written(stored: StoredExperiment, *, status: int = 200) -> Response:
-    """The experiment as it now is; the next request shall see it so too."""
-    installation = current_installation()
-    installation.snapshots.refresh()
-    return json_answer(installation.store.read(lambda session: experiment_json(session, stored)), status=status)
+def _changed(work: Callable[[Store], T], reply: Callable[[Session, T], Reply]) -> Response:
+    """The answer to a change; the next request shall see it so too."""
+    response = answer_once(work, reply)
+    current_installation().snapshots.refresh()
+    return response
+
+
+def _created(session: Session, stored: StoredExperiment) -> Reply:
+    return Reply(201, _written(session, stored).body, location=f"{bp.url_prefix}/{stored.experiment.key}")
+
+
+def _written(session: Session, stored: StoredExperiment) -> Reply:
+    return Reply(200, msgspec.json.encode(experiment_json(session, stored)))
+
+
+def _decided(session: Session, row: LedgerRow | None) -> Reply:
+    assert row is not None, "only a slot can be taken by somebody else"
+    return Reply(200, msgspec.json.encode(ledger_json(row)))

@@ -6,6 +6,9 @@ import msgspec
 from flask import Response
 
 
-def json_answer(value: Any, *, status: int = 200, kind: str = "application/json") -> Response:
+JSON = "application/json"
+
+
+def json_answer(value: Any, *, status: int = 200, kind: str = JSON) -> Response:
     """A response whose body is the value."""
     return Response(msgspec.json.encode(value), status, content_type=kind)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 from typing import NamedTuple
+from typing import NotRequired
+from typing import TypedDict
 
 import msgspec
 from flask import Blueprint
@@ -17,18 +19,30 @@ from flask import request
 from experiments.assigning import Assigned
 from experiments.assigning import Order
 from experiments.assigning import assign
+from experiments.assignment import Cause
+from experiments.assignment import Consent
 from experiments.batches import batched
 from experiments.errors import BespokeError
 from experiments.errors import InvalidContext
+from experiments.errors import RejectedEvent
+from experiments.errors import UnknownExperiment
 from experiments.errors import shown
-from experiments.events import LONGEST_ID
+from experiments.event_shape import LONGEST_ID
+from experiments.event_shape import Id
 from experiments.events import message_id
+from experiments.model import Role
+from experiments.receipts import Status
 from service.auth import requires
 from service.bodies import parse
 from service.bodies import read_lines
 from service.bodies import read_object
 from service.current import current_installation
 from service.errors import Refused
+from service.operations import TEXT
+from service.operations import Answer
+from service.operations import Example
+from service.operations import Parameter
+from service.operations import describes
 from service.preferences import objects_to_tracking
 
 bp = Blueprint("assignments", __name__, url_prefix="/v1")
@@ -45,6 +59,53 @@ Batch = Sequence[tuple[int, object]]
 Assigner = Callable[[Batch], list[bytes]]
 
 
+class Visitor(TypedDict):
+    """Whom to assign; only the id must be given."""
+
+    id: Id
+    attributes: NotRequired[dict[str, Any] | None]
+    consent: NotRequired[Consent | None]
+    token: NotRequired[str | None]
+
+
+class AssignmentsRequest(TypedDict):
+    """A list of visitors to assign, and to expose if that is asked for; calls are told apart by `messageId`."""
+
+    experiment: str
+    visitors: list[Visitor]
+    expose: NotRequired[bool]
+    messageId: NotRequired[Id | None]
+
+
+class Item(TypedDict):
+    """What became of one visitor: an assignment with its message, or `code` and `detail` of why there is none."""
+
+    index: int
+    id: str | None
+    segment: NotRequired[str]
+    arm: NotRequired[str]
+    role: NotRequired[Role]
+    propensity: NotRequired[float]
+    epoch: NotRequired[int]
+    cause: NotRequired[Cause]
+    message: NotRequired[dict[str, Any]]
+    token: NotRequired[str | None]
+    exposure: NotRequired[Status]
+    code: NotRequired[str]
+    detail: NotRequired[str]
+
+
+class Assignments(TypedDict):
+    """One item for each visitor, in order."""
+
+    experiment: str
+    assignments: list[Item]
+
+
+_ANN = {"id": "ann", "attributes": {"womens": True, "first_name": "Ann"}}
+_LINES = {"type": "string", "description": "one visitor, or one item of the answer, on each line"}
+
+
 class Call(NamedTuple):
     """What a request asks for."""
 
@@ -54,6 +115,23 @@ class Call(NamedTuple):
 
 @bp.post("/assignments")
 @requires("server")
+@describes(
+    body=AssignmentsRequest,
+    also={NDJSON: _LINES},
+    answers={200: Answer(Assignments, also={NDJSON: _LINES})},
+    refuses=(UnknownExperiment, RejectedEvent),
+    codes={
+        400: ("invalid_experiment", "invalid_expose", "invalid_visitors", "unknown_member"),
+        413: ("too_many_visitors",),
+        422: ("invalid_id",),
+    },
+    query={
+        "experiment": Parameter(TEXT, "with NDJSON: the experiment's key"),
+        "expose": Parameter({"enum": ["true", "false"]}, "with NDJSON: whether the visitors are exposed thereby"),
+        "messageId": Parameter(TEXT, "with NDJSON: what tells this call from others to the same visitors"),
+    },
+    example=Example(path={}, body={"experiment": "spring-mailing", "visitors": [_ANN, {"id": "bob"}]}),
+)
 def assign_visitors() -> Response:
     """Assign each visitor of a list, and count the exposures where that is asked for."""
     if request.mimetype == NDJSON:
@@ -146,7 +224,7 @@ def _item(index: int, visitor: object, assigned: Assigned | InvalidContext) -> b
     if isinstance(assigned, InvalidContext):
         return _error_item(index, visitor, assigned)
     assignment, role, message, token = assigned.evaluation
-    item = {
+    item: Item = {
         "index": index,
         "id": _id(visitor),
         "segment": assignment.segment,

@@ -27,6 +27,10 @@ _PUBLIC = "public"
 _STATIC = "static"
 
 
+#: What a key may be refused for, by status.
+REFUSALS = {401: ("unauthorized",), 403: ("forbidden", "origin_not_allowed", "secret_in_public")}
+
+
 def requires(
     scope: Scope, *, in_address: Finding | None = None, in_body: Finding | None = None
 ) -> Callable[[View], View]:
@@ -53,6 +57,12 @@ def public(view: View) -> View:
 def required_scope(endpoint: str | None) -> Any:
     """The scope that an endpoint's view requires; None where it says none, or there is no such endpoint."""
     return getattr(current_app.view_functions.get(endpoint or ""), _SCOPE, None)
+
+
+def scope_of(view: Callable[..., Any]) -> str | None:
+    """The scope that a view requires; None where everybody is let in."""
+    scope = getattr(view, _SCOPE, _PUBLIC)
+    return None if scope == _PUBLIC else str(scope)
 
 
 def init_app(app: Flask) -> None:

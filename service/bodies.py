@@ -16,6 +16,15 @@ from service.current import current_installation
 from service.errors import Refused
 
 DEEPEST = 32
+#: What a body may be refused for, by status.
+REFUSALS = {
+    400: (
+        "bad_request", "duplicate_key", "empty_body", "invalid_gzip", "invalid_json", "invalid_number", "invalid_text",
+        "not_an_object", "not_finite", "too_deep",
+    ),
+    413: ("body_too_large",),
+    415: ("not_utf8", "unsupported_encoding", "unsupported_media_type"),
+}
 
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
@@ -75,7 +84,7 @@ def _data(limit: int | None) -> bytes:
     _check_charset()
     # One more than the limit: a body without a length is cut off there silently.
     request.max_content_length = largest + 1
-    data = request.get_data(cache=False)
+    data = request.get_data()
     if len(data) > largest:
         raise Refused(413, "body_too_large", f"the body is larger than {largest} bytes")
     return _unpacked(data, limit=largest)

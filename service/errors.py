@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from typing import NotRequired
+from typing import TypedDict
 
 import msgspec
 from flask import Flask
@@ -12,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from experiments.errors import BespokeError
 from experiments.errors import ExperimentExists
 from experiments.errors import FrozenDocument
+from experiments.errors import IdempotencyKeyReused
 from experiments.errors import InvalidContext
 from experiments.errors import InvalidDocument
 from experiments.errors import InvalidSignature
@@ -33,6 +36,7 @@ STATUS_BY_ERROR: dict[type[BespokeError], int] = {
     ExperimentExists: 409,
     InvalidTransition: 409,
     FrozenDocument: 409,
+    IdempotencyKeyReused: 422,
     InvalidContext: 400,
     RejectedEvent: 422,
     InvalidSignature: 403,
@@ -52,6 +56,30 @@ _CODE_AND_DETAIL = {
 }
 
 
+class Fault(TypedDict):
+    """One thing wrong with a document: where, what was found, and the rule that it breaks."""
+
+    field: str
+    value: Any
+    rule: str
+
+
+class Problem(TypedDict):
+    """An error: `code` is stable, `detail` names the value and the rule; a document's faults stand in `problems`.
+
+    `message` is `detail` once more, under the name that Segment's clients read: RudderStack's takes a refusal without
+    it for a lost connection.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    message: str
+    problems: NotRequired[list[Fault]]
+
+
 class Refused(HTTPException):
     """A request refused at the door: an HTTP status, a stable code, and the rule."""
 
@@ -61,26 +89,23 @@ class Refused(HTTPException):
         self.stable_code = stable_code
 
 
-def status_of(error: BespokeError) -> int:
-    """The HTTP status of an error, by its nearest class that has one."""
-    return next((STATUS_BY_ERROR[kind] for kind in type(error).__mro__ if kind in STATUS_BY_ERROR), 500)
+def status_of(error: BespokeError | type[BespokeError]) -> int:
+    """The HTTP status of an error or of a kind of error, by its nearest class that has one."""
+    kinds = error.__mro__ if isinstance(error, type) else type(error).__mro__
+    return next((STATUS_BY_ERROR[kind] for kind in kinds if kind in STATUS_BY_ERROR), 500)
 
 
 def problem(status: int, code: str, detail: str, extra: Mapping[str, Any] | None = None) -> Response:
-    """The response that tells a problem; `extra` adds members to it.
-
-    `message` is what Segment's clients read: RudderStack's takes a refusal without it for a lost connection.
-    """
-    body = {
+    """The response that tells a problem; `extra` adds members to it."""
+    body: Problem = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "message": detail,
         "code": code,
-        **(extra or {}),
     }
-    return retry_later(json_answer(body, status=status, kind=PROBLEM))
+    return retry_later(json_answer({**body, **(extra or {})}, status=status, kind=PROBLEM))
 
 
 def retry_later(response: Response) -> Response:
@@ -101,7 +126,7 @@ def _bespoke(error: BespokeError) -> Response:
     return problem(status_of(error), error.code, str(error), extra)
 
 
-def _problems(error: InvalidDocument) -> list[dict[str, Any]]:
+def _problems(error: InvalidDocument) -> list[Fault]:
     return [{"field": one.field, "value": _plain(one.value), "rule": one.rule} for one in error.problems]
 
 

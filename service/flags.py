@@ -1,12 +1,17 @@
 """Flags: evaluations as the OpenFeature Remote Evaluation Protocol writes them. Pure."""
 
-from typing import Any
+from typing import cast
 
 from experiments.assignment import Cause
 from experiments.errors import InvalidContext
 from experiments.evaluation import Evaluation
+from service.ofrep_shapes import ErrorCode
+from service.ofrep_shapes import Evaluated
+from service.ofrep_shapes import Failed
+from service.ofrep_shapes import Metadata
+from service.ofrep_shapes import Reason
 
-_REASON_BY_CAUSE: dict[Cause, str] = {
+_REASON_BY_CAUSE: dict[Cause, Reason] = {
     "allocated": "SPLIT",
     "sticky": "SPLIT",
     "not_running": "DISABLED",
@@ -17,17 +22,17 @@ _REASON_BY_CAUSE: dict[Cause, str] = {
 }
 
 
-def flag(key: str, outcome: Evaluation | InvalidContext) -> dict[str, Any]:
+def flag(key: str, outcome: Evaluation | InvalidContext) -> Evaluated | Failed:
     """What became of an experiment's evaluation."""
     if isinstance(outcome, InvalidContext):
         return failure(outcome.code, str(outcome), key=key)
     return success(key, outcome)
 
 
-def success(key: str, evaluation: Evaluation) -> dict[str, Any]:
+def success(key: str, evaluation: Evaluation) -> Evaluated:
     """An experiment's arm and message for a visitor."""
     assignment = evaluation.assignment
-    metadata = {
+    metadata: Metadata = {
         "segment": assignment.segment,
         "role": evaluation.role,
         "propensity": assignment.propensity,
@@ -45,8 +50,8 @@ def success(key: str, evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def failure(code: str, detail: str, *, key: str | None) -> dict[str, Any]:
+def failure(code: str, detail: str, *, key: str | None) -> Failed:
     """Why an experiment, or where the key is None the whole request, cannot be evaluated."""
     # Clients of some languages fail on an answer that lacks code or details, whatever the status.
-    named = {} if key is None else {"key": key}
-    return {**named, "errorCode": code, "errorDetails": detail}
+    failed: Failed = {"errorCode": cast(ErrorCode, code), "errorDetails": detail}
+    return failed if key is None else {"key": key, **failed}

@@ -10,17 +10,32 @@ from service.answers import json_answer
 from service.auth import requires
 from service.bodies import read_json
 from service.current import current_installation
+from service.ingest import KINDS
+from service.ingest import Recorded
 from service.ingest import checked_batch
 from service.ingest import record_items
 from service.ingest import tally
+from service.operations import KEY
+from service.operations import TEXT
+from service.operations import Answer
+from service.operations import Example
+from service.operations import Parameter
+from service.operations import describes
 
 bp = Blueprint("growthbook", __name__)
 
 _FRESH_SECONDS = 30
+_ORDER = {"event_name": "Order Completed", "user_id": "ann", "properties": {"revenue": 59.9}}
 
 
 @bp.get("/api/features/<client_key>")
 @requires("client", in_address=lambda: (request.view_args or {})["client_key"])
+@describes(
+    answers={200: Answer({"type": "object"}, headers={"ETag": "changes with the content"}), 304: Answer(None)},
+    path={"client_key": Parameter(TEXT, "a client key")},
+    headers={"If-None-Match": Parameter(TEXT, "the ETag of the payload that is known; 304 while it is the newest")},
+    example=Example(path={"client_key": KEY}),
+)
 def features(client_key: str) -> Response:
     """Every experiment with local evaluation, its rules, weights and messages."""
     installation = current_installation()
@@ -37,6 +52,14 @@ def features(client_key: str) -> Response:
 
 @bp.post("/track")
 @requires("client", in_address=lambda: request.args.get("client_key"))
+@describes(
+    body={"type": "array", "items": {}, "description": "what GrowthBook's tracking plugins post"},
+    kinds=KINDS,
+    query={"client_key": Parameter(TEXT, "a client key")},
+    answers={200: Recorded},
+    codes={400: ("invalid_batch",), 413: ("batch_too_large",)},
+    example=Example(path={}, query=f"client_key={KEY}", body=[_ORDER]),
+)
 def track() -> Response:
     """Record what a tracking plugin posts; the answer is 200 whatever became of each event, as the plugins expect."""
     items = checked_batch(read_json(), field="body")

@@ -1,6 +1,8 @@
 """Whether the process lives, and whether it can do its work."""
 
 from typing import Any
+from typing import Literal
+from typing import TypedDict
 
 from flask import Blueprint
 from flask import Response
@@ -11,12 +13,40 @@ from service.answers import json_answer
 from service.auth import public
 from service.current import current_installation
 from service.installation import Installation
+from service.operations import describes
 
 bp = Blueprint("health", __name__)
 
 
+class Alive(TypedDict):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Watch(TypedDict):
+    """When the scheduler last looked for work."""
+
+    seconds_since_last_look: float
+
+
+class Ready(Alive):
+    """It can do its work; `scheduler` is null where this process has none."""
+
+    database: Literal["ok"]
+    scheduler: Watch | None
+
+
+class Unready(TypedDict):
+    """It cannot; `database` says why."""
+
+    status: Literal["unavailable"]
+    database: str
+
+
 @bp.get("/healthz")
 @public
+@describes(answers={200: Alive})
 def healthz() -> Response:
     """The process answers."""
     return json_answer({"status": "ok"})
@@ -24,6 +54,7 @@ def healthz() -> Response:
 
 @bp.get("/readyz")
 @public
+@describes(answers={200: Ready, 503: Unready})
 def readyz() -> Response:
     """The database can be read and written, and the scheduler is at work."""
     installation = current_installation()

@@ -3,30 +3,74 @@
 import secrets
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
-from typing import get_args
+from typing import Literal
+from typing import NotRequired
+from typing import TypedDict
 
 from flask import Blueprint
 from flask import Response
 
 from experiments.errors import shown
+from experiments.event_shape import Batch
+from experiments.event_shape import Call
 from experiments.keys import includes
 from experiments.receipts import Receipt
 from experiments.receipts import Status
 from experiments.recording import Sender
 from experiments.recording import record
+from service.answers import JSON
 from service.answers import json_answer
 from service.auth import requires
 from service.bodies import read_object
 from service.current import current_installation
 from service.current import current_key
+from service.errors import PROBLEM
+from service.errors import Problem
 from service.errors import Refused
 from service.errors import problem
+from service.operations import Answer
+from service.operations import Example
+from service.operations import describes
 from service.preferences import objects_to_tracking
 
 bp = Blueprint("ingest", __name__, url_prefix="/v1")
 
 _ID_BYTES = 16
+_ORDER = {"userId": "ann", "messageId": "order-1", "event": "Order Completed", "properties": {"revenue": 59.9}}
+#: What Segment's clients send: some of them call their JSON plain text.
+KINDS = (JSON, "text/plain")
+
+
+class Item(TypedDict):
+    """What became of one event that was not accepted; `code` says why."""
+
+    index: int
+    status: Status
+    code: str
+    detail: str | None
+
+
+class Tally(TypedDict):
+    """How many events met which fate; `deduplicated` is false where one came without an id, and would count again."""
+
+    accepted: int
+    duplicate: int
+    rejected: int
+    ignored: int
+    items: list[Item]
+    deduplicated: NotRequired[Literal[False]]
+
+
+class Recorded(Tally):
+    """Every event of the request is answered for."""
+
+    success: Literal[True]
+
+
+class Rejected(Tally, Problem):
+    """The event cannot be counted."""
+
+    success: Literal[False]
 
 
 def _written_key() -> str | None:
@@ -44,6 +88,13 @@ def _written_key() -> str | None:
 
 @bp.post("/batch")
 @requires("client", in_body=_written_key)
+@describes(
+    body=Batch,
+    kinds=KINDS,
+    answers={200: Recorded},
+    codes={400: ("invalid_batch",), 413: ("batch_too_large",)},
+    example=Example(path={}, body={"batch": [{"type": "track", **_ORDER}]}),
+)
 def batch() -> Response:
     """Record the calls of a batch; the answer is 200 whatever became of each."""
     body = read_object()
@@ -53,6 +104,16 @@ def batch() -> Response:
 
 @bp.post("/<any(track, identify, page):call>")
 @requires("client", in_body=_written_key)
+@describes(
+    body=Call,
+    kinds=KINDS,
+    answers={200: Recorded, 422: Answer(Rejected, kind=PROBLEM)},
+    examples={
+        "track": Example(path={}, body=_ORDER),
+        "identify": Example(path={}, body={"userId": "ann", "traits": {"plan": "gold"}}),
+        "page": Example(path={}, body={"userId": "ann", "messageId": "page-1", "name": "Home"}),
+    },
+)
 def single(call: str) -> Response:
     """Record one call."""
     body = read_object()
@@ -93,17 +154,22 @@ def record_items(items: Sequence[object], *, sent_at: object) -> list[Receipt]:
     )
 
 
-def tally(receipts: Sequence[Receipt]) -> dict[str, Any]:
+def tally(receipts: Sequence[Receipt]) -> Tally:
     """How many met which fate, and what was not accepted, one by one."""
     counts = Counter(receipt.status for receipt in receipts)
-    told: dict[str, Any] = {status: counts[status] for status in get_args(Status)}
-    told["items"] = [_item(index, receipt) for index, receipt in enumerate(receipts) if receipt.status != "accepted"]
+    told: Tally = {
+        "accepted": counts["accepted"],
+        "duplicate": counts["duplicate"],
+        "rejected": counts["rejected"],
+        "ignored": counts["ignored"],
+        "items": [_item(index, receipt) for index, receipt in enumerate(receipts) if receipt.status != "accepted"],
+    }
     if any(receipt.status == "accepted" and not receipt.deduplicated for receipt in receipts):
         # Without an id, an outcome that is sent again counts again.
         told["deduplicated"] = False
     return told
 
 
-def _item(index: int, receipt: Receipt) -> dict[str, Any]:
+def _item(index: int, receipt: Receipt) -> Item:
     code = receipt.code or receipt.status
     return {"index": index, "status": receipt.status, "code": code, "detail": receipt.detail}

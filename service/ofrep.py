@@ -25,17 +25,33 @@ from service.errors import status_of
 from service.flags import failure
 from service.flags import flag
 from service.flags import success
+from service.ofrep_shapes import EVALUATION
+from service.ofrep_shapes import FAILURES
+from service.ofrep_shapes import SILENT
+from service.ofrep_shapes import Evaluated
+from service.ofrep_shapes import EvaluationRequest
+from service.ofrep_shapes import Flags
+from service.operations import TEXT
+from service.operations import Answer
+from service.operations import Example
+from service.operations import Parameter
+from service.operations import describes
 from service.preferences import objects_to_tracking
 
 bp = Blueprint("ofrep", __name__, url_prefix="/ofrep/v1")
 
 _MOMENT = re.compile(r"[0-9]+|[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:]{8}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
-#: Refusals that the protocol tells by the status alone.
-_WITHOUT_BODY = (401, 403, 429)
 
 
 @bp.post("/evaluate/flags/<path:key>")
 @requires("client")
+@describes(
+    body=EvaluationRequest,
+    answers={200: Evaluated},
+    refuses=(UnknownExperiment,),
+    failures=FAILURES,
+    example=Example(body=EVALUATION),
+)
 def evaluate_flag(key: str) -> Response:
     """Evaluate one experiment for one visitor."""
     installation = current_installation()
@@ -52,6 +68,17 @@ def evaluate_flag(key: str) -> Response:
 
 @bp.post("/evaluate/flags")
 @requires("client")
+@describes(
+    body=EvaluationRequest,
+    answers={200: Answer(Flags, headers={"ETag": "changes with the body"}), 304: Answer(None)},
+    failures=FAILURES,
+    query={
+        "flagConfigEtag": Parameter(TEXT, "of a notice of a change; changes nothing"),
+        "flagConfigLastModified": Parameter(TEXT, "of a notice of a change: seconds since 1970, or ISO 8601"),
+    },
+    headers={"If-None-Match": Parameter(TEXT, "the ETag of the flags that are known; 304 while they are the same")},
+    example=Example(path={}, body=EVALUATION),
+)
 def evaluate_flags() -> Response:
     """Evaluate every experiment that answers for one visitor, or say that nothing has changed."""
     _check_notice()
@@ -78,7 +105,7 @@ def _check_notice() -> None:
     modified = request.args.get("flagConfigLastModified")
     if modified is not None and not _MOMENT.fullmatch(modified):
         rule = "must be seconds since 1970 or an ISO 8601 time with its offset"
-        raise Refused(400, "invalid_parameter", f"flagConfigLastModified: {shown(modified)} {rule}")
+        raise InvalidContext("GENERAL", f"flagConfigLastModified: {shown(modified)} {rule}")
 
 
 def _unless_known(response: Response) -> Response:
@@ -108,7 +135,7 @@ def _unavailable(error: BespokeError) -> Response:
 @bp.errorhandler(Refused)
 def _refused(error: Refused) -> Response:
     status, _, detail = refusal(error)
-    if status in _WITHOUT_BODY:
+    if status in SILENT:
         return Response(status=status)
     # A body of another kind or encoding is to the protocol one that cannot be parsed.
     return _failure(400 if status == 415 else status, "PARSE_ERROR", detail)

@@ -20,6 +20,12 @@ from experiments.reports import build_report
 from service.auth import public
 from service.current import current_installation
 from service.links import read_link
+from service.operations import HTML
+from service.operations import TEXT
+from service.operations import Answer
+from service.operations import Example
+from service.operations import Parameter
+from service.operations import describes
 from service.palette import arm_colours
 from service.report_charts import report_pictures
 from service.report_view import report_view
@@ -33,6 +39,11 @@ _HYPHEN = re.compile(r"(?<![\w-])-(?=[^\s-]*\s?\d)")
 
 @bp.get("/experiments/<key>")
 @public
+@describes(
+    answers={200: Answer(TEXT, kind=HTML), 403: Answer(TEXT, kind=HTML)},
+    query={"link": Parameter(TEXT, "the signature, as `bespoke report KEY --link` prints it")},
+    example=Example(query="link=none", status=403),
+)
 def report_page(key: str) -> str:
     """The report of an experiment, for whoever has a link to it.
 

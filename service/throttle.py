@@ -20,6 +20,8 @@ from service.rates import Standing
 
 _POLICY = '"client"'
 _LONGEST_ADDRESS = 45
+#: What a request may be refused for, by status.
+REFUSALS = {429: ("too_many_requests",)}
 
 
 def behind_proxies(application: Callable[..., Iterable[bytes]], number: int) -> Callable[..., Iterable[bytes]]:

@@ -1,6 +1,8 @@
 """The `arms` section: what can be shown, to whom, and what showing it costs."""
 
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 from typing import get_args
 
 from experiments.currency import minor_digits
@@ -9,11 +11,20 @@ from experiments.model import Role
 from experiments.model import Tier
 from experiments.reading.fields import Fields
 from experiments.reading.segments import MAX_SEGMENTS
-from experiments.reading.segments import any_object
-from experiments.reading.values import Refusal
+from experiments.reading.shapes import Cases
+from experiments.reading.shapes import Either
+from experiments.reading.shapes import Field
+from experiments.reading.shapes import Items
+from experiments.reading.shapes import Refusal
+from experiments.reading.shapes import Section
+from experiments.reading.shapes import narrowed
+from experiments.reading.shapes import taking
+from experiments.reading.values import any_object
 from experiments.reading.values import channel
+from experiments.reading.values import decimals
 from experiments.reading.values import key
 from experiments.reading.values import money
+from experiments.reading.values import number
 from experiments.reading.values import one_of
 from experiments.reading.values import whole
 
@@ -28,34 +39,7 @@ _ROLES: tuple[Role, ...] = get_args(Role)
 _FREE = (Tier(0, Decimal(0)),)
 
 
-def read_arms(document: Fields, currency: str) -> tuple[Arm, ...]:
-    """The arms in order, with costs in the currency."""
-    return tuple(_arm(fields, currency) for fields in document.items("arms", most=MAX_ARMS))
-
-
-def _arm(fields: Fields, currency: str) -> Arm:
-    fields.only("key", "role", "segments", "channel", "message", "cost_per_exposure", "fixed_cost")
-    decimals = minor_digits(currency) + EXTRA_DECIMALS
-    role = fields.require("role", one_of(_ROLES), None)
-    return Arm(
-        key=fields.require("key", key, ""),
-        role=role or "mass",
-        segments=_segments(fields, role),
-        channel=fields.read("channel", channel, None),
-        message=fields.read("message", _empty_object if role == "control" else any_object, {}),
-        tiers=_tiers(fields, decimals),
-        fixed_cost=fields.read("fixed_cost", money(0, MAX_FIXED_COST, decimals=decimals), Decimal(0)),
-    )
-
-
-def _segments(fields: Fields, role: Role | None) -> tuple[str, ...]:
-    if role == "tailored":
-        return fields.require("segments", _named_segments, ())
-    if role is not None:
-        fields.refuse_given("segments", rule=f"are for tailored arms; a {role} arm is open to everybody")
-    return ()
-
-
+@taking({"type": "array", "items": key.schema, "minItems": 1, "maxItems": MAX_SEGMENTS, "uniqueItems": True})
 def _named_segments(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_SEGMENTS:
         raise Refusal("must be a list of one segment's key or more")
@@ -66,20 +50,65 @@ def _named_segments(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _empty_object(value: object) -> dict[str, object]:
-    if value != {}:
+_KEY = Field("key", key, "what reports and answers call the arm by", is_required=True)
+_ROLE = Field(
+    "role", one_of(_ROLES), "control shows nothing, mass is for everybody, tailored for its segments", is_required=True
+)
+_SEGMENTS = Field("segments", _named_segments, "for tailored arms: the keys of the segments that may get it")
+_CHANNEL = Field("channel", channel, "where the message goes, and so how values in it are escaped: web, email, …")
+_MESSAGE = Field("message", any_object, "any object; texts in it are Liquid templates; a control's is {}", default={})
+_PRICE = money(number(0, MAX_COST))
+_FROM = Field("from", whole(0, _LARGEST_COUNT), "the first exposure at this cost; at first 0", is_required=True)
+_COST = Field("cost", _PRICE, "what one exposure costs from there on", is_required=True)
+_TIERS = Items(Section("Tier", (_FROM, _COST)), most=MAX_TIERS, least=1)
+_COST_PER_EXPOSURE = Field(
+    "cost_per_exposure", Either((_PRICE, _TIERS)), "one cost, or tiers that ascend by exposures", default=0
+)
+_FIXED_COST = Field("fixed_cost", money(number(0, MAX_FIXED_COST)), "what making the message costs once", default=0)
+_BY_ROLE = Cases(
+    _ROLE, "are for tailored arms; a {} arm is open to everybody", must={"tailored": ("segments",)}, may={}
+)
+_SECTION = Section(
+    "Arm", (_KEY, _ROLE, _SEGMENTS, _CHANNEL, _MESSAGE, _COST_PER_EXPOSURE, _FIXED_COST), (_BY_ROLE,)
+)
+ARMS = Field(
+    "arms", Items(_SECTION, most=MAX_ARMS, least=1), "what can be shown; at least one is of role mass", is_required=True
+)
+
+
+def read_arms(document: Fields, currency: str) -> tuple[Arm, ...]:
+    """The arms in order, with costs in the currency."""
+    exact = decimals(minor_digits(currency) + EXTRA_DECIMALS)
+    return tuple(_arm(fields, exact) for fields in document.items(ARMS))
+
+
+def _arm(fields: Fields, exact: Callable[[Decimal], Decimal]) -> Arm:
+    role = fields.require(_ROLE, None)
+    return Arm(
+        key=fields.require(_KEY, ""),
+        role=role or "mass",
+        segments=fields.where(_BY_ROLE, role, _SEGMENTS) or (),
+        channel=fields.find(_CHANNEL),
+        message=fields.read(narrowed(_MESSAGE, _nothing) if role == "control" else _MESSAGE),
+        tiers=_tiers(fields, exact),
+        fixed_cost=fields.read(narrowed(_FIXED_COST, exact)),
+    )
+
+
+def _nothing(message: dict[str, Any]) -> dict[str, Any]:
+    if message:
         raise Refusal("must be {} for a control arm, which shows nothing")
-    return {}
+    return message
 
 
-def _tiers(fields: Fields, decimals: int) -> tuple[Tier, ...]:
-    if not isinstance(fields.values.get("cost_per_exposure"), list):
-        cost = fields.read("cost_per_exposure", money(0, MAX_COST, decimals=decimals), Decimal(0))
-        return (Tier(0, cost),)
+def _tiers(fields: Fields, exact: Callable[[Decimal], Decimal]) -> tuple[Tier, ...]:
+    name = _COST_PER_EXPOSURE.name
+    if not isinstance(fields.values.get(name), list):
+        return (Tier(0, fields.read(narrowed(Field(name, _PRICE, "", default=0), exact))),)
     faults_before = len(fields.problems)
-    tiers = tuple(_tier(item, decimals) for item in fields.items("cost_per_exposure", most=MAX_TIERS))
+    tiers = tuple(_tier(item, exact) for item in fields.items(Field(name, _TIERS, "")))
     if len(fields.problems) == faults_before and not _ascend_from_zero(tiers):
-        fields.refuse("cost_per_exposure", "must be tiers of which the first is from 0 and each further one from more")
+        fields.refuse(name, "must be tiers of which the first is from 0 and each further one from more")
     return tiers or _FREE
 
 
@@ -88,7 +117,5 @@ def _ascend_from_zero(tiers: tuple[Tier, ...]) -> bool:
     return starts[:1] == [0] and sorted(set(starts)) == starts
 
 
-def _tier(fields: Fields, decimals: int) -> Tier:
-    fields.only("from", "cost")
-    start = fields.require("from", whole(0, _LARGEST_COUNT), 0)
-    return Tier(start, fields.require("cost", money(0, MAX_COST, decimals=decimals), Decimal(0)))
+def _tier(fields: Fields, exact: Callable[[Decimal], Decimal]) -> Tier:
+    return Tier(fields.require(_FROM, 0), fields.require(narrowed(_COST, exact), Decimal(0)))

@@ -1,6 +1,5 @@
 """The `attributes` section: what may be known about a visitor, by name and type."""
 
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 from typing import get_args
@@ -9,9 +8,14 @@ from experiments.errors import Problem
 from experiments.model import Attribute
 from experiments.model import AttributeType
 from experiments.reading.fields import Fields
-from experiments.reading.values import Reading
-from experiments.reading.values import Refusal
-from experiments.reading.values import T
+from experiments.reading.shapes import Either
+from experiments.reading.shapes import Field
+from experiments.reading.shapes import Named
+from experiments.reading.shapes import Reading
+from experiments.reading.shapes import Refusal
+from experiments.reading.shapes import Section
+from experiments.reading.shapes import T
+from experiments.reading.shapes import taking
 from experiments.reading.values import flag
 from experiments.reading.values import line
 from experiments.reading.values import number
@@ -24,80 +28,118 @@ _LARGEST_NUMBER = 2.0**53
 #: Names that mean something else in an evaluation context.
 RESERVED_NAMES = ("targetingKey", "consent", "token")
 _TYPES: tuple[AttributeType, ...] = get_args(AttributeType)
+#: A dot would be a path to the rules, a dollar sign an operator.
+_NAME = r"^[^.$\x00-\x1f\x7f-\xa0]*[^\s.$\x00-\x1f\x7f-\xa0][^.$\x00-\x1f\x7f-\xa0]*$"
 
 
-def read_attributes(document: Fields) -> dict[str, Attribute]:
-    """The declared attributes by name, each from its type or from an object with a type."""
-    section = document.inner("attributes")
-    if len(section.values) > MAX_ATTRIBUTES:
-        rule = f"attributes are too many; at most {MAX_ATTRIBUTES}"
-        document.problems.append(Problem("attributes", len(section.values), rule))
-        return {}
-    return {name: _attribute(section, name) for name in section.values if _is_named_well(section, name)}
+def _listed(reading: Reading[T]) -> Reading[tuple[T, ...]]:
+
+    @taking({"type": "array", "items": reading.schema, "minItems": 1, "maxItems": MAX_BANDS})
+    def read(value: object) -> tuple[T, ...]:
+        if not isinstance(value, list) or not 1 <= len(value) <= MAX_BANDS:
+            raise Refusal(f"must be a list of 1 to {MAX_BANDS}")
+        return tuple(map(reading, value))
+
+    return read
 
 
-def _is_named_well(section: Fields, name: str) -> bool:
-    rule = _broken_naming_rule(name)
-    if rule is not None:
-        section.problems.append(Problem(section.path_of(name), name, rule))
-    return rule is None
+_NUMBERS = _listed(number(-_LARGEST_NUMBER, _LARGEST_NUMBER))
+_TEXTS = _listed(line(200))
 
 
-def _broken_naming_rule(name: str) -> str | None:
-    if name in RESERVED_NAMES:
-        return "cannot be the name of an attribute; the context gives it another meaning"
-    # A dot would be a path to the rules, a dollar sign an operator.
-    if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable() or set(name) & {".", "$"}:
-        return f"must be a name of 1 to {_LONGEST_NAME} printable characters without . and $"
-    return None
-
-
-def _attribute(section: Fields, name: str) -> Attribute:
-    if isinstance(section.values[name], dict):
-        return _described_attribute(section.inner(name))
-    return Attribute(section.require(name, one_of(_TYPES), "string"))
-
-
-def _described_attribute(fields: Fields) -> Attribute:
-    fields.only("type", "store", "bands")
-    type_ = fields.require("type", one_of(_TYPES), None)
-    store = fields.read("store", flag, False)
-    if not store:
-        fields.refuse_given("bands", rule="have no use without store: true")
-    bands: tuple[Any, ...] = fields.read("bands", _BANDS[type_ or "string"], ()) if type_ else ()
-    return Attribute(type_ or "string", store, bands)
-
-
+@taking(_NUMBERS.schema)
 def _edges(value: object) -> tuple[float, ...]:
     """The edges between bands of numbers, ascending."""
-    edges = _list_of(number(-_LARGEST_NUMBER, _LARGEST_NUMBER), value)
+    edges = _NUMBERS(value)
     if any(lower >= higher for lower, higher in pairwise(edges)):
         raise Refusal("must ascend strictly")
     return edges
 
 
+@taking({**_TEXTS.schema, "uniqueItems": True})
 def _kept_texts(value: object) -> tuple[str, ...]:
     """The texts that are stored as they are."""
-    texts = _list_of(line(200), value)
+    texts = _TEXTS(value)
     if len(set(texts)) < len(texts):
         raise Refusal("must not repeat")
     return texts
 
 
-def _no_bands(value: object) -> tuple[Any, ...]:
-    raise Refusal("have no use for an attribute of two values")
+_TYPE = Field("type", one_of(_TYPES), "what its values are", is_required=True)
+_STORE = Field("store", flag, "keep it, coarsened, so that segments can be discovered", default=False)
+_STORED = Field("store", Reading(flag, {"const": True}), "bands are of what is stored", is_required=True)
 
 
-_BANDS: Mapping[AttributeType, Reading[tuple[Any, ...]]] = {
-    "number": _edges,
-    "string": _kept_texts,
-    "version": _kept_texts,
-    "list": _kept_texts,
-    "boolean": _no_bands,
-}
+def _banded(types: tuple[AttributeType, ...], bands: Reading[tuple[Any, ...]], help: str) -> Section:
+    """An attribute that is stored in bands."""
+    return Section(
+        "Attribute",
+        (Field("type", one_of(types), "what its values are", is_required=True), _STORED,
+         Field("bands", bands, help, is_required=True)),
+    )
 
 
-def _list_of(reading: Reading[T], value: object) -> tuple[T, ...]:
-    if not isinstance(value, list) or not 1 <= len(value) <= MAX_BANDS:
-        raise Refusal(f"must be a list of 1 to {MAX_BANDS}")
-    return tuple(map(reading, value))
+_OF_NUMBERS = _banded(("number",), _edges, "the edges between the bands, ascending")
+_OF_TEXTS = _banded(("string", "version", "list"), _kept_texts, "the texts that are kept; others are stored as other")
+_ATTRIBUTE = Either((_TYPE.shape, Section("Attribute", (_TYPE, _STORE)), _OF_NUMBERS, _OF_TEXTS))
+
+
+@taking({"type": "string", "maxLength": _LONGEST_NAME, "pattern": _NAME, "not": {"enum": list(RESERVED_NAMES)}})
+def _name(value: object) -> str:
+    name = str(value)
+    if name in RESERVED_NAMES:
+        raise Refusal("cannot be the name of an attribute; the context gives it another meaning")
+    if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable() or set(name) & {".", "$"}:
+        raise Refusal(f"must be a name of 1 to {_LONGEST_NAME} printable characters without . and $")
+    return name
+
+
+ATTRIBUTES = Field(
+    "attributes",
+    Named(_name, _ATTRIBUTE, most=MAX_ATTRIBUTES),
+    "what may be known of a visitor, by name: a type, or an object with one; everything else that is sent is dropped",
+)
+
+
+def read_attributes(document: Fields) -> dict[str, Attribute]:
+    """The declared attributes by name, each from its type or from an object with a type."""
+    section = document.inner(ATTRIBUTES.name)
+    if len(section.values) > MAX_ATTRIBUTES:
+        rule = f"attributes are too many; at most {MAX_ATTRIBUTES}"
+        document.problems.append(Problem(ATTRIBUTES.name, len(section.values), rule))
+        return {}
+    return {name: _attribute(section, name) for name in section.values if _is_named_well(section, name)}
+
+
+def _is_named_well(section: Fields, name: str) -> bool:
+    try:
+        _name(name)
+    except Refusal as refusal:
+        section.problems.append(Problem(section.path_of(name), name, str(refusal)))
+        return False
+    return True
+
+
+def _attribute(section: Fields, name: str) -> Attribute:
+    if isinstance(section.values[name], dict):
+        return _described_attribute(section.inner(name))
+    return Attribute(section.require(Field(name, _TYPE.shape, ""), "string"))
+
+
+def _described_attribute(fields: Fields) -> Attribute:
+    fields.only(_OF_NUMBERS)
+    type_ = fields.require(_TYPE, None)
+    store = fields.read(_STORE)
+    if not store:
+        fields.refuse_given("bands", rule="have no use without store: true")
+    return Attribute(type_ or "string", store, _bands(fields, type_) or ())
+
+
+def _bands(fields: Fields, type_: AttributeType | None) -> tuple[Any, ...] | None:
+    if type_ is None:
+        return None
+    if type_ == "boolean":
+        fields.refuse_given("bands", rule="have no use for an attribute of two values")
+        return None
+    reading: Reading[tuple[Any, ...]] = _edges if type_ == "number" else _kept_texts
+    return fields.find(Field("bands", reading, ""))

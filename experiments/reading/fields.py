@@ -6,9 +6,13 @@ from typing import Any
 from typing import TypeVar
 
 from experiments.errors import Problem
+from experiments.reading.shapes import Cases
+from experiments.reading.shapes import Field
+from experiments.reading.shapes import Items
+from experiments.reading.shapes import Reading
+from experiments.reading.shapes import Refusal
+from experiments.reading.shapes import Section
 from experiments.reading.soundness import shown_name
-from experiments.reading.values import Reading
-from experiments.reading.values import Refusal
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -30,47 +34,65 @@ class Fields:
         """Notes a problem with a field."""
         self.problems.append(Problem(self.path_of(name), self.values.get(name), rule))
 
-    def only(self, *known: str) -> None:
-        """Refuses every field that is not known, by its name."""
+    def only(self, section: Section) -> None:
+        """Refuses every field that the section does not have, by its name."""
         for name in self.values:
-            if name not in known:
-                rule = f"is not a field here; known are {', '.join(known)}"
+            if name not in section.names:
+                rule = f"is not a field here; known are {', '.join(section.names)}"
                 self.problems.append(Problem(self.path_of(name), name, rule))
 
-    def read(self, name: str, reading: Reading[T], default: D) -> T | D:
-        """The field's value; `default` where it is absent, and also where it was refused."""
-        if name not in self.values:
-            return default
+    def read(self, field: Field[Reading[T]], instead: T | None = None) -> T:
+        """The field's value; its default, or `instead`, where it is absent, and also where it was refused."""
+        found = self.find(field)
+        if found is not None:
+            return found
+        return field.shape(field.default) if instead is None else instead
+
+    def find(self, field: Field[Reading[T]]) -> T | None:
+        """The field's value; None where it is absent or was refused."""
+        if field.name not in self.values:
+            return None
         try:
-            return reading(self.values[name])
+            return field.shape(self.values[field.name])
         except Refusal as refusal:
-            self.refuse(name, str(refusal))
-            return default
+            self.refuse(field.name, str(refusal))
+            return None
 
-    def require(self, name: str, reading: Reading[T], instead: D) -> T | D:
+    def require(self, field: Field[Reading[T]], instead: D) -> T | D:
         """The value of a field that must be there; `instead` lets reading go on where it was refused."""
-        if name not in self.values:
-            self.refuse(name, "is required")
-        return self.read(name, reading, instead)
+        if field.name not in self.values:
+            self.refuse(field.name, "is required")
+        found = self.find(field)
+        return instead if found is None else found
 
-    def refuse_given(self, *names: str, rule: str) -> None:
-        """Refuses those of the fields that are given, where they have no meaning."""
-        for name in names:
-            if name in self.values:
-                self.refuse(name, rule)
+    def where(self, cases: Cases, value: str | None, field: Field[Reading[T]]) -> T | None:
+        """The value of a field that only some cases have; None in the others, and where the case is not known."""
+        if value is None:
+            return None
+        if field.name in cases.foreign(value):
+            self.refuse_given(field.name, rule=cases.rule.format(value))
+            return None
+        return self.require(field, None) if field.name in cases.required(value) else self.find(field)
+
+    def refuse_given(self, name: str, *, rule: str) -> None:
+        """Refuses a field that is given where it has no meaning."""
+        if name in self.values:
+            self.refuse(name, rule)
 
     def inner(self, name: str) -> "Fields":
         """The object in a field; an empty one where there is none or something else."""
         return self._object(self.values.get(name, {}), self.path_of(name)) or Fields({}, self.path_of(name), [])
 
-    def items(self, name: str, *, most: int) -> "list[Fields]":
-        """The objects of the list in a field; what is no object is refused and left out."""
-        listed = enumerate(self.listed(name, most=most))
-        objects = (self._object(value, f"{self.path_of(name)}[{index}]") for index, value in listed)
-        return [fields for fields in objects if fields is not None]
+    def items(self, field: Field[Items]) -> "list[Fields]":
+        """The objects of the list in a field; what is no object is refused and left out, other fields in them too."""
+        listed = enumerate(self._listed(field.name, most=field.shape.most))
+        objects = (self._object(value, f"{self.path_of(field.name)}[{index}]") for index, value in listed)
+        found = [fields for fields in objects if fields is not None]
+        for fields in found:
+            fields.only(field.shape.section)
+        return found
 
-    def listed(self, name: str, *, most: int) -> list[Any]:
-        """The list in a field; an empty one where there is none, something else, or more than `most` items."""
+    def _listed(self, name: str, *, most: int) -> list[Any]:
         found = self.values.get(name, [])
         if not isinstance(found, list):
             self.refuse(name, "must be a list")

@@ -1,6 +1,5 @@
 """The `segments` section: who gets what, by rule, the first that holds."""
 
-from typing import Any
 from typing import Literal
 from typing import get_args
 
@@ -8,7 +7,12 @@ from experiments.model import EVERYONE_ELSE
 from experiments.model import NO_PERSONALISATION
 from experiments.model import Segment
 from experiments.reading.fields import Fields
-from experiments.reading.values import Refusal
+from experiments.reading.shapes import Field
+from experiments.reading.shapes import Items
+from experiments.reading.shapes import Refusal
+from experiments.reading.shapes import Section
+from experiments.reading.shapes import taking
+from experiments.reading.values import any_object
 from experiments.reading.values import iso_date
 from experiments.reading.values import key
 from experiments.reading.values import line
@@ -21,31 +25,36 @@ SegmentKind = Literal["demographic", "geographic", "psychographic", "behavioral"
 _KINDS: tuple[SegmentKind, ...] = get_args(SegmentKind)
 
 
-def read_segments(document: Fields) -> tuple[Segment, ...]:
-    """The segments in order; their rules are checked once the attributes are known."""
-    return tuple(map(_segment, document.items("segments", most=MAX_SEGMENTS)))
-
-
-def _segment(fields: Fields) -> Segment:
-    fields.only("key", "name", "kind", "rule", "review_by")
-    segment_key = fields.require("key", _segment_key, "")
-    return Segment(
-        key=segment_key,
-        name=fields.read("name", line(MAX_NAME), segment_key),
-        kind=fields.require("kind", one_of(_KINDS), _KINDS[0]),
-        rule=fields.require("rule", any_object, {}),
-        review_by=fields.read("review_by", iso_date, None),
-    )
-
-
+@taking({**key.schema, "not": {"enum": list(RESERVED_SEGMENTS)}})
 def _segment_key(value: object) -> str:
     if value in RESERVED_SEGMENTS:
         raise Refusal(f"is reserved; {' and '.join(RESERVED_SEGMENTS)} are always there")
     return key(value)
 
 
-def any_object(value: object) -> dict[str, Any]:
-    """A JSON object, whose inside is checked elsewhere."""
-    if not isinstance(value, dict):
-        raise Refusal("must be an object")
-    return value
+_KEY = Field("key", _segment_key, "what reports and arms call the segment by", is_required=True)
+_NAME = Field("name", line(MAX_NAME), "a name for people; the key without one")
+_KIND = Field("kind", one_of(_KINDS), "what the rule looks at", is_required=True)
+_RULE = Field("rule", any_object, "a condition on declared attributes, as GrowthBook writes them", is_required=True)
+_REVIEW_BY = Field("review_by", iso_date, "the day by which somebody looks whether the segment still makes sense")
+SEGMENTS = Field(
+    "segments",
+    Items(Section("Segment", (_KEY, _NAME, _KIND, _RULE, _REVIEW_BY)), most=MAX_SEGMENTS),
+    "in order: a visitor belongs to the first whose rule holds",
+)
+
+
+def read_segments(document: Fields) -> tuple[Segment, ...]:
+    """The segments in order; their rules are checked once the attributes are known."""
+    return tuple(map(_segment, document.items(SEGMENTS)))
+
+
+def _segment(fields: Fields) -> Segment:
+    segment_key = fields.require(_KEY, "")
+    return Segment(
+        key=segment_key,
+        name=fields.read(_NAME, segment_key),
+        kind=fields.require(_KIND, _KINDS[0]),
+        rule=fields.require(_RULE, {}),
+        review_by=fields.find(_REVIEW_BY),
+    )

@@ -1,34 +1,45 @@
-"""Readers of single values: each takes any JSON value and returns the typed one, or raises `Refusal`."""
+"""Readers of single values, each with the JSON Schema of what it takes."""
 
 import re
 import unicodedata
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from typing import Any
 from typing import TypeVar
 
 from experiments.durations import format_duration
 from experiments.durations import parse_duration
+from experiments.reading.shapes import Reading
+from experiments.reading.shapes import Refusal
+from experiments.reading.shapes import taking
 
 T = TypeVar("T")
-Reading = Callable[[object], T]
 
-_KEY = re.compile(r"[a-z0-9._-]{1,64}")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_CURRENCY = re.compile(r"[A-Z]{3}")
+_KEY = "[a-z0-9._-]{1,64}"
+_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_CURRENCY = "[A-Z]{3}"
+_CONTROLS = r"\x00-\x1f\x7f-\x9f"
+_LINE = rf"^[^{_CONTROLS}]*[^\s{_CONTROLS}][^{_CONTROLS}]*$"
+#: NUL is what no store can keep.
+_PARAGRAPH = r"^[^\x00]*$"
+_LONGEST_DURATION = 16
 
 
-class Refusal(Exception):
-    """The rule that a value breaks; it never leaves this package."""
+def text_like(pattern: str, **limits: Any) -> dict[str, Any]:
+    """The schema of text that a pattern matches from end to end."""
+    return {"type": "string", "pattern": f"^{pattern}$", **limits}
 
 
+@taking(text_like(_KEY))
 def key(value: object) -> str:
     """A key: what addresses, counters and exports call a thing by."""
-    if not isinstance(value, str) or not _KEY.fullmatch(value):
+    if not isinstance(value, str) or not re.fullmatch(_KEY, value):
         raise Refusal("must be 1 to 64 of the characters a-z 0-9 . _ -")
     return value
 
 
+@taking(text_like(_KEY, maxLength=32))
 def channel(value: object) -> str:
     """A channel: a key of at most 32 characters."""
     if len(key(value)) > 32:
@@ -39,6 +50,7 @@ def channel(value: object) -> str:
 def line(longest: int) -> Reading[str]:
     """Text on one line, not blank."""
 
+    @taking({"type": "string", "maxLength": longest, "pattern": _LINE})
     def read(value: object) -> str:
         text = paragraph(longest)(value)
         if not text.strip():
@@ -53,6 +65,7 @@ def line(longest: int) -> Reading[str]:
 def paragraph(longest: int) -> Reading[str]:
     """Text of any kind, possibly empty."""
 
+    @taking({"type": "string", "maxLength": longest, "pattern": _PARAGRAPH})
     def read(value: object) -> str:
         if not isinstance(value, str):
             raise Refusal("must be text")
@@ -66,6 +79,7 @@ def paragraph(longest: int) -> Reading[str]:
 def one_of(choices: tuple[T, ...]) -> Reading[T]:
     """One of the words."""
 
+    @taking({"type": "string", "enum": list(choices)})
     def read(value: object) -> T:
         # Identity of type first: 1 equals True, and a list cannot be looked up.
         found = next((choice for choice in choices if isinstance(value, str) and choice == value), None)
@@ -76,6 +90,7 @@ def one_of(choices: tuple[T, ...]) -> Reading[T]:
     return read
 
 
+@taking({"type": "boolean"})
 def flag(value: object) -> bool:
     """True or false."""
     if not isinstance(value, bool):
@@ -86,6 +101,7 @@ def flag(value: object) -> bool:
 def number(low: float, high: float) -> Reading[float]:
     """A number from `low` to `high`, both included; a bool is no number."""
 
+    @taking({"type": "number", "minimum": low, "maximum": high})
     def read(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise Refusal("must be a number")
@@ -99,6 +115,7 @@ def number(low: float, high: float) -> Reading[float]:
 def above_zero(high: float) -> Reading[float]:
     """A number above 0 and at most `high`."""
 
+    @taking({"type": "number", "exclusiveMinimum": 0, "maximum": high})
     def read(value: object) -> float:
         found = number(0, high)(value)
         if found == 0:
@@ -111,6 +128,7 @@ def above_zero(high: float) -> Reading[float]:
 def whole(low: int, high: int) -> Reading[int]:
     """A whole number from `low` to `high`; 100.0 is one, since JSON does not tell it from 100."""
 
+    @taking({"type": "integer", "minimum": low, "maximum": high})
     def read(value: object) -> int:
         found = number(low, high)(value)
         if not found.is_integer():
@@ -120,35 +138,30 @@ def whole(low: int, high: int) -> Reading[int]:
     return read
 
 
-def money(low: float, high: float, *, decimals: int) -> Reading[Decimal]:
-    """An amount from `low` to `high`, as written, of at most so many decimals."""
+def money(reading: Reading[float]) -> Reading[Decimal]:
+    """An amount as written; how many decimals it may have depends on the currency, see `decimals`."""
+    return Reading(lambda value: Decimal(repr(reading(value))), reading.schema)
 
-    def read(value: object) -> Decimal:
-        amount = Decimal(repr(number(low, high)(value)))
+
+def decimals(most: int) -> Callable[[Decimal], Decimal]:
+    """The rule that an amount has at most so many decimals."""
+
+    def check(amount: Decimal) -> Decimal:
         exponent = amount.normalize().as_tuple().exponent
-        if not isinstance(exponent, int) or -exponent > decimals:
-            raise Refusal(f"must have at most {decimals} decimals")
+        if not isinstance(exponent, int) or -exponent > most:
+            raise Refusal(f"must have at most {most} decimals")
         return amount
 
-    return read
-
-
-def money_above_zero(high: float, *, decimals: int) -> Reading[Decimal]:
-    """An amount above 0."""
-
-    def read(value: object) -> Decimal:
-        above_zero(high)(value)
-        return money(0, high, decimals=decimals)(value)
-
-    return read
+    return check
 
 
 def duration(low_seconds: int, high_seconds: int) -> Reading[int]:
     """A written duration, in seconds."""
 
+    @taking(text_like("[0-9]{1,10}[smhd]"))
     def read(value: object) -> int:
         try:
-            seconds = parse_duration(paragraph(16)(value))
+            seconds = parse_duration(paragraph(_LONGEST_DURATION)(value))
         except ValueError as error:
             raise Refusal(str(error)) from error
         if not low_seconds <= seconds <= high_seconds:
@@ -158,10 +171,11 @@ def duration(low_seconds: int, high_seconds: int) -> Reading[int]:
     return read
 
 
+@taking(text_like(_DATE, format="date"))
 def iso_date(value: object) -> str:
     """A day, written year-month-day."""
     try:
-        if not isinstance(value, str) or not _DATE.fullmatch(value):
+        if not isinstance(value, str) or not re.fullmatch(_DATE, value):
             raise ValueError
         date.fromisoformat(value)
     except ValueError as error:
@@ -169,8 +183,17 @@ def iso_date(value: object) -> str:
     return value
 
 
+@taking(text_like(_CURRENCY))
 def currency_code(value: object) -> str:
     """A currency of ISO 4217."""
-    if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
+    if not isinstance(value, str) or not re.fullmatch(_CURRENCY, value):
         raise Refusal("must be three capital letters of ISO 4217, such as EUR")
+    return value
+
+
+@taking({"type": "object"})
+def any_object(value: object) -> dict[str, Any]:
+    """A JSON object, whose inside is checked elsewhere."""
+    if not isinstance(value, dict):
+        raise Refusal("must be an object")
     return value

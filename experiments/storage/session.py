@@ -9,6 +9,7 @@ from experiments.storage.configuration import Meta
 from experiments.storage.events import Events
 from experiments.storage.ledger import Ledger
 from experiments.storage.ledger import Slots
+from experiments.storage.replies import Replies
 from experiments.storage.sqlite import Connection
 from experiments.storage.visitors import Exposures
 from experiments.storage.visitors import Totals
@@ -32,3 +33,4 @@ class Session:
         self.cells = Cells(connection)
         self.lags = Lags(connection)
         self.counters = Counters(connection)
+        self.replies = Replies(connection)

@@ -28,6 +28,7 @@ from service.config import load_config
 from service.current import EXTENSION
 from service.installation import Installation
 from tests.experiments.documents import spring_mailing
+from tests.service.described import DescribedClient
 
 #: 2026-12-01T10:00:00Z
 NOW_MS = 1_796_119_200_000
@@ -83,7 +84,8 @@ def installation(app: Flask) -> Installation:
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
-    """A client without a key."""
+    """A client without a key; every answer is held against the reference."""
+    app.test_client_class = DescribedClient
     return app.test_client()
 
 

@@ -123,10 +123,13 @@ class ServerProcess:
         except (OSError, HTTPException):
             return False
 
-    def ask(self, method: str, path: str, body: object = None, *, key: str = "") -> tuple[int, Any]:
-        """One request: the status and the JSON of its answer."""
+    def ask(
+        self, method: str, path: str, body: object = None, *, key: str = "", under: str = ""
+    ) -> tuple[int, Any]:
+        """One request, perhaps under an idempotency key: the status and the JSON of its answer."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
+        headers |= {"Idempotency-Key": under} if under else {}
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()

@@ -26,7 +26,7 @@ from tests.service.conftest import count_rows
 
 #: Whoever opens these to everybody has thought about it.
 PUBLIC = {
-    "static", "health.healthz", "health.readyz", "preferences.support",
+    "static", "health.healthz", "health.readyz", "preferences.support", "reference.docs", "reference.openapi_json",
     "sdk.newest", "sdk.pinned", "sdk.addresses", "sdk.types",
 }
 #: Opened by a signed link or a login, not by a key; they have tests of their own.
