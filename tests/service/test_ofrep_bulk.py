@@ -224,7 +224,7 @@ def test_what_a_change_notice_adds_to_the_address_changes_nothing(page: Page, qu
 @pytest.mark.parametrize("modified", ["", "yesterday", "-1", "2026-02-20", "1771622898.5"])
 def test_a_moment_that_is_none_is_refused_by_name(page: Page, modified: str) -> None:
     response = page.ask({"targetingKey": "u1"}, query=f"?flagConfigLastModified={modified}")
-    assert (response.status_code, response.json["errorCode"]) == (400, "PARSE_ERROR")
+    assert (response.status_code, response.json["errorCode"]) == (400, "GENERAL")
     assert "flagConfigLastModified" in response.json["errorDetails"]
 
 
