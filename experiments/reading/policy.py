@@ -17,7 +17,7 @@ Maturity = Literal["observed", "corrected", "matured"]
 MAX_MIN_SHARE = 0.5
 MAX_BURN_IN = 10**9
 
-_KINDS: tuple[PolicyKind, ...] = get_args(PolicyKind)
+KINDS: tuple[PolicyKind, ...] = get_args(PolicyKind)
 _MATURITIES: tuple[Maturity, ...] = get_args(Maturity)
 #: Named by the contract for later, so refused by another sentence than a misspelling.
 _LATER = ("contextual_thompson",)
@@ -49,7 +49,7 @@ def read_policy(document: Fields) -> Policy:
 def _kind(value: object) -> PolicyKind:
     if value in _LATER:
         raise Refusal("is not available yet")
-    return one_of(_KINDS)(value)
+    return one_of(KINDS)(value)
 
 
 def _shares(fields: Fields, kind: PolicyKind) -> dict[str, float] | None:
