@@ -1,5 +1,6 @@
 """Advice: what a pre-flight's figures mean for the campaign, in sentences. Pure."""
 
+import math
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -79,7 +80,8 @@ def _against_bandits(plan: Plan, even: Forecast, best: Forecast, others: Sequenc
 
 def _use(plan: Plan, best: Forecast, even: Forecast) -> str:
     takings = _takings(plan, best)
-    what = f"{plan.experiment.currency} {takings.won:,.0f}" if takings is best.profit else f"{takings.won:,.0f} of the goal"
+    is_money = takings is best.profit or plan.experiment.goal.kind == "value"
+    what = f"{plan.experiment.currency} {takings.won:,.0f}" if is_money else f"{takings.won:,.0f} conversions"
     price = (
         f" Its price is certainty: it is right about every segment in {best.right:.0%} of campaigns, "
         f"an even split in {even.right:.0%}."
@@ -116,24 +118,25 @@ def _verdict(plan: Plan, chosen: Forecast) -> Iterator[str]:
 
 def _too_small(effects: Sequence[Effect]) -> Iterator[str]:
     small = [one for one in effects if one.assumed is not None and one.assumed > 0 and not one.is_found]
-    for one in small:
-        least = "none" if one.detectable is None else f"+{one.detectable:.0%}"
+    if small:
+        largest = max(math.inf if one.detectable is None else one.detectable for one in small)
+        least = "none at all" if math.isinf(largest) else f"an uplift of {largest:.0%}"
+        assumed = min(one.assumed or 0.0 for one in small)
         yield (
-            f"{one.arm} for {one.segment}: the smallest uplift that {POWER:.0%} of campaigns would find is {least}, "
-            f"and +{one.assumed:.0%} is assumed."
+            f"The assumed effect is small for so few visitors: with an even split {POWER:.0%} of campaigns would find "
+            f"{least}, and {assumed:.0%} is assumed for {listed(list(dict.fromkeys(one.segment for one in small)))}."
         )
 
 
 def _dear(effects: Sequence[Effect]) -> Iterator[str]:
     for one in effects:
-        if not one.pays:
+        if one.break_even is not None and not one.pays:
             yield (
-                f"{one.arm} for {one.segment} does not repay what it costs: it must do {one.break_even:+.0%} better than "
-                f"the one message, and {one.assumed:+.0%} is assumed."
+                f"{one.arm} does not repay its cost for {one.segment}: it must do {one.break_even:.0%} better than the "
+                f"one message, and {one.assumed:.0%} is assumed."
             )
 
 
 def _barren(plan: Plan) -> Iterator[str]:
     if plan.truth.barren:
         yield f"No message earns what it costs in {listed(sorted(plan.truth.barren))}: send nothing there."
-

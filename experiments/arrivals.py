@@ -31,10 +31,10 @@ def arrivals(goal: Metric, *, mean_seconds: float, days: int) -> Arrivals:
     """The arrivals during so many days: delays are exponential inside the goal's window, or none at all."""
     if mean_seconds == 0 and goal.from_seconds == 0:
         return Arrivals(np.ones(1), 0.0, np.eye(1, LAG_BUCKETS))
-    edges = np.arange(LAG_BUCKETS + 1) * (goal.window_seconds / LAG_BUCKETS)
+    edges = np.linspace(0.0, goal.window_seconds, LAG_BUCKETS + 1)
     within = np.diff(_come_by(edges, goal, mean_seconds=mean_seconds))
     most = min(days, int(np.ceil(goal.window_seconds / _DAY_SECONDS)) + 1)
-    by_midnight = within * _over_by(np.arange(1, most + 1)[:, None], edges / _DAY_SECONDS)
+    by_midnight = within * _over_by(np.arange(1.0, most + 1)[:, None], edges / _DAY_SECONDS)
     joint = np.diff(by_midnight, axis=0, prepend=0.0).clip(min=0.0)
     by_day = joint.sum(axis=1)
     # On a day on which nothing can come there is nothing to divide.

@@ -1,4 +1,4 @@
-"""Effects worth testing: the smallest uplift that a campaign would find, and the one that pays for what tailoring costs."""
+"""Effects worth testing: the smallest uplift that a campaign would find, and the one that repays what an arm costs."""
 
 import math
 from typing import NamedTuple
@@ -6,13 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.allocation import GRAIN
-from experiments.allocation import first_allocation
 from experiments.arrivals import arrivals
 from experiments.contests import ALPHA
 from experiments.contests import is_by_conversions
-from experiments.model import Arm
-from experiments.model import Experiment
 from experiments.outcomes import Plan
 from experiments.outcomes import even_split
 from experiments.world import places_of
@@ -81,7 +77,8 @@ def _detectable(plan: Plan, own: tuple[int, int], mass: tuple[int, int]) -> floa
         return None
     if is_by_conversions(plan.experiment):
         conversions = visitors * weights[mass] * plan.truth.goals[mass] * seen_share(plan)
-        found = detectable_ratio(float(conversions), float(weights[own] / (weights[own] + weights[mass])), needed=needed)
+        share = float(weights[own] / (weights[own] + weights[mass]))
+        found = detectable_ratio(float(conversions), share, needed=needed)
         return found - 1 if math.isfinite(found) else None
     spread = math.sqrt(_variance(plan, mass) * (1 / weights[own] + 1 / weights[mass]) / visitors)
     return float(detectable_difference(spread, float(visitors), needed=needed) / plan.truth.goals[mass])

@@ -28,7 +28,7 @@ class Days(NamedTuple):
 
 
 class SegmentForecast(NamedTuple):
-    """A segment: the calls that would be true, the chances of a true, a false and no verdict, and how long one takes."""
+    """A segment: the calls that are true of it, the chances of a true, a false and no verdict, and the days to one."""
 
     segment: str
     right_calls: tuple[str, ...]

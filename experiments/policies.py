@@ -64,6 +64,9 @@ def _beliefs(experiment: Experiment, inputs: Inputs) -> dict[str, Beliefs]:
     """What is believed of the arms of every segment that is past its burn-in; a fixed policy asks for nothing."""
     if experiment.policy.kind == "fixed":
         return {}
+    ready = {segment for segment, known in inputs.items() if not is_burning_in(experiment, segment, known)}
+    if not ready:
+        return {}
     evidence = {
         segment: (
             {arm: one.goal for arm, one in known.arms.items()},
@@ -72,11 +75,7 @@ def _beliefs(experiment: Experiment, inputs: Inputs) -> dict[str, Beliefs]:
         for segment, known in inputs.items()
     }
     pooled = pooled_objective(experiment, evidence)
-    return {
-        segment: arms
-        for (segment, known), arms in zip(inputs.items(), pooled.arms, strict=True)
-        if not is_burning_in(experiment, segment, known)
-    }
+    return {segment: arms for segment, arms in zip(inputs, pooled.arms, strict=True) if segment in ready}
 
 
 def _candidate_shares(experiment: Experiment, segment: str, beliefs: Beliefs | None) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Pre-flight: before anything is sent, an experiment's campaign simulated under each policy, and what follows from it."""
+"""Pre-flight: before anything is sent, an experiment's campaign simulated under each policy, and what follows."""
 
 from collections.abc import Callable
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Campaigns in memory on a clock of days: outcomes drawn per cell; weights, evidence and calls by the service's own code.
+"""Campaigns in memory on a clock of days: outcomes drawn per cell, weights and calls by the service's own code.
 
 What is true stands in a `World`; a `Campaign` holds the cells that a store would. Each visitor is exposed once, a
 reallocation comes at midnight, and a look sees what has come by then.
@@ -74,6 +74,7 @@ class Campaign:
         self._lags = np.zeros((days, self._arrivals.buckets.shape[1]), np.int64)
         self._epochs = np.zeros(days, np.int64)
         self._in_force = self._table()
+        self._profit_rates = self._rates_of_profit()
 
     @property
     def epoch(self) -> int:
@@ -137,10 +138,11 @@ class Campaign:
     def _drawn(self, size: int) -> Array:
         goal, (mean, sd) = self.experiment.goal, self.world.values
         if goal.kind == "count":
-            return np.minimum(1.0 + self._rng.poisson(mean - 1, size), float(goal.cap or np.inf))
+            counts = 1.0 + self._rng.poisson(mean - 1, size)
+            return np.asarray(np.minimum(counts, float(goal.cap or np.inf)))
         unit = 10.0 ** minor_digits(self.experiment.currency)
         drawn = self._rng.gamma((mean / sd) ** 2, sd**2 / mean, size) if sd else np.full(size, mean)
-        return np.minimum(np.rint(drawn * unit), to_minor(goal.cap or 0, self.experiment.currency))
+        return np.asarray(np.minimum(np.rint(drawn * unit), to_minor(goal.cap or 0, self.experiment.currency)))
 
     def columns(self, *metrics: str) -> dict[str, Columns]:
         """The cells that a store would hold by now, of some metrics."""
@@ -149,23 +151,18 @@ class Campaign:
     def _columns(self, metric: str) -> Columns:
         day, segment, arm = np.nonzero(self.n[: self.day])
         n = self.n[day, segment, arm].astype(np.float64)
-        sums = self._sums_of(metric, n, self._sums[:, day, segment, arm], arms=self.places.arms[segment, arm])
+        sums = self._sums_of(metric, n, self._sums[:, day, segment, arm], rates=self._profit_rates[:, segment, arm])
         names = np.array(self.places.segments, np.object_)[segment]
         return Columns(self._epochs[day], day, names, self.places.arms[segment, arm], n, *sums)
 
-    def _sums_of(self, metric: str, n: Array, goal: Array, *, arms: NDArray[np.object_]) -> Array:
+    def _sums_of(self, metric: str, n: Array, goal: Array, *, rates: Array) -> Array:
         if metric == self.experiment.goal.key:
             return goal
         if metric == EXPOSURES:
             return np.stack([n, n])
         assert metric == PROFIT, "a campaign counts its goal and the built-in metrics"
-        gain, cost = np.array([self._profit_rates[arm] for arm in arms], np.float64).reshape(-1, 2).T
-        total, squares = goal
+        (gain, cost), (total, squares) = rates, goal
         return np.stack([gain * total - cost * n, gain**2 * squares - 2 * gain * cost * total + cost**2 * n])
-
-    @property
-    def _profit_rates(self) -> dict[str, tuple[int, int]]:
-        return {arm.key: profit_rates(self.experiment, arm) for arm in self.experiment.arms}
 
     def inputs(self) -> Inputs:
         """What the policy sees."""
@@ -222,6 +219,17 @@ class Campaign:
             self._starts_ms[self.epoch + 1] = self.now_ms
             self.allocations[self.epoch + 1] = Allocation(self.epoch + 1, wanted)
             self._in_force = self._table()
+
+    def _rates_of_profit(self) -> Array:
+        """What one of the goal adds to a visitor's profit, and an exposure takes; shape (2, segments, arms)."""
+        rates = {arm.key: profit_rates(self.experiment, arm) for arm in self.experiment.arms}
+        return np.stack([
+            self.places.table({
+                segment: {arm.key: rates[arm.key][part] for arm in self.experiment.open_arms(segment)}
+                for segment in self.places.segments
+            })
+            for part in range(2)
+        ])
 
     def _table(self) -> Array:
         return self.places.table(self.allocations[self.epoch].weights) / GRAIN

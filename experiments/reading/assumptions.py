@@ -1,7 +1,6 @@
 """The assumptions of a pre-flight, which stand beside the experiment document."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from experiments.assumptions import BASE_RATE
 from experiments.assumptions import UPLIFT
