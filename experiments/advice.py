@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from experiments.contests import ALPHA
 from experiments.durations import format_duration
@@ -30,7 +30,8 @@ _NAMES = {
 }
 
 
-class Advice(NamedTuple):
+@dataclass(frozen=True)
+class Advice:
     """The policy to use, and why; the sentence that matters most comes first."""
 
     policy: str
@@ -45,12 +46,20 @@ def policy_name(policy: str) -> str:
 def advise(plan: Plan, forecasts: Sequence[Forecast], effects: Sequence[Effect]) -> Advice:
     """The advice that follows from the forecasts, of which the first is the even split."""
     even, *others = forecasts
-    best = max(others, key=lambda one: _takings(plan, one).won)
+    best = _best(plan, others)
     against = next(_against_bandits(plan, even, best, others), None)
     chosen = best if against is None else even
     first = _use(plan, best, even) if against is None else f"Do not use a bandit here: {against}"
     rest = [*_verdict(plan, chosen), *_too_small(effects), *_dear(effects), *_barren(plan)]
     return Advice(chosen.policy, (first, *rest))
+
+
+def _best(plan: Plan, policies: Sequence[Forecast]) -> Forecast:
+    """The policy that wins most; the document's own where that is not clearly worse."""
+    best = max(policies, key=lambda one: _takings(plan, one).won)
+    own = next((one for one in policies if one.policy == plan.experiment.policy.kind), best)
+    ahead = _takings(plan, best).won - _takings(plan, own).won
+    return best if ahead > _ERRORS * math.hypot(_takings(plan, best).error, _takings(plan, own).error) else own
 
 
 def _takings(plan: Plan, of: Forecast) -> TakingsForecast:

@@ -1,7 +1,7 @@
 """Effects worth testing: the smallest uplift that a campaign would find, and the one that repays what an arm costs."""
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,12 @@ Array = NDArray[np.float64]
 #: The chance with which the smallest effect is found.
 POWER = 0.8
 
+# An effect that is short of the smallest by less is found nearly as often.
+_NEARLY = 0.95
 
-class Effect(NamedTuple):
+
+@dataclass(frozen=True)
+class Effect:
     """Uplifts of a tailored arm over the mass arm, as shares of the mass arm's goal.
 
     Attributes:
@@ -38,8 +42,9 @@ class Effect(NamedTuple):
 
     @property
     def is_found(self) -> bool:
-        """Whether a campaign would find the arm to be better if it works as assumed."""
-        return self.assumed is not None and self.detectable is not None and self.assumed >= self.detectable
+        """Whether most campaigns would find the arm to be better if it works as assumed."""
+        found, assumed = self.detectable, self.assumed
+        return found is not None and assumed is not None and assumed >= _NEARLY * found
 
     @property
     def pays(self) -> bool:
@@ -86,7 +91,7 @@ def _detectable(plan: Plan, own: tuple[int, int], mass: tuple[int, int]) -> floa
 
 def _variance(plan: Plan, mass: tuple[int, int]) -> float:
     """Of the goal of one visitor of the mass arm."""
-    mean, sd = plan.world.values
+    mean, sd = plan.world.values.mean, plan.world.values.sd
     whole = float(plan.truth.goals[mass])
     return whole / mean * (sd**2 + mean**2) - whole**2
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ Array = NDArray[np.float64]
 _TAIL = 0.1
 
 
-class Days(NamedTuple):
+@dataclass(frozen=True)
+class Days:
     """Days to a verdict: the median, and the range of the middle 80 % of campaigns; None where the end comes first."""
 
     median: float | None
@@ -27,7 +28,8 @@ class Days(NamedTuple):
     high: float | None
 
 
-class SegmentForecast(NamedTuple):
+@dataclass(frozen=True)
+class SegmentForecast:
     """A segment: the calls that are true of it, the chances of a true, a false and no verdict, and the days to one."""
 
     segment: str
@@ -38,7 +40,8 @@ class SegmentForecast(NamedTuple):
     days: Days
 
 
-class TakingsForecast(NamedTuple):
+@dataclass(frozen=True)
+class TakingsForecast:
     """Conversions, a goal's total, or profit: the mean, how much an even split has less, and the error of that."""
 
     mean: float
@@ -46,7 +49,8 @@ class TakingsForecast(NamedTuple):
     error: float
 
 
-class Forecast(NamedTuple):
+@dataclass(frozen=True)
+class Forecast:
     """A policy.
 
     Attributes:

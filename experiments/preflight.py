@@ -4,7 +4,9 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from dataclasses import replace
+from itertools import chain
 from multiprocessing import get_context
 from typing import NamedTuple
 
@@ -30,11 +32,15 @@ from experiments.truth import truth_of
 #: The name of a fixed policy whose shares the document gives, beside the even one.
 SHARES = "shares"
 
-#: Campaigns that one process does between two words of progress.
+#: Campaigns of one part of the work.
 _AT_ONCE = 5
 
+#: Lets somebody see parts of the work pass, told how many there will be.
+Watched = Callable[[Iterable[list[Outcome]], int], Iterable[list[Outcome]]]
 
-class Preflight(NamedTuple):
+
+@dataclass(frozen=True)
+class Preflight:
     """What a pre-flight says.
 
     Attributes:
@@ -45,6 +51,7 @@ class Preflight(NamedTuple):
     experiment: str
     objective: str
     goal: str
+    goal_kind: str
     currency: str
     days: int
     runs: int
@@ -65,11 +72,11 @@ def preflight(
     runs: int,
     seed: int,
     workers: int = 1,
-    progress: Callable[[int], object] = lambda campaigns: None,
+    watched: Watched = lambda parts, length: parts,
 ) -> Preflight:
     """Simulate so many campaigns of each policy; the same figures from a seed, however many processes work on them.
 
-    `progress` hears of campaigns that are done, of `campaigns(document, runs)` altogether.
+    `watched` passes on the parts of the work as they are done, `length` of them.
 
     :raises InvalidDocument: if the document or the assumptions cannot work.
     """
@@ -78,22 +85,25 @@ def preflight(
     world = assumed.world(experiment)
     plan = Plan(experiment, world, truth_of(experiment, world, days=days), days, assumed.visitors_per_day)
     plans = {name: plan._replace(experiment=variant) for name, variant in _variants(experiment).items()}
-    found = _simulated(plans.values(), runs=runs, seed=seed, workers=workers, progress=progress)
+    found = _simulated(plans.values(), runs=runs, seed=seed, workers=workers, watched=watched)
     forecasts = tuple(forecast(name, found[place], plan.truth) for place, name in enumerate(plans))
     worth_testing = tuple(effects(plan))
     return Preflight(
-        experiment.key, experiment.objective, experiment.goal.key, experiment.currency, days, runs, seed, assumed,
+        experiment.key,
+        experiment.objective,
+        experiment.goal.key,
+        experiment.goal.kind,
+        experiment.currency,
+        days,
+        runs,
+        seed,
+        assumed,
         own=SHARES if experiment.policy.shares is not None else experiment.policy.kind,
         advice=advise(plan, forecasts, worth_testing),
         policies=forecasts,
         effects=worth_testing,
         fixed_cost=float(sum(arm.fixed_cost for arm in experiment.arms)),
     )
-
-
-def campaigns(document: object, *, runs: int) -> int:
-    """How many campaigns a pre-flight of so many runs simulates."""
-    return runs * len(_variants(parse_document(document)))
 
 
 def _variants(experiment: Experiment) -> dict[str, Experiment]:
@@ -120,15 +130,12 @@ class _Part(NamedTuple):
 
 
 def _simulated(
-    plans: Iterable[Plan], *, runs: int, seed: int, workers: int, progress: Callable[[int], object]
+    plans: Iterable[Plan], *, runs: int, seed: int, workers: int, watched: Watched
 ) -> list[list[Outcome]]:
     """The outcomes of each plan, in the order of the campaigns' numbers."""
     starts = range(0, runs, _AT_ONCE)
     parts = [_Part(plan, range(runs)[start : start + _AT_ONCE], seed) for plan in plans for start in starts]
-    outcomes: list[Outcome] = []
-    for done in _worked_off(parts, workers=workers):
-        outcomes += done
-        progress(len(done))
+    outcomes = list(chain.from_iterable(watched(_worked_off(parts, workers=workers), len(parts))))
     return [outcomes[first : first + runs] for first in range(0, len(outcomes), runs)]
 
 

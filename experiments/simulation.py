@@ -136,7 +136,7 @@ class Campaign:
         return np.diff(cumulated[:, ends], axis=1, prepend=0.0).reshape(2, *arrived.shape)
 
     def _drawn(self, size: int) -> Array:
-        goal, (mean, sd) = self.experiment.goal, self.world.values
+        goal, mean, sd = self.experiment.goal, self.world.values.mean, self.world.values.sd
         if goal.kind == "count":
             counts = 1.0 + self._rng.poisson(mean - 1, size)
             return np.asarray(np.minimum(counts, float(goal.cap or np.inf)))

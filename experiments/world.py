@@ -1,6 +1,7 @@
 """A world: what is true of a campaign's visitors, and where segments and arms stand in arrays. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,8 @@ Array = NDArray[np.float64]
 _WEEK = 7
 
 
-class Values(NamedTuple):
+@dataclass(frozen=True)
+class Values:
     """What a visitor who reaches the goal adds to it: mean and standard deviation, in the metric's unit."""
 
     mean: float = 1.0

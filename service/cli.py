@@ -19,6 +19,7 @@ COMMANDS = {
     "experiment": "experiments",
     "reallocate": "experiments",
     "report": "reports",
+    "simulate": "simulation",
     "verify": "database",
     "config": "settings",
     "demo": "demonstration",
