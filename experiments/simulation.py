@@ -34,6 +34,7 @@ from experiments.inputs import policy_inputs
 from experiments.model import Allocation
 from experiments.model import Experiment
 from experiments.model import StoredExperiment
+from experiments.policies import is_settled
 from experiments.policies import next_weights
 from experiments.publishing import is_news
 from experiments.readings import Readings
@@ -210,8 +211,8 @@ class Campaign:
         return readings, columns, {} if is_by_conversions(experiment) else corrected(readings, columns)
 
     def reallocate(self) -> None:
-        """Publish the weights that the policy wants, where they moved enough; a fixed one wants none."""
-        if self.experiment.policy.kind == "fixed":
+        """Publish the weights that the policy wants, where they moved enough."""
+        if is_settled(self.experiment):
             return
         previous = self.allocations[self.epoch].weights
         wanted = next_weights(self.experiment, self.inputs(), previous)

@@ -125,7 +125,9 @@ def goal_curve(goal: Metric, lags: Mapping[tuple[int, int], int], *, now_ms: int
     seen = [_buckets_lived(goal, day, now_ms=now_ms) for day in days]
     if LAG_BUCKETS not in seen:
         return None
-    counts = [[lags.get((day, bucket), 0) for bucket in range(LAG_BUCKETS)] for day in days]
+    counts, place = np.zeros((len(days), LAG_BUCKETS)), {day: row for row, day in enumerate(days)}
+    for (day, bucket), n in lags.items():
+        counts[place[day], bucket] = n
     if matured_conversions(counts, seen) < FEWEST_MATURED:
         return None
     return delay_curve(counts, seen)

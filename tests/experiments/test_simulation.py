@@ -11,10 +11,12 @@ import pytest
 from experiments.allocation import GRAIN
 from experiments.document import parse_document
 from experiments.ledger import allocation_of
+from experiments.policies import next_weights
 from experiments.reading.assumptions import read_assumptions
 from experiments.simulation import Campaign
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
+from stats.weights import by_two_chances
 from tests.experiments.flights import flight
 from tests.experiments.flights import goal
 from tests.experiments.house import DAY
@@ -137,3 +139,17 @@ def test_calls_are_as_frequent_as_those_of_the_real_report(courses: tuple[list[C
     chance = float(np.mean(simulated))
     assert 0.1 < chance < 0.9
     assert abs(chance - np.mean(real)) <= 2.6 * np.sqrt(chance * (1 - chance) / len(real))
+
+
+@pytest.mark.parametrize("kind", ["fixed", "top_two_thompson"])
+def test_weights_that_nothing_can_move_are_those_that_a_reallocation_would_find(kind: str) -> None:
+    experiment = parse_document({**flight(2), "policy": {"kind": kind}})
+    world = read_assumptions({}, experiment, days=3).world(experiment)
+    campaign = Campaign(experiment, world, days=3, rng=np.random.default_rng(1))
+    for _ in range(3):
+        campaign.live(3000)
+        campaign.reallocate()
+    weights = campaign.allocations[1].weights
+    assert campaign.epoch == 1
+    assert next_weights(experiment, campaign.inputs(), weights) == weights
+    assert by_two_chances([0.999, 0.001], floor=0.05) == pytest.approx([0.5, 0.5])
