@@ -14,6 +14,7 @@ from experiments.forecasts import Forecast
 from experiments.forecasts import TakingsForecast
 from experiments.headlines import listed
 from experiments.outcomes import Plan
+from experiments.policies import LEARNING
 
 #: What a policy must win over an even split: so many errors of the simulation, and so large a part of the total.
 _ERRORS = 3.0
@@ -45,9 +46,9 @@ def policy_name(policy: str) -> str:
 
 def advise(plan: Plan, forecasts: Sequence[Forecast], effects: Sequence[Effect]) -> Advice:
     """The advice that follows from the forecasts, of which the first is the even split."""
-    even, *others = forecasts
-    best = _best(plan, others)
-    against = next(_against_bandits(plan, even, best, others), None)
+    even, bandits = forecasts[0], [one for one in forecasts if one.policy in LEARNING]
+    best = _best(plan, bandits)
+    against = next(_against_bandits(plan, best, bandits), None)
     chosen = best if against is None else even
     first = _use(plan, best, even) if against is None else f"Do not use a bandit here: {against}"
     rest = [*_verdict(plan, chosen), *_too_small(effects), *_dear(effects), *_barren(plan)]
@@ -66,7 +67,7 @@ def _takings(plan: Plan, of: Forecast) -> TakingsForecast:
     return of.profit if plan.experiment.objective == "profit" and of.profit is not None else of.goals
 
 
-def _against_bandits(plan: Plan, even: Forecast, best: Forecast, others: Sequence[Forecast]) -> Iterator[str]:
+def _against_bandits(plan: Plan, best: Forecast, bandits: Sequence[Forecast]) -> Iterator[str]:
     """The reasons not to move traffic, the plainest first."""
     seen, days = seen_share(plan), plan.days
     if not plan.truth.tailored:
@@ -77,7 +78,7 @@ def _against_bandits(plan: Plan, even: Forecast, best: Forecast, others: Sequenc
             f"conversions take {delay} on average, and only {seen:.0%} of them come within the {days} days, "
             "too late to steer by. Split evenly."
         )
-    if max(one.moved for one in others) < _LEAST_MOVED:
+    if max(one.moved for one in bandits) < _LEAST_MOVED:
         yield f"in {days} days too few conversions come for any policy to move its weights. Split evenly."
     takings = _takings(plan, best)
     if takings.won < max(_ERRORS * takings.error, _PART * abs(takings.mean)):

@@ -86,7 +86,11 @@ def _detectable(plan: Plan, own: tuple[int, int], mass: tuple[int, int]) -> floa
         found = detectable_ratio(float(conversions), share, needed=needed)
         return found - 1 if math.isfinite(found) else None
     spread = math.sqrt(_variance(plan, mass) * (1 / weights[own] + 1 / weights[mass]) / visitors)
-    return float(detectable_difference(spread, float(visitors), needed=needed) / plan.truth.goals[mass])
+    found = detectable_difference(spread, float(visitors), needed=needed)
+    if plan.experiment.objective == "profit":
+        # What the arm costs more must be won back before there is a gain to be found.
+        found += float(plan.truth.costs[own] - plan.truth.costs[mass]) / (plan.truth.worth or 1.0)
+    return found / float(plan.truth.goals[mass])
 
 
 def _variance(plan: Plan, mass: tuple[int, int]) -> float:

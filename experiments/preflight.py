@@ -14,10 +14,13 @@ import numpy as np
 
 from experiments.advice import Advice
 from experiments.advice import advise
+from experiments.arrivals import arrivals
 from experiments.assumptions import Assumptions
 from experiments.document import parse_document
 from experiments.effects import Effect
 from experiments.effects import effects
+from experiments.errors import InvalidDocument
+from experiments.errors import Problem
 from experiments.forecasts import Forecast
 from experiments.forecasts import forecast
 from experiments.model import Experiment
@@ -28,9 +31,14 @@ from experiments.outcomes import run
 from experiments.reading.assumptions import read_assumptions
 from experiments.reading.policy import KINDS
 from experiments.truth import truth_of
+from experiments.world import World
+from experiments.world import places_of
 
 #: The name of a fixed policy whose shares the document gives, beside the even one.
 SHARES = "shares"
+
+#: Days of exposure, days that conversions take, segments and arms: what one campaign keeps in memory.
+MAX_CELLS = 20_000_000
 
 #: Campaigns of one part of the work.
 _AT_ONCE = 5
@@ -83,6 +91,7 @@ def preflight(
     experiment = parse_document(document)
     assumed = read_assumptions(assumptions, experiment, days=days)
     world = assumed.world(experiment)
+    _check_size(experiment, world, days=days)
     plan = Plan(experiment, world, truth_of(experiment, world, days=days), days, assumed.visitors_per_day)
     plans = {name: plan._replace(experiment=variant) for name, variant in _variants(experiment).items()}
     found = _simulated(plans.values(), runs=runs, seed=seed, workers=workers, watched=watched)
@@ -104,6 +113,14 @@ def preflight(
         effects=worth_testing,
         fixed_cost=float(sum(arm.fixed_cost for arm in experiment.arms)),
     )
+
+
+def _check_size(experiment: Experiment, world: World, *, days: int) -> None:
+    arms = places_of(experiment).arms.size
+    cells = days * len(arrivals(experiment.goal, mean_seconds=world.delay_seconds, days=days).days) * arms
+    if cells > MAX_CELLS:
+        rule = f"cells are too many to simulate, at most {MAX_CELLS}: days, days that conversions take, segments, arms"
+        raise InvalidDocument([Problem("document", cells, rule)])
 
 
 def _variants(experiment: Experiment) -> dict[str, Experiment]:

@@ -7,6 +7,7 @@ import pytest
 
 from experiments.document import parse_document
 from experiments.effects import effects
+from experiments.errors import InvalidDocument
 from experiments.forecasts import Forecast
 from experiments.outcomes import Plan
 from experiments.outcomes import run
@@ -142,6 +143,19 @@ def test_shares_of_the_document_are_simulated_beside_the_even_split() -> None:
         "fixed", "thompson", "top_two_thompson", "epsilon_greedy", "shares",
     ]
     assert of(found, "shares").goals.won < -5
+
+
+def test_what_no_memory_holds_is_refused() -> None:
+    document = flight(900, metrics=[goal(window="300d")])
+    with pytest.raises(InvalidDocument, match="cells are too many to simulate"):
+        preflight(document, {"delay": "30d"}, days=365, runs=2, seed=1)
+
+
+def test_by_profit_the_smallest_effect_has_to_win_back_the_cost() -> None:
+    free, dear = (flight(objective="profit", metrics=[goal(value=20)]) for _ in range(2))
+    dear["arms"][1]["cost_per_exposure"] = 0.1
+    smallest = [fly(document, days=3, runs=2).effects[0].detectable for document in (free, dear)]
+    assert smallest[1] - smallest[0] == pytest.approx(0.1 / (20 * 0.05))
 
 
 def test_without_a_tailored_arm_there_is_nothing_to_find_out() -> None:
