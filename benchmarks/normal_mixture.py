@@ -14,7 +14,6 @@ from benchmarks.campaigns import MASS
 from benchmarks.campaigns import Campaign
 from benchmarks.campaigns import letter
 from experiments.contests import ALPHA
-from experiments.strata import Sums
 from experiments.strata import arm_strata
 from stats.sequences import radius
 
@@ -44,9 +43,10 @@ def by_visitors(campaign: Campaign, segment: str) -> Difference:
 
 def by_information(campaign: Campaign, segment: str) -> Difference:
     """Epochs weighted by n_T n_M / (n_T + n_M) (Mantel and Haenszel 1959): no weights give a narrower interval."""
-    goal = campaign.sums[GOAL]
-    epochs = sorted({epoch for epoch, of_segment, _ in goal if of_segment == segment})
-    one, other = (_sums([goal[epoch, segment, arm] for epoch in epochs]) for arm in (letter(segment), MASS))
+    goal = campaign.columns(GOAL)[GOAL].by_segment()[segment]
+    arms = arm_strata(goal, campaign.readings.allocations, segment=segment)
+    sums = np.stack([arms.strata.n, arms.strata.total])
+    one, other = (sums[..., arms.arms.index(arm)] for arm in (letter(segment), MASS))
     seen = (one[0] > 0) & (other[0] > 0)
     if not seen.any():
         return Difference(0.0, 1.0, 1.0)
@@ -67,11 +67,6 @@ def finds(campaign: Campaign, difference: str, *, tuned_for: float = 5000) -> Fl
 
 
 DIFFERENCES = {"by visitors": by_visitors, "by information": by_information}
-
-
-def _sums(epochs: list[Sums]) -> Array:
-    """Visitors and conversions by epoch."""
-    return np.array([[one.n, one.total] for one in epochs], dtype=np.float64).T
 
 
 def _variance(weights: Array, sums: Array) -> float:

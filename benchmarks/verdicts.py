@@ -62,9 +62,10 @@ class Question(NamedTuple):
 
 def looks(setting: Setting, seed: int) -> Iterator[tuple[Campaign, float]]:
     """The campaign at each look, and the visitors that a segment has had by then."""
-    campaign = Campaign(setting.world, policy=setting.policy, rng=np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    campaign = Campaign(setting.world, policy=setting.policy, batches=setting.batches, rng=rng)
     for number in range(1, setting.batches + 1):
-        campaign.batch(setting.batch, progress=(number - 1) / max(setting.batches - 1, 1))
+        campaign.live(setting.batch)
         if number % setting.per_look == 0:
             yield campaign, number * setting.batch / len(campaign.segments)
         campaign.reallocate()
@@ -75,7 +76,7 @@ def errors(setting: Setting, seed: int) -> dict[str, float]:
     gains = np.array(setting.world.gains)
     tailor = mass = False
     for campaign, _ in looks(setting, seed):
-        called = campaign.calls()
+        called = campaign.called()
         tailor |= bool((called == "tailor")[gains <= 0].any())
         mass |= bool((called == "mass")[gains >= MARGIN - _EQUAL].any())
     return {"false tailor": tailor, "false mass": mass}
@@ -86,7 +87,7 @@ def found(setting: Setting, seed: int) -> dict[str, float]:
     true = np.array(setting.world.gains) > 0
     now, ever = {}, dict.fromkeys(("ours", *DIFFERENCES), np.zeros(len(true), dtype=np.bool_))
     for campaign, _ in looks(setting, seed):
-        now = {"ours": campaign.calls() == "tailor"} | {name: finds(campaign, name) for name in DIFFERENCES}
+        now = {"ours": campaign.called() == "tailor"} | {name: finds(campaign, name) for name in DIFFERENCES}
         ever = {name: flags | now[name] for name, flags in ever.items()}
     at_end = {name: float(flags[true].sum()) for name, flags in now.items()}
     return at_end | {f"{name}, ever": float(flags[true].sum()) for name, flags in ever.items()}
@@ -96,7 +97,7 @@ def soundness(setting: Setting, seed: int) -> dict[str, float]:
     """Whether a campaign without any difference or fault ever called a winner or alarmed."""
     winner = alarm = False
     for campaign, _ in looks(setting, seed):
-        winner |= bool((campaign.calls() == "tailor").any())
+        winner |= bool((campaign.called() == "tailor").any())
         alarm |= campaign.alarm()
     return {"false winner": winner, "alarm": alarm}
 
@@ -105,7 +106,7 @@ def ending(setting: Setting, seed: int) -> dict[str, float]:
     """How many visitors a segment has had when the first, half and all segments are called `mass`."""
     needed = np.full(len(setting.world.gains), np.inf)
     for campaign, visitors in looks(setting, seed):
-        needed = np.where(np.isinf(needed) & (campaign.calls() == "mass"), visitors, needed)
+        needed = np.where(np.isinf(needed) & (campaign.called() == "mass"), visitors, needed)
         if np.isfinite(needed).all():
             break
     needed.sort()

@@ -1,7 +1,12 @@
 """Contests: a tailored arm against the mass arm in one segment, and the evidence that holds however often one looks."""
 
+from collections.abc import Collection
 from collections.abc import Sequence
+from math import log
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from experiments.columns import NO_CELLS
 from experiments.columns import Columns
@@ -9,19 +14,28 @@ from experiments.columns import Table
 from experiments.counting import PROFIT
 from experiments.estimates import Book
 from experiments.estimates import visitors_by_segment
+from experiments.model import Experiment
 from experiments.objective import is_rate
 from experiments.readings import Readings
 from experiments.report_shape import Call
 from experiments.strata import arm_strata
 from stats import evidence
 from stats.adaptive import Estimate
+from stats.equality import ceilings_for_mass
 from stats.equality import evidence_for_mass
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 #: A tailored message that converts less than this much better than the mass message is not worth the trouble of a test.
 MARGIN = 0.10
 
 #: The chance of any wrong call, over all segments and all looks.
 ALPHA = 0.05
+
+
+#: What may be said of a contest, and of a segment by the first of these that holds for some tailored arm.
+CALLS: tuple[Call, ...] = ("tailor", "keep_testing", "mass")
 
 
 class Contest(NamedTuple):
@@ -45,9 +59,14 @@ def contests(readings: Readings, book: Book, columns: Table) -> list[Contest]:
     ]
 
 
+def is_by_conversions(experiment: Experiment) -> bool:
+    """Whether conversions alone decide, so that contests need no book."""
+    return experiment.objective != "profit" and is_rate(experiment.goal)
+
+
 def _contest(readings: Readings, book: Book, goal: Columns, segment: str, arm: str) -> Contest:
     experiment = readings.experiment
-    if experiment.objective != "profit" and is_rate(experiment.goal):
+    if is_by_conversions(experiment):
         return Contest(segment, arm, *_by_conversions(readings, goal, segment, arm))
     metric = PROFIT if experiment.objective == "profit" else experiment.goal.key
     mass = book[segment, experiment.first_mass.key].means[metric]
@@ -87,6 +106,19 @@ def calls(found: Sequence[Contest]) -> dict[tuple[str, str], Call]:
         (contest.segment, contest.arm): "tailor" if better[index] else "mass" if not_better[index] else "keep_testing"
         for index, contest in enumerate(found)
     }
+
+
+def segment_call(call_of_each: Collection[Call]) -> Call:
+    """The call on a segment from those on its tailored arms; `mass` where it has none."""
+    return next((call for call in CALLS if call in call_of_each), "mass")
+
+
+def may_be_called(conversions_tailored: Array, conversions_mass: Array, shares: Array) -> Flags:
+    """Which of many contests by conversions could be called, shapes (contests, strata); of the others it is certain."""
+    needed = -log(ALPHA)
+    strata = conversions_tailored, conversions_mass, shares
+    better, not_better = evidence.ceilings_for_gain(*strata), ceilings_for_mass(*strata, margin=MARGIN)
+    return np.asarray((better >= needed) | (not_better >= needed))
 
 
 def unprofitable(readings: Readings, book: Book) -> frozenset[str]:

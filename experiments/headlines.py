@@ -27,20 +27,20 @@ def headline(experiment: Experiment, segments: Sequence[Mapping[str, Any]]) -> s
 
 
 def _tailor(segments: Sequence[str]) -> str:
-    return f"tailor for {_list(segments)}" if segments else ""
+    return f"tailor for {listed(segments)}" if segments else ""
 
 
 def _keep(segments: Sequence[str]) -> str:
-    return f"keep testing {_list(segments)}" if segments else ""
+    return f"keep testing {listed(segments)}" if segments else ""
 
 
 def _none(segments: Sequence[str]) -> str:
-    return f"send nothing to {_list(segments)}" if segments else ""
+    return f"send nothing to {listed(segments)}" if segments else ""
 
 
 def _the_rest(by_call: Mapping[str, Sequence[str]]) -> str:
     others = [segment for call, segments in by_call.items() if call != "mass" for segment in segments]
-    return "everyone else" if others and EVERYONE_ELSE in by_call["mass"] else _list(by_call["mass"])
+    return "everyone else" if others and EVERYONE_ELSE in by_call["mass"] else listed(by_call["mass"])
 
 
 def _mass(experiment: Experiment) -> str:
@@ -52,7 +52,8 @@ def _readable(key: str) -> str:
     return "the " + key.replace("-", " ").replace("_", " ")
 
 
-def _list(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence lists them, of many only the first."""
     if len(names) > 4:
         return f"{', '.join(names[:3])} and {len(names) - 3} more"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

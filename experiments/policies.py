@@ -60,9 +60,18 @@ def next_weights(experiment: Experiment, inputs: Inputs, previous: Mapping[str, 
     }
 
 
+def is_settled(experiment: Experiment) -> bool:
+    """Whether nothing that is learned can move weights: a fixed policy, and top-two, which splits two arms evenly."""
+    most = max(len(experiment.candidates(segment)) for segment in experiment.segment_keys)
+    return experiment.policy.kind == "fixed" or experiment.policy.kind == "top_two_thompson" and most <= 2
+
+
 def _beliefs(experiment: Experiment, inputs: Inputs) -> dict[str, Beliefs]:
-    """What is believed of the arms of every segment that is past its burn-in; a fixed policy asks for nothing."""
-    if experiment.policy.kind == "fixed":
+    """What is believed of the arms of every segment that is past its burn-in; settled weights ask for nothing."""
+    if is_settled(experiment):
+        return {}
+    ready = {segment for segment, known in inputs.items() if not is_burning_in(experiment, segment, known)}
+    if not ready:
         return {}
     evidence = {
         segment: (
@@ -72,11 +81,7 @@ def _beliefs(experiment: Experiment, inputs: Inputs) -> dict[str, Beliefs]:
         for segment, known in inputs.items()
     }
     pooled = pooled_objective(experiment, evidence)
-    return {
-        segment: arms
-        for (segment, known), arms in zip(inputs.items(), pooled.arms, strict=True)
-        if not is_burning_in(experiment, segment, known)
-    }
+    return {segment: arms for segment, arms in zip(inputs, pooled.arms, strict=True) if segment in ready}
 
 
 def _candidate_shares(experiment: Experiment, segment: str, beliefs: Beliefs | None) -> dict[str, float]:

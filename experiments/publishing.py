@@ -24,8 +24,9 @@ from experiments.policies import next_weights
 from experiments.storage.ledger import LedgerRow
 from experiments.storage.session import Session
 from experiments.version import VERSION
-from experiments.weighing import Weighing
+from experiments.weighing import corrects
 from experiments.weighing import goal_curve
+from experiments.weighing import weighing_by
 from stats.delays import DelayCurve
 
 
@@ -50,30 +51,22 @@ def read_past(session: Session, experiment: Experiment, *, now_ms: int) -> Past:
     published = session.ledger.published(experiment.key)
     allocations = {row.epoch: allocation_of(row) for row in published}
     starts_ms = {row.epoch: row.at_ms for row in published}
+    curve = curve_in_use(session, experiment, now_ms=now_ms)
     inputs = policy_inputs(
         experiment,
         session.cells.columns(experiment.key, metrics=metrics_asked(experiment)),
         allocations=allocations,
         conversions=session.lags.by_segment(experiment.key, experiment.goal.key),
         now_ms=now_ms,
-        weighing=_weighing(session, experiment, starts_ms, now_ms=now_ms),
+        weighing=weighing_by(experiment, starts_ms, curve=curve, now_ms=now_ms),
     )
     newest = allocations[published[-1].epoch] if published else None
     return Past(experiment, inputs, session.ledger.last(experiment.key), newest)
 
 
-def _weighing(
-    session: Session, experiment: Experiment, starts_ms: Mapping[int, int], *, now_ms: int
-) -> Weighing | None:
-    curve, half_life = curve_in_use(session, experiment, now_ms=now_ms), experiment.policy.half_life_seconds
-    if curve is None and half_life is None:
-        return None
-    return Weighing(starts_ms, experiment.goal.window_seconds, curve, half_life, now_ms)
-
-
 def curve_in_use(session: Session, experiment: Experiment, *, now_ms: int) -> DelayCurve | None:
     """The goal's delay curve if the policy corrects by one, and enough conversions have matured to know it."""
-    if experiment.policy.maturity not in (None, "corrected"):
+    if not corrects(experiment.policy):
         return None
     return goal_curve(experiment.goal, session.lags.by_day(experiment.key, experiment.goal.key), now_ms=now_ms)
 

@@ -7,6 +7,7 @@ from experiments.beliefs import Beliefs
 from experiments.columns import Table
 from experiments.contests import calls
 from experiments.contests import contests
+from experiments.contests import segment_call
 from experiments.contests import unprofitable
 from experiments.estimates import Book
 from experiments.estimates import visitors_by_segment
@@ -19,8 +20,6 @@ from experiments.report_shape import Call
 from experiments.report_shape import SegmentVerdict
 from experiments.report_shape import Tailoring
 from experiments.report_shape import Verdict
-
-_CLEAREST_FIRST: tuple[Call, ...] = ("tailor", "keep_testing", "mass")
 
 
 def verdict(readings: Readings, book: Book, columns: Table, *, min_cell: int) -> Verdict:
@@ -77,12 +76,8 @@ def _choose(
     """The arm that the segment's line is about, and the call on it."""
     if not tailored:
         return mass, "mass"
-    best_first = sorted(tailored, key=lambda arm: posteriors[arm].mean, reverse=True)
-    for call in _CLEAREST_FIRST:
-        for arm in best_first:
-            if call_by_arm[arm] == call:
-                return arm, call
-    raise AssertionError("every contest has a call")
+    call = segment_call(call_by_arm.values())
+    return max((arm for arm in tailored if call_by_arm[arm] == call), key=lambda arm: posteriors[arm].mean), call
 
 
 def _tailoring(experiment: Experiment, beliefs: Beliefs, segments: Sequence[SegmentVerdict]) -> Tailoring:

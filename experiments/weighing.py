@@ -17,6 +17,7 @@ from experiments.columns import Columns
 from experiments.counting import LAG_BUCKETS
 from experiments.model import Experiment
 from experiments.model import Metric
+from experiments.model import Policy
 from experiments.times import DAY_MS
 from stats.delays import DelayCurve
 from stats.delays import delay_curve
@@ -100,15 +101,34 @@ class Weighing:
         return Weight(matured, recent)
 
 
+def corrects(policy: Policy) -> bool:
+    """Whether the policy corrects by the delay curve as soon as there is one."""
+    return policy.maturity in (None, "corrected")
+
+
+def weighing_by(
+    experiment: Experiment, starts_ms: Mapping[int, int], *, curve: DelayCurve | None, now_ms: int
+) -> Weighing | None:
+    """The weighing by a curve and the policy's half-life; None where every visitor counts as one."""
+    half_life = experiment.policy.half_life_seconds
+    if curve is None and half_life is None:
+        return None
+    return Weighing(starts_ms, experiment.goal.window_seconds, curve, half_life, now_ms)
+
+
 def goal_curve(goal: Metric, lags: Mapping[tuple[int, int], int], *, now_ms: int) -> DelayCurve | None:
     """The goal's delay curve from first conversions by (day of exposure, bucket); None while too few have matured.
 
     Counts and values are taken to come as their visitors' first ones do.
     """
     days = sorted({day for day, _ in lags})
-    counts = [[lags.get((day, bucket), 0) for bucket in range(LAG_BUCKETS)] for day in days]
     seen = [_buckets_lived(goal, day, now_ms=now_ms) for day in days]
-    if not days or matured_conversions(counts, seen) < FEWEST_MATURED:
+    if LAG_BUCKETS not in seen:
+        return None
+    counts, place = np.zeros((len(days), LAG_BUCKETS)), {day: row for row, day in enumerate(days)}
+    for (day, bucket), n in lags.items():
+        counts[place[day], bucket] = n
+    if matured_conversions(counts, seen) < FEWEST_MATURED:
         return None
     return delay_curve(counts, seen)
 

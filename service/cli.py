@@ -21,6 +21,7 @@ COMMANDS = {
     "report": "reports",
     "assign": "assignments",
     "record": "outcomes",
+    "simulate": "simulation",
     "verify": "database",
     "config": "settings",
     "demo": "demonstration",

@@ -1,10 +1,8 @@
 """The report for a terminal, at most 100 columns wide."""
 
-import unicodedata
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-from textwrap import wrap
 from typing import Any
 
 from service.report_csv import report_csv
@@ -12,10 +10,11 @@ from service.report_view import Group
 from service.report_view import Line
 from service.report_view import ReportView
 from service.report_view import report_view
+from service.terminal import columns
+from service.terminal import fitted
+from service.terminal import paragraph
 from service.verdict_view import Call
 from service.wording import NOTHING
-
-WIDTH = 100
 
 __all__ = ["report_csv", "report_text"]
 
@@ -36,12 +35,12 @@ def report_text(report: Mapping[str, Any]) -> str:
 
 
 def _top(view: ReportView) -> Iterator[str]:
-    yield from _paragraph(f"{view.name} [{view.state}]")
+    yield from paragraph(f"{view.name} [{view.state}]")
     yield ""
-    yield from _paragraph(view.headline)
-    yield from _paragraph(view.worth.sentence)
+    yield from paragraph(view.headline)
+    yield from paragraph(view.worth.sentence)
     for warning in view.warnings:
-        yield from _paragraph(f"! {warning}")
+        yield from paragraph(f"! {warning}")
 
 
 def _segments(view: ReportView) -> Iterator[str]:
@@ -51,11 +50,11 @@ def _segments(view: ReportView) -> Iterator[str]:
 
 
 def _segment(view: ReportView, group: Group) -> Iterator[str]:
-    yield from _paragraph(": ".join([group.segment, *_call(group)]))
+    yield from paragraph(": ".join([group.segment, *_call(group)]))
     if group.hidden:
         yield f"  {view.hidden_words} for each arm"
         return
-    yield _columns(_ARMS, _headings(_ARMS) if view.units.is_rate else _TOTAL_HEADINGS)
+    yield columns(_ARMS, _headings(_ARMS) if view.units.is_rate else _TOTAL_HEADINGS)
     for line in group.lines:
         yield _arm(view, line)
 
@@ -73,9 +72,9 @@ def _gain(call: Call) -> str:
 
 def _arm(view: ReportView, line: Line) -> str:
     if line.hidden:
-        return f"{_fitted(_marked(line), _ARMS[0][1])}  {view.hidden_words}"
+        return f"{fitted(_marked(line), _ARMS[0][1])}  {view.hidden_words}"
     figures = (line.visitors, line.goal, line.rate, line.interval, line.over_mass, line.best, line.weight)
-    return _columns(_ARMS, (_marked(line), *figures))
+    return columns(_ARMS, (_marked(line), *figures))
 
 
 def _marked(line: Line) -> str:
@@ -86,63 +85,26 @@ def _marked(line: Line) -> str:
 def _economics(view: ReportView) -> Iterator[str]:
     yield ""
     yield f"Money over all segments ({view.units.money.before.strip()})"
-    yield _columns(_MONEY, _headings(_MONEY))
+    yield columns(_MONEY, _headings(_MONEY))
     for line in view.totals:
         yield _money(view, line)
 
 
 def _money(view: ReportView, line: Line) -> str:
     if line.hidden:
-        return f"{_fitted(f'  {line.arm}', _MONEY[0][1])}  {view.hidden_words}"
+        return f"{fitted(f'  {line.arm}', _MONEY[0][1])}  {view.hidden_words}"
     amounts = (amount.replace(view.units.money.before, "") for amount in (line.cost, line.value, line.profit))
-    return _columns(_MONEY, (f"  {line.arm}", *amounts, line.roi, line.break_even))
+    return columns(_MONEY, (f"  {line.arm}", *amounts, line.roi, line.break_even))
 
 
 def _bottom(view: ReportView) -> Iterator[str]:
     yield ""
     found = ", ".join(f"{check.name.lower()} {check.found}" for check in view.checks)
-    yield from _paragraph(f"Checks: {found}.")
+    yield from paragraph(f"Checks: {found}.")
     points = "; gain in percentage points over the one message" if view.units.is_rate else ""
-    yield from _paragraph(f"Ranges hold the truth with {view.certainty} certainty{points}. * is what to send.")
+    yield from paragraph(f"Ranges hold the truth with {view.certainty} certainty{points}. * is what to send.")
     yield f"As of {view.as_of}" + (f", epoch {view.epoch}" if view.epoch else "")
 
 
 def _headings(columns: Sequence[tuple[str, int]]) -> list[str]:
     return [heading for heading, _ in columns]
-
-
-def _columns(columns: Sequence[tuple[str, int]], cells: Sequence[str]) -> str:
-    (_, first), *rest = columns
-    fitted = [_fitted(cells[0], first), *(cell.rjust(width) for cell, (_, width) in zip(cells[1:], rest, strict=True))]
-    return " ".join(fitted).rstrip()
-
-
-def _paragraph(text: str) -> Iterator[str]:
-    text = _printable(text)
-    # A wide letter takes two columns, and wrapping counts it as one.
-    yield from wrap(text, WIDTH if _width(text) <= len(text) else WIDTH // 2, subsequent_indent="  ") or [""]
-
-
-def _fitted(text: str, width: int) -> str:
-    """Cut or padded to so many columns of the terminal."""
-    text = _printable(text)
-    if _width(text) > width:
-        while _width(text) > width - 2:
-            text = text[:-1]
-        text += ".."
-    return text + " " * (width - _width(text))
-
-
-def _width(text: str) -> int:
-    return sum(_columns_of(character) for character in text)
-
-
-def _columns_of(character: str) -> int:
-    if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
-
-
-def _printable(text: str) -> str:
-    """The text without what would command the terminal or turn its direction."""
-    return "".join(character if character.isprintable() else "?" for character in text)

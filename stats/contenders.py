@@ -24,6 +24,7 @@ _FEW = 12
 # Log odds of a variance below this are Normal for every purpose here, and their cumulants need no gamma functions.
 _NARROW = 1e-4
 _NEWTON_STEPS = 6
+_SMALL_STEP = 1e-6
 # How near to 1/2 a rate has log odds that are more symmetric than its cube root.
 _EVEN = 0.25
 
@@ -137,6 +138,10 @@ def _beta_of(logit: Array, variance: Array) -> tuple[Array, Array]:
         bend_beta = -2 * beta * special.zeta(3, beta) / (slope_alpha + slope_beta)
         lean_alpha, lean_beta = alpha * slope_alpha, -beta * slope_beta
         determinant = lean_alpha * bend_beta - lean_beta * bend_alpha
-        alpha = alpha * np.exp(np.clip((lean_beta * off_variance - bend_beta * off_mean) / determinant, -1, 1))
-        beta = beta * np.exp(np.clip((bend_alpha * off_mean - lean_alpha * off_variance) / determinant, -1, 1))
+        step_alpha = np.clip((lean_beta * off_variance - bend_beta * off_mean) / determinant, -1, 1)
+        step_beta = np.clip((bend_alpha * off_mean - lean_alpha * off_variance) / determinant, -1, 1)
+        alpha, beta = alpha * np.exp(step_alpha), beta * np.exp(step_beta)
+        # The next step would be about the square of this one.
+        if max(np.abs(step_alpha).max(initial=0.0), np.abs(step_beta).max(initial=0.0)) < _SMALL_STEP:
+            break
     return alpha, beta

@@ -4,9 +4,13 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
+from stats.evidence import ceilings_for_gain
 from stats.evidence import evidence_for_no_gain
 from stats.mixtures import mean_evidence
+
+Array = NDArray[np.float64]
 
 
 def evidence_for_equality(
@@ -26,8 +30,7 @@ def evidence_for_equality(
     """
     if not 0 < margin < math.inf:
         raise ValueError(f"margin is {margin}, must be finite and above 0")
-    tailored, mass, share = (np.asarray(x, np.float64) for x in (conversions_tailored, conversions_mass, shares))
-    return float(np.sum((tailored + mass) * np.log1p(share * margin) - tailored * math.log1p(margin)))
+    return float(_for_equality(conversions_tailored, conversions_mass, shares, margin=margin))
 
 
 def evidence_for_mass(
@@ -36,3 +39,20 @@ def evidence_for_mass(
     """Log evidence against "tailored converts better by the margin or more", whether it converts alike or worse."""
     strata = conversions_tailored, conversions_mass, shares
     return mean_evidence([evidence_for_equality(*strata, margin=margin), evidence_for_no_gain(*strata, margin=margin)])
+
+
+def ceilings_for_mass(
+    conversions_tailored: ArrayLike, conversions_mass: ArrayLike, shares: ArrayLike, *, margin: float
+) -> Array:
+    """What `evidence_for_mass` cannot exceed, for many contests at once; see `ceilings_for_gain`."""
+    equal = _for_equality(conversions_tailored, conversions_mass, shares, margin=margin)
+    share = np.asarray(shares, np.float64)
+    rest = (1 - share) / (1 + share * margin)
+    return np.maximum(equal, ceilings_for_gain(conversions_mass, conversions_tailored, rest))
+
+
+def _for_equality(
+    conversions_tailored: ArrayLike, conversions_mass: ArrayLike, shares: ArrayLike, *, margin: float
+) -> Array:
+    tailored, mass, share = (np.asarray(x, np.float64) for x in (conversions_tailored, conversions_mass, shares))
+    return np.asarray(np.sum((tailored + mass) * np.log1p(share * margin) - tailored * math.log1p(margin), axis=-1))

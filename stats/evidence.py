@@ -33,6 +33,7 @@ PRIOR_SCALE = 0.25
 _REACH = 45.0
 _NEWTON_STEPS = 60
 _LARGE_EXPONENT = 700.0
+_CEILING_STEPS = 5
 
 
 def evidence_for_gain(
@@ -79,6 +80,36 @@ def evidence_for_no_gain(
     share = np.asarray(shares, dtype=np.float64)
     tilted = share * (1 + margin) / (share * (1 + margin) + 1 - share)
     return evidence_for_loss(conversions_tailored, conversions_mass, tilted, scale=scale)
+
+
+def ceilings_for_gain(
+    conversions_tailored: ArrayLike, conversions_mass: ArrayLike, shares: ArrayLike, *, scale: float = PRIOR_SCALE
+) -> Array:
+    """What `evidence_for_gain` cannot exceed, for many contests at once; shapes (contests, strata), result (contests).
+
+    With f(u) the exponent of the mixed ratio, log E = log ∫ e^f(u) √(2/π) / scale du, and f bends by 1 / scale² at
+    least: so log E <= f(u) + f'(u)²·scale²/2 + log 2 at any u, the nearer to the peak the closer. A contest that even
+    this does not bring to log(1/α) cannot be called. Strata without conversions, or without a choice, say nothing.
+    """
+    positive(scale, "scale")
+    arrays = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in (conversions_tailored, conversions_mass, shares)))
+    won, lost, share = arrays
+    choice = (share > 0) & (share < 1)
+    both, share = np.where(choice, won + lost, 0.0), np.where(choice, share, 0.5)
+    total = np.where(choice, won, 0.0).sum(axis=-1)
+    u = np.zeros(total.shape)
+    best = np.full(total.shape, np.inf)
+    for _ in range(_CEILING_STEPS):
+        chance = share / (share + (1 - share) * np.exp(-u[..., None]))
+        growth = (both * (u[..., None] + np.log(share / chance))).sum(axis=-1)
+        slope = total - (both * chance).sum(axis=-1) - u / scale**2
+        curvature = (both * chance * (1 - chance)).sum(axis=-1) + 1 / scale**2
+        height = total * u - growth - 0.5 * (u / scale) ** 2
+        # Where the peak lies below u = 0 the integrand only falls.
+        rise = np.where((u == 0) & (slope <= 0), 0.0, 0.5 * (slope * scale) ** 2)
+        best = np.minimum(best, height + rise)
+        u = np.maximum(u + slope / curvature, 0.0)
+    return np.asarray(best + math.log(2))
 
 
 def evidence_for_higher_mean(

@@ -25,17 +25,17 @@ MAX_MIN_SHARE = 0.5
 MAX_BURN_IN = 10**9
 
 _YEAR = 365 * 86_400
-_KINDS: tuple[PolicyKind, ...] = get_args(PolicyKind)
+KINDS: tuple[PolicyKind, ...] = get_args(PolicyKind)
 _MATURITIES: tuple[Maturity, ...] = get_args(Maturity)
 #: Named by the contract for later, so refused by another sentence than a misspelling.
 _LATER = ("contextual_thompson",)
 
 
-@taking(one_of(_KINDS).schema)
+@taking(one_of(KINDS).schema)
 def _kind(value: object) -> PolicyKind:
     if value in _LATER:
         raise Refusal("is not available yet")
-    return one_of(_KINDS)(value)
+    return one_of(KINDS)(value)
 
 
 _SHARE = number(0, 1)

@@ -1,12 +1,10 @@
 """Commands for experiments: write, take through their states, reallocate."""
 
 from typing import IO
-from typing import Any
 from typing import get_args
 
 import click
 
-from experiments.errors import BespokeError
 from experiments.lifecycle import Act
 from experiments.lifecycle import Deed
 from experiments.lifecycle import act
@@ -14,9 +12,8 @@ from experiments.lifecycle import apply_document
 from experiments.model import StoredExperiment
 from experiments.reallocation import reallocate as reallocate_now
 from experiments.storage.session import Session
-from service.bodies import parse
 from service.commands.opened import opened
-from service.errors import Refused
+from service.documents import read_document
 from service.installation import Installation
 
 #: Who the ledger says it was.
@@ -29,12 +26,6 @@ _HELP_BY_ACT: dict[Act, str] = {
     "stop": "Stop an experiment: its last allocation stays, its outcomes count until their windows end.",
     "archive": "Archive a stopped experiment: it answers no more.",
 }
-
-
-class UnreadableDocument(BespokeError):
-    """The document is not JSON."""
-
-    code = "invalid_json"
 
 
 @click.group()
@@ -51,18 +42,9 @@ def apply(file: IO[bytes]) -> None:
     Example:
       bespoke experiment apply spring-mailing.json
     """
-    document = _document(file.read())
+    document = read_document(file.read())
     with opened() as installation:
         _say(apply_document(installation.store, document, deed=_deed(installation)))
-
-
-def _document(data: bytes) -> Any:
-    """What a JSON text holds, as strictly as over HTTP."""
-    try:
-        return parse(data)
-    except Refused as error:
-        # The reader speaks of the body of a request, which a file is not.
-        raise UnreadableDocument((error.description or "").replace("the body", "the document")) from error
 
 
 def _command(name: Act) -> click.Command:

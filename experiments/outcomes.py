@@ -1,0 +1,135 @@
+"""Outcomes: how one simulated campaign goes, with a look at every midnight."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.allocation import GRAIN
+from experiments.allocation import first_allocation
+from experiments.contests import segment_call
+from experiments.model import Experiment
+from experiments.model import Policy
+from experiments.simulation import Campaign
+from experiments.truth import Truth
+from experiments.world import World
+from experiments.world import places_of
+
+Array = NDArray[np.float64]
+
+
+class Plan(NamedTuple):
+    """What is simulated: an experiment in a world whose truth is known, and how long, with how many visitors a day."""
+
+    experiment: Experiment
+    world: World
+    truth: Truth
+    days: int
+    visitors_per_day: int
+
+
+class Called(NamedTuple):
+    """What a segment was called, after how many days, and whether that is true."""
+
+    call: str
+    day: int
+    is_right: bool
+
+
+class Takings(NamedTuple):
+    """What is expected of the visitors who came, and how much more that is than an even split had had of them."""
+
+    total: float
+    won: float
+
+
+class Outcome(NamedTuple):
+    """One campaign: the segments with a verdict, what it brought and cost, and how often its weights moved.
+
+    `profit` leaves fixed costs out, and is None where the goal has no worth.
+    """
+
+    called: dict[str, Called]
+    goals: Takings
+    profit: Takings | None
+    cost: float
+    moves: int
+
+
+def run(plan: Plan, *, rng: np.random.Generator) -> Outcome:
+    """One campaign from its first day to its last.
+
+    A segment's verdict is its first call; `none`, which overrules, whenever it comes.
+    """
+    campaign = Campaign(plan.experiment, plan.world, days=plan.days, rng=rng)
+    every = max(1, -(-plan.experiment.policy.every_seconds // 86_400))
+    called: dict[str, Called] = {}
+    for day in range(1, plan.days + 1):
+        campaign.live(plan.visitors_per_day)
+        called = _look(campaign, plan, called)
+        if day % every == 0 and day < plan.days:
+            campaign.reallocate()
+    return _outcome(campaign, plan, called)
+
+
+def _look(campaign: Campaign, plan: Plan, called: Mapping[str, Called]) -> dict[str, Called]:
+    """The verdicts by now."""
+    truth = plan.truth
+    waiting = {segment: arms for segment, arms in truth.tailored.items() if segment not in called}
+    if not campaign.may_be_called(waiting):
+        return dict(called)
+    calls, barren = campaign.calls()
+    now = {segment: segment_call([calls[segment, arm] for arm in arms]) for segment, arms in waiting.items()}
+    now |= {segment: "none" for segment in barren & truth.tailored.keys() if _is_news(called, segment, "none")}
+    found = {
+        segment: Called(call, campaign.day, truth.holds(segment, call, _called_for(calls, segment)))
+        for segment, call in now.items()
+        if call != "keep_testing"
+    }
+    return {**called, **found}
+
+
+def _is_news(called: Mapping[str, Called], segment: str, call: str) -> bool:
+    return segment not in called or called[segment].call != call
+
+
+def _called_for(calls: Mapping[tuple[str, str], str], segment: str) -> list[str]:
+    return [arm for (of_segment, arm), call in calls.items() if of_segment == segment and call == "tailor"]
+
+
+def _outcome(campaign: Campaign, plan: Plan, called: dict[str, Called]) -> Outcome:
+    arrived = campaign.n.sum(axis=2, keepdims=True)
+    own, even = _Sums.of(campaign.n, campaign, plan), _Sums.of(arrived * even_split(plan.experiment), campaign, plan)
+    worth = plan.truth.worth
+    return Outcome(
+        called,
+        Takings(own.goals, own.goals - even.goals),
+        None if worth is None else Takings(own.profit(worth), own.profit(worth) - even.profit(worth)),
+        own.cost,
+        campaign.epoch - 1,
+    )
+
+
+class _Sums(NamedTuple):
+    """What visitors of a campaign are expected to bring and cost."""
+
+    goals: float
+    cost: float
+
+    @classmethod
+    def of(cls, visitors: Array, campaign: Campaign, plan: Plan) -> "_Sums":
+        """Of so many by day, segment and arm."""
+        brought = np.tensordot(campaign.course, visitors, axes=1) * plan.world.rates * plan.world.values.mean
+        return cls(float(brought.sum()), float((visitors.sum(axis=0) * plan.truth.costs).sum()))
+
+    def profit(self, worth: float) -> float:
+        """What is left, one of the goal being worth so much."""
+        return self.goals * worth - self.cost
+
+
+def even_split(experiment: Experiment) -> Array:
+    """The shares of an even split, by segment and arm."""
+    alike = first_allocation(replace(experiment, policy=Policy()))
+    return places_of(experiment).table(alike.weights) / GRAIN

@@ -1,0 +1,170 @@
+"""Pre-flight: before anything is sent, an experiment's campaign simulated under each policy, and what follows."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from dataclasses import replace
+from itertools import chain
+from multiprocessing import get_context
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.advice import Advice
+from experiments.advice import advise
+from experiments.arrivals import arrivals
+from experiments.assumptions import Assumptions
+from experiments.document import parse_document
+from experiments.effects import Effect
+from experiments.effects import effects
+from experiments.errors import InvalidDocument
+from experiments.errors import Problem
+from experiments.forecasts import Forecast
+from experiments.forecasts import forecast
+from experiments.model import Experiment
+from experiments.model import Policy
+from experiments.outcomes import Outcome
+from experiments.outcomes import Plan
+from experiments.outcomes import run
+from experiments.reading.assumptions import read_assumptions
+from experiments.reading.policy import KINDS
+from experiments.truth import truth_of
+from experiments.world import World
+from experiments.world import places_of
+
+#: The name of a fixed policy whose shares the document gives, beside the even one.
+SHARES = "shares"
+
+#: Days of exposure, days that conversions take, segments and arms: what one campaign keeps in memory.
+MAX_CELLS = 20_000_000
+
+#: Campaigns of one part of the work.
+_AT_ONCE = 5
+
+#: Lets somebody see parts of the work pass, told how many there will be.
+Watched = Callable[[Iterable[list[Outcome]], int], Iterable[list[Outcome]]]
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What a pre-flight says.
+
+    Attributes:
+        own: the policy of the document, one of those in `policies`, of which the first is the even split.
+        fixed_cost: of making all messages.
+    """
+
+    experiment: str
+    objective: str
+    goal: str
+    goal_kind: str
+    currency: str
+    days: int
+    runs: int
+    seed: int
+    assumptions: Assumptions
+    own: str
+    advice: Advice
+    policies: tuple[Forecast, ...]
+    effects: tuple[Effect, ...]
+    fixed_cost: float
+
+
+def preflight(
+    document: object,
+    assumptions: object,
+    *,
+    days: int,
+    runs: int,
+    seed: int,
+    workers: int = 1,
+    watched: Watched = lambda parts, length: parts,
+) -> Preflight:
+    """Simulate so many campaigns of each policy; the same figures from a seed, however many processes work on them.
+
+    `watched` passes on the parts of the work as they are done, `length` of them.
+
+    :raises InvalidDocument: if the document or the assumptions cannot work.
+    """
+    experiment = parse_document(document)
+    assumed = read_assumptions(assumptions, experiment, days=days)
+    world = assumed.world(experiment)
+    _check_size(experiment, world, days=days)
+    plan = Plan(experiment, world, truth_of(experiment, world, days=days), days, assumed.visitors_per_day)
+    plans = {name: plan._replace(experiment=variant) for name, variant in _variants(experiment).items()}
+    found = _simulated(plans.values(), runs=runs, seed=seed, workers=workers, watched=watched)
+    forecasts = tuple(forecast(name, found[place], plan.truth) for place, name in enumerate(plans))
+    worth_testing = tuple(effects(plan))
+    return Preflight(
+        experiment.key,
+        experiment.objective,
+        experiment.goal.key,
+        experiment.goal.kind,
+        experiment.currency,
+        days,
+        runs,
+        seed,
+        assumed,
+        own=SHARES if experiment.policy.shares is not None else experiment.policy.kind,
+        advice=advise(plan, forecasts, worth_testing),
+        policies=forecasts,
+        effects=worth_testing,
+        fixed_cost=float(sum(arm.fixed_cost for arm in experiment.arms)),
+    )
+
+
+def _check_size(experiment: Experiment, world: World, *, days: int) -> None:
+    arms = places_of(experiment).arms.size
+    cells = days * len(arrivals(experiment.goal, mean_seconds=world.delay_seconds, days=days).days) * arms
+    if cells > MAX_CELLS:
+        rule = f"cells are too many to simulate, at most {MAX_CELLS}: days, days that conversions take, segments, arms"
+        raise InvalidDocument([Problem("document", cells, rule)])
+
+
+def _variants(experiment: Experiment) -> dict[str, Experiment]:
+    """The experiment under each policy, the even split first, within the limits of its own."""
+    even = replace(experiment.policy, shares=None, min_share=_floor(experiment))
+    policies: dict[str, Policy] = {kind: replace(even, kind=kind) for kind in KINDS}
+    if experiment.policy.shares is not None:
+        policies[SHARES] = experiment.policy
+    return {name: replace(experiment, policy=policy) for name, policy in policies.items()}
+
+
+def _floor(experiment: Experiment) -> float:
+    """The smallest share of an arm: a fixed policy, which keeps none, may name one that is too large for others."""
+    most = max(len(experiment.candidates(segment)) for segment in experiment.segment_keys)
+    return min(experiment.policy.min_share, (1 - experiment.control_share) / most)
+
+
+class _Part(NamedTuple):
+    """Some of a plan's campaigns, by their numbers."""
+
+    plan: Plan
+    numbers: range
+    seed: int
+
+
+def _simulated(
+    plans: Iterable[Plan], *, runs: int, seed: int, workers: int, watched: Watched
+) -> list[list[Outcome]]:
+    """The outcomes of each plan, in the order of the campaigns' numbers."""
+    starts = range(0, runs, _AT_ONCE)
+    parts = [_Part(plan, range(runs)[start : start + _AT_ONCE], seed) for plan in plans for start in starts]
+    outcomes = list(chain.from_iterable(watched(_worked_off(parts, workers=workers), len(parts))))
+    return [outcomes[first : first + runs] for first in range(0, len(outcomes), runs)]
+
+
+def _worked_off(parts: list[_Part], *, workers: int) -> Iterator[list[Outcome]]:
+    if workers == 1:
+        yield from map(_work_off, parts)
+        return
+    # A process that is forked beside threads may inherit a lock that nobody gives back.
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        yield from pool.map(_work_off, parts)
+
+
+def _work_off(part: _Part) -> list[Outcome]:
+    # Each campaign draws from its own seed, whoever simulates it; every policy from the same ones.
+    return [run(part.plan, rng=np.random.default_rng((part.seed, number))) for number in part.numbers]

@@ -1,0 +1,237 @@
+"""Campaigns in memory on a clock of days: outcomes drawn per cell, weights and calls by the service's own code.
+
+What is true stands in a `World`; a `Campaign` holds the cells that a store would. Each visitor is exposed once, a
+reallocation comes at midnight, and a look sees what has come by then.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.allocation import GRAIN
+from experiments.allocation import first_allocation
+from experiments.arrivals import arrivals
+from experiments.columns import Columns
+from experiments.columns import Table
+from experiments.contests import calls
+from experiments.contests import contests
+from experiments.contests import is_by_conversions
+from experiments.contests import may_be_called
+from experiments.contests import unprofitable
+from experiments.counting import EXPOSURES
+from experiments.counting import PROFIT
+from experiments.currency import minor_digits
+from experiments.currency import to_minor
+from experiments.economics import profit_rates
+from experiments.estimates import Book
+from experiments.estimates import corrected
+from experiments.inputs import Inputs
+from experiments.inputs import metric_columns
+from experiments.inputs import metrics_asked
+from experiments.inputs import policy_inputs
+from experiments.model import Allocation
+from experiments.model import Experiment
+from experiments.model import StoredExperiment
+from experiments.policies import is_settled
+from experiments.policies import next_weights
+from experiments.publishing import is_news
+from experiments.readings import Readings
+from experiments.report_shape import Call
+from experiments.times import DAY_MS
+from experiments.weighing import Weighing
+from experiments.weighing import corrects
+from experiments.weighing import goal_curve
+from experiments.weighing import weighing_by
+from experiments.world import World
+from experiments.world import places_of
+
+Array = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+
+class Campaign:
+    """One campaign; arrays of its visitors have the shape (days, segments, arms), of which the first `day` are past.
+
+    Attributes:
+        n: visitors by day of exposure.
+        converted: those who have reached the goal by now.
+        weights: with which they were drawn.
+    """
+
+    def __init__(self, experiment: Experiment, world: World, *, days: int, rng: np.random.Generator) -> None:
+        self.experiment, self.world, self.places = experiment, world, places_of(experiment)
+        self.day = 0
+        self.allocations = {1: first_allocation(experiment)}
+        self.course = world.course(days)
+        self._rng = rng
+        self._starts_ms = {1: 0}
+        self._arrivals = arrivals(experiment.goal, mean_seconds=world.delay_seconds, days=days)
+        shape = (days, *self.places.arms.shape)
+        self.n, self.converted = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        self.weights = np.zeros(shape)
+        self._sums = np.zeros((2, *shape))
+        self._coming = np.zeros((days, len(self._arrivals.days), *shape[1:]), np.int64)
+        self._lags = np.zeros((days, self._arrivals.buckets.shape[1]), np.int64)
+        self._epochs = np.zeros(days, np.int64)
+        self._in_force = self._table()
+        self._profit_rates = self._rates_of_profit()
+
+    @property
+    def epoch(self) -> int:
+        """The newest epoch."""
+        return len(self.allocations)
+
+    @property
+    def now_ms(self) -> int:
+        """The midnight after the last day that is past."""
+        return self.day * DAY_MS
+
+    @property
+    def readings(self) -> Readings:
+        """What a report reads, but for the cells."""
+        stored = StoredExperiment(self.experiment, {}, "running", 0, 0)
+        return Readings(stored, {}, self.allocations, {}, 0, 0, self.now_ms)
+
+    def live(self, visitors: int) -> None:
+        """Let a day pass on which so many visitors come, and conversions, those of earlier days too."""
+        came = self._rng.multinomial(visitors, self.world.shares)
+        n = self._divided(came, self._in_force)
+        rates = np.minimum(self.world.rates * self.course[self.day], 1.0)
+        won = self._rng.binomial(n, rates)
+        self.n[self.day], self.weights[self.day], self._epochs[self.day] = n, self._in_force, self.epoch
+        self._coming[self.day] = self._spread(won)
+        self._arrive()
+        self.day += 1
+
+    def _divided(self, totals: Counts, shares: Array) -> Counts:
+        # The last of the categories takes what rounding leaves, so the empty places come first.
+        return np.asarray(self._rng.multinomial(totals, shares[..., ::-1])[..., ::-1])
+
+    def _spread(self, won: Counts) -> Counts:
+        """Conversions by the days that they take."""
+        if len(self._arrivals.days) == 1 and not self._arrivals.late:
+            return won[None]
+        by_day = self._divided(won, np.append(self._arrivals.days, self._arrivals.late))
+        return np.moveaxis(by_day[..., :-1], -1, 0)
+
+    def _arrive(self) -> None:
+        """Count what comes today of each day's visitors."""
+        first = max(self.day + 1 - self._coming.shape[1], 0)
+        days = np.arange(first, self.day + 1)
+        arrived = self._coming[days, self.day - days]
+        self.converted[days] += arrived
+        self._sums[:, days] += self._values(arrived)
+        if corrects(self.experiment.policy):
+            self._lags[days] += self._rng.multinomial(
+                arrived.sum(axis=(1, 2)), self._arrivals.buckets[self.day - days]
+            )
+
+    def _values(self, arrived: Counts) -> Array:
+        """The sums of values and of their squares that so many conversions add, as a store keeps them."""
+        if self.experiment.goal.kind not in ("count", "value"):
+            return np.stack([arrived, arrived]).astype(np.float64)
+        values = self._drawn(int(arrived.sum()))
+        ends = np.cumsum(arrived.ravel())
+        cumulated = np.concatenate([np.zeros((2, 1)), np.cumsum([values, values**2], axis=1)], axis=1)
+        return np.diff(cumulated[:, ends], axis=1, prepend=0.0).reshape(2, *arrived.shape)
+
+    def _drawn(self, size: int) -> Array:
+        goal, mean, sd = self.experiment.goal, self.world.values.mean, self.world.values.sd
+        if goal.kind == "count":
+            counts = 1.0 + self._rng.poisson(mean - 1, size)
+            return np.asarray(np.minimum(counts, float(goal.cap or np.inf)))
+        unit = 10.0 ** minor_digits(self.experiment.currency)
+        drawn = self._rng.gamma((mean / sd) ** 2, sd**2 / mean, size) if sd else np.full(size, mean)
+        return np.asarray(np.minimum(np.rint(drawn * unit), to_minor(goal.cap or 0, self.experiment.currency)))
+
+    def columns(self, *metrics: str) -> dict[str, Columns]:
+        """The cells that a store would hold by now, of some metrics."""
+        return {metric: self._columns(metric) for metric in metrics}
+
+    def _columns(self, metric: str) -> Columns:
+        day, segment, arm = np.nonzero(self.n[: self.day])
+        n = self.n[day, segment, arm].astype(np.float64)
+        sums = self._sums_of(metric, n, self._sums[:, day, segment, arm], rates=self._profit_rates[:, segment, arm])
+        names = np.array(self.places.segments, np.object_)[segment]
+        return Columns(self._epochs[day], day, names, self.places.arms[segment, arm], n, *sums)
+
+    def _sums_of(self, metric: str, n: Array, goal: Array, *, rates: Array) -> Array:
+        if metric == self.experiment.goal.key:
+            return goal
+        if metric == EXPOSURES:
+            return np.stack([n, n])
+        assert metric == PROFIT, "a campaign counts its goal and the built-in metrics"
+        (gain, cost), (total, squares) = rates, goal
+        return np.stack([gain * total - cost * n, gain**2 * squares - 2 * gain * cost * total + cost**2 * n])
+
+    def inputs(self) -> Inputs:
+        """What the policy sees."""
+        return policy_inputs(
+            self.experiment,
+            self.columns(*metrics_asked(self.experiment)),
+            allocations=self.allocations,
+            conversions=dict(zip(self.places.segments, self.converted.sum(axis=(0, 2)).tolist(), strict=True)),
+            now_ms=self.now_ms,
+            weighing=self._weighing(),
+        )
+
+    def _weighing(self) -> Weighing | None:
+        curve = None
+        if corrects(self.experiment.policy):
+            lags = {(int(day), int(bucket)): int(self._lags[day, bucket]) for day, bucket in np.argwhere(self._lags)}
+            curve = goal_curve(self.experiment.goal, lags, now_ms=self.now_ms)
+        return weighing_by(self.experiment, self._starts_ms, curve=curve, now_ms=self.now_ms)
+
+    def may_be_called(self, tailored: Mapping[str, Iterable[str]]) -> bool:
+        """Whether any of these arms could be called; what is cheap to exclude needs no report."""
+        if not is_by_conversions(self.experiment):
+            return True
+        pairs = [
+            (segment, arm, self.experiment.first_mass.key) for segment, arms in tailored.items() for arm in arms
+        ]
+        places = [[self.places.place(segment, arm) for arm in arms] for segment, *arms in pairs]
+        if not places:
+            return False
+        rows, columns = np.moveaxis(np.array(places), -1, 0)
+        won, lost = np.moveaxis(self.converted[: self.day, rows, columns], 0, -1).swapaxes(0, 1)
+        own, other = np.moveaxis(self.weights[: self.day, rows, columns], 0, -1).swapaxes(0, 1)
+        return bool(may_be_called(won, lost, own / (own + other)).any())
+
+    def calls(self) -> tuple[dict[tuple[str, str], Call], frozenset[str]]:
+        """What a report would call every tailored arm in every segment, and the segments in which nothing pays."""
+        readings, columns, book = self._read()
+        return calls(contests(readings, book, columns)), unprofitable(readings, book)
+
+    def _read(self) -> tuple[Readings, Table, Book]:
+        readings, experiment = self.readings, self.experiment
+        metrics = [experiment.goal.key] if is_by_conversions(experiment) else [experiment.goal.key, EXPOSURES, PROFIT]
+        stored = self.columns(*metrics)
+        columns = {metric: metric_columns(experiment, stored, metric=metric) for metric in metrics}
+        return readings, columns, {} if is_by_conversions(experiment) else corrected(readings, columns)
+
+    def reallocate(self) -> None:
+        """Publish the weights that the policy wants, where they moved enough."""
+        if is_settled(self.experiment):
+            return
+        previous = self.allocations[self.epoch].weights
+        wanted = next_weights(self.experiment, self.inputs(), previous)
+        if is_news(previous, wanted):
+            self._starts_ms[self.epoch + 1] = self.now_ms
+            self.allocations[self.epoch + 1] = Allocation(self.epoch + 1, wanted)
+            self._in_force = self._table()
+
+    def _rates_of_profit(self) -> Array:
+        """What one of the goal adds to a visitor's profit, and an exposure takes; shape (2, segments, arms)."""
+        rates = {arm.key: profit_rates(self.experiment, arm) for arm in self.experiment.arms}
+        return np.stack([
+            self.places.table({
+                segment: {arm.key: rates[arm.key][part] for arm in self.experiment.open_arms(segment)}
+                for segment in self.places.segments
+            })
+            for part in range(2)
+        ])
+
+    def _table(self) -> Array:
+        return self.places.table(self.allocations[self.epoch].weights) / GRAIN
