@@ -7,10 +7,10 @@ from flask import Blueprint
 from flask import Response
 from flask import url_for
 
+from experiments.audit import Deed
 from experiments.ledger import ledger_json
 from experiments.ledger import ledger_of
 from experiments.lifecycle import Act
-from experiments.lifecycle import Deed
 from experiments.lifecycle import act
 from experiments.lifecycle import create
 from experiments.lifecycle import experiment_json
@@ -78,9 +78,7 @@ def change_state(key: str, name: Act) -> Response:
 def reallocate_experiment(key: str) -> Response:
     """Reallocate now, by the same code as the scheduler."""
     installation = current_installation()
-    deed = _deed()
-    row = reallocate(installation.store, key, now_ms=deed.now_ms, actor=deed.actor, reason="asked for")
-    assert row is not None, "only a slot can be taken by somebody else"
+    row = reallocate(installation.store, key, deed=_deed())
     installation.snapshots.refresh()
     return json_answer(ledger_json(row))
 

@@ -8,19 +8,15 @@ import click
 
 from experiments.errors import BespokeError
 from experiments.lifecycle import Act
-from experiments.lifecycle import Deed
 from experiments.lifecycle import act
 from experiments.lifecycle import apply_document
 from experiments.model import StoredExperiment
 from experiments.reallocation import reallocate as reallocate_now
 from experiments.storage.session import Session
 from service.bodies import parse
+from service.commands.opened import deed
 from service.commands.opened import opened
 from service.errors import Refused
-from service.installation import Installation
-
-#: Who the ledger says it was.
-_ACTOR = "command line"
 
 _HELP_BY_ACT: dict[Act, str] = {
     "start": "Start an experiment: from now on it assigns and counts.",
@@ -53,7 +49,7 @@ def apply(file: IO[bytes]) -> None:
     """
     document = _document(file.read())
     with opened() as installation:
-        _say(apply_document(installation.store, document, deed=_deed(installation)))
+        _say(apply_document(installation.store, document, deed=deed(installation)))
 
 
 def _document(data: bytes) -> Any:
@@ -68,7 +64,7 @@ def _document(data: bytes) -> Any:
 def _command(name: Act) -> click.Command:
     def run(key: str) -> None:
         with opened() as installation:
-            _say(act(installation.store, key, name, deed=_deed(installation)))
+            _say(act(installation.store, key, name, deed=deed(installation)))
 
     text = f"{_HELP_BY_ACT[name]}\n\n\b\nExample:\n  bespoke experiment {name} spring-mailing"
     return click.Command(name, callback=run, params=[click.Argument(["key"])], help=text)
@@ -89,18 +85,12 @@ def reallocate(key: str | None) -> None:
     """
     with opened() as installation:
         for each in [key] if key else installation.store.read(_running):
-            deed = _deed(installation)
-            row = reallocate_now(installation.store, each, now_ms=deed.now_ms, actor=deed.actor, reason="asked for")
-            assert row is not None, "only a slot can be taken by somebody else"
+            row = reallocate_now(installation.store, each, deed=deed(installation))
             click.echo(f"{each}: epoch {row.epoch} {row.kind}")
 
 
 def _running(session: Session) -> list[str]:
     return [row.key for row in session.experiments.all() if row.state == "running"]
-
-
-def _deed(installation: Installation) -> Deed:
-    return Deed(_ACTOR, installation.clock.now_ms())
 
 
 def _say(stored: StoredExperiment) -> None:

@@ -8,7 +8,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
+from experiments.audit import Deed
 from experiments.errors import InvalidKey
+from experiments.errors import UnknownKey
 from experiments.keys import SCOPES
 from experiments.keys import check_key
 from experiments.keys import create_key
@@ -18,6 +20,7 @@ from experiments.keys import revoke_key
 from service.config import Config
 from service.installation import Installation
 from service.installation import open_installation
+from tests.service.conftest import DEED
 from tests.service.conftest import NOW_MS
 from tests.service.conftest import bearer
 from tests.service.conftest import count_rows
@@ -30,7 +33,7 @@ PAGES = "pages"
 
 def new_key(installation: Installation, scope: str = "client", *origins: str) -> str:
     return create_key(
-        installation.store, scope=scope, name="", origins=origins, now_ms=NOW_MS, random=secrets.token_bytes
+        installation.store, scope=scope, name="", origins=origins, random=secrets.token_bytes, deed=DEED
     )
 
 
@@ -69,7 +72,7 @@ def test_every_route_refuses_keys_of_too_small_a_scope(app: Flask, client: Flask
 
 def test_every_route_refuses_a_revoked_key(app: Flask, client: FlaskClient, installation: Installation) -> None:
     key = new_key(installation, "admin")
-    assert revoke_key(installation.store, key[:12], now_ms=NOW_MS)
+    revoke_key(installation.store, key[:12], deed=DEED)
     installation.snapshots.refresh()
     for rule, method in guarded(app):
         assert client.open(address(rule), method=method, headers=bearer(key)).status_code == 401, f"{method} {rule}"
@@ -159,8 +162,9 @@ def test_keys_say_what_they_are_and_hold_256_bits(installation: Installation) ->
 
 def test_revoking_ends_a_key_once(installation: Installation) -> None:
     key = new_key(installation)
-    assert revoke_key(installation.store, key[:12], now_ms=NOW_MS + 1)
-    assert not revoke_key(installation.store, key[:12], now_ms=NOW_MS + 2)
+    revoke_key(installation.store, key[:12], deed=Deed("test", NOW_MS + 1))
+    with pytest.raises(UnknownKey, match=key[:12]):
+        revoke_key(installation.store, key[:12], deed=Deed("test", NOW_MS + 2))
     assert [row.revoked_ms for row in list_keys(installation.store)] == [NOW_MS + 1]
 
 
@@ -187,6 +191,6 @@ def test_a_key_is_checked_by_its_prefix_and_its_digest(installation: Installatio
 def test_a_key_that_makes_no_sense_is_refused(installation: Installation, scope: str, name: str, origin: str) -> None:
     with pytest.raises(InvalidKey):
         create_key(
-            installation.store, scope=scope, name=name, origins=[origin], now_ms=NOW_MS, random=secrets.token_bytes
+            installation.store, scope=scope, name=name, origins=[origin], random=secrets.token_bytes, deed=DEED
         )
     assert count_rows(installation, "keys") == 0
