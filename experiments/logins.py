@@ -14,7 +14,7 @@ from experiments.storage.people import UserRow
 from experiments.storage.session import Session
 from experiments.storage.store import Store
 
-#: Whom the audit log calls somebody who is not known: what was typed may be a password in the wrong field.
+#: What the audit log calls whoever it does not know: what they typed may be a password in the wrong field.
 NOBODY = "somebody"
 
 _SEEN_AGAIN_MS = 60_000
@@ -72,9 +72,8 @@ def log_in(
 
 
 def _refuse(store: Store, attempt: Attempt, user: UserRow | None, *, now_ms: int) -> str:
-    known_as = user.email if user else NOBODY
-    failed = Change(None, "login failed", known_as, {"address": attempt.address})
-    perform(store, lambda session: failed, deed=Deed(known_as, now_ms))
+    failed = Change(None, "login failed", user.email if user else NOBODY, {"address": attempt.address})
+    perform(store, lambda session: failed, deed=Deed(NOBODY, now_ms))
     raise WrongLogin("the e-mail or the password is wrong")
 
 

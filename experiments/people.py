@@ -100,7 +100,7 @@ def parse_email(text: str) -> str:
     """
     email = text.lower()
     if len(email) > _LONGEST_EMAIL or not email.isprintable() or not _EMAIL.fullmatch(email):
-        raise InvalidUser(f"e-mail: {shown(text)} must be an address of at most {_LONGEST_EMAIL} characters")
+        raise InvalidUser(f"e-mail: {shown(text)} must be like ann@shop.example, at most {_LONGEST_EMAIL} characters")
     return email
 
 

@@ -1,7 +1,8 @@
 """The web shell: requests in, one use case each, answers out.
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open,
-`auth`, `bodies` and `errors` the door, `ofrep`, `ingest`, `admin` and `health` the endpoints, `pages` what people read.
+`auth`, `people`, `bodies` and `errors` the door, `ofrep`, `ingest`, `admin`, `audit` and `health` the endpoints,
+`login` and `pages` what people read.
 """
 
 import os
@@ -19,13 +20,16 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     """
     # Here, not above: commands that need no web import this package too.
     from service import admin
+    from service import audit
     from service import auth
     from service import errors
     from service import headers
     from service import health
     from service import ingest
+    from service import login
     from service import ofrep
     from service import pages
+    from service import people
     from service.config import load_config
     from service.current import EXTENSION
     from service.installation import open_installation
@@ -35,9 +39,9 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     settings = config or load_config(os.environ)
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes + 1
     app.logger.setLevel(settings.log_level.upper())
-    for part in (errors, auth, headers):
+    for part in (errors, auth, people, headers):
         part.init_app(app)
-    for endpoints in (ofrep, ingest, admin, health, pages):
+    for endpoints in (ofrep, ingest, admin, audit, health, login, pages):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     installation.before_closing(start_scheduler(installation).stop)

@@ -14,6 +14,7 @@ from experiments.snapshot import Snapshots
 from experiments.storage.store import Store
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
+from service.attempts import Attempts
 from service.clock import Clock
 from service.clock import SystemClock
 from service.config import Config
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 class Installation:
     """Settings, clock, keys, database, and the newest snapshot of what people and jobs configure.
 
+    `attempts` are those to log in;
     `ticked_ms` is when the scheduler last looked for work, None where this process has none.
     """
 
@@ -37,6 +39,7 @@ class Installation:
     store: Store
     snapshots: Snapshots
     ticked_ms: int | None = None
+    attempts: Attempts = field(default_factory=Attempts)
     _endings: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
     def watch(self) -> None:
