@@ -27,8 +27,8 @@ from tests.service.conftest import count_rows
 
 #: Whoever opens these to everybody has thought about it.
 PUBLIC = {"static", "health.healthz", "health.readyz"}
-#: Opened by a signed link or a login, not by a key; they have tests of their own.
-PAGES = "pages"
+#: What people open, not keys; tests/service/test_people.py walks these.
+PAGE = "door_for_people"
 
 
 def new_key(installation: Installation, scope: str = "client", *origins: str) -> str:
@@ -40,7 +40,7 @@ def new_key(installation: Installation, scope: str = "client", *origins: str) ->
 def guarded(app: Flask) -> Iterator[tuple[Rule, str]]:
     """Every route and method that asks for a key."""
     for rule in app.url_map.iter_rules():
-        if rule.endpoint not in PUBLIC and not rule.endpoint.startswith(PAGES):
+        if rule.endpoint not in PUBLIC and not hasattr(app.view_functions[rule.endpoint], PAGE):
             yield from ((rule, method) for method in sorted(rule.methods or ()))
 
 
@@ -76,6 +76,16 @@ def test_every_route_refuses_a_revoked_key(app: Flask, client: FlaskClient, inst
     installation.snapshots.refresh()
     for rule, method in guarded(app):
         assert client.open(address(rule), method=method, headers=bearer(key)).status_code == 401, f"{method} {rule}"
+
+
+def test_every_route_refuses_a_key_from_another_origin(
+    app: Flask, client: FlaskClient, installation: Installation
+) -> None:
+    headers = bearer(new_key(installation, "admin", "https://shop.example"))
+    for rule, method in guarded(app):
+        if method != "OPTIONS":
+            response = client.open(address(rule), method=method, headers={**headers, "Origin": "https://evil.example"})
+            assert (response.status_code, client.get("/v1/audit", headers=headers).status_code) == (403, 200)
 
 
 def test_a_view_that_says_nothing_lets_nobody_in(app: Flask, client: FlaskClient, keys: dict[str, str]) -> None:
