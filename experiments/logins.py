@@ -4,6 +4,7 @@ import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from typing import NamedTuple
+from typing import NoReturn
 
 from experiments.audit import Change
 from experiments.audit import Deed
@@ -56,7 +57,7 @@ def log_in(
     user = store.read(lambda session: session.users.get(attempt.email))
     # Slow on purpose, so it must not hold the writer.
     if not verify_password(attempt.password, user.password_hash if user else None) or user is None:
-        return _refuse(store, attempt, user, now_ms=now_ms)
+        _refuse(store, attempt, user, now_ms=now_ms)
     session_id = urlsafe_b64encode(random(32)).rstrip(b"=").decode()
     row = SessionRow(session_digest(session_id), user.email, now_ms, now_ms, now_ms + lifetime_seconds * 1000)
 
@@ -71,7 +72,7 @@ def log_in(
     return perform(store, work, deed=Deed(user.email, now_ms))
 
 
-def _refuse(store: Store, attempt: Attempt, user: UserRow | None, *, now_ms: int) -> str:
+def _refuse(store: Store, attempt: Attempt, user: UserRow | None, *, now_ms: int) -> NoReturn:
     failed = Change(None, "login failed", user.email if user else NOBODY, {"address": attempt.address})
     perform(store, lambda session: failed, deed=Deed(NOBODY, now_ms))
     raise WrongLogin("the e-mail or the password is wrong")

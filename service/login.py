@@ -36,8 +36,8 @@ from service.sessions import keep_id
 bp = Blueprint("login", __name__)
 init_pages(bp)
 
-# A login takes 64 MB and a thread for a tenth of a second: others have to be served meanwhile.
-_ROOM = BoundedSemaphore(4)
+#: How many may be logging in at once: each takes 64 MB and a thread for a while, and others have to be served.
+ROOM = BoundedSemaphore(4)
 
 
 @bp.get("/login")
@@ -53,14 +53,14 @@ def ask() -> Response | AnyResponse:
 def enter() -> Response | AnyResponse:
     """Log in, and go on to where one was going."""
     after = _next(request.form.get("next", HOME))
-    if not _ROOM.acquire(blocking=False):
+    if not ROOM.acquire(blocking=False):
         return _wait(after, seconds=1)
     try:
         return _entered(after)
     except (InvalidUser, WrongLogin) as error:
         return _form(after, refusal=str(error), status=status_of(error))
     finally:
-        _ROOM.release()
+        ROOM.release()
 
 
 @bp.post("/logout")

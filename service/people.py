@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
-from typing import TypeVar
 
 from flask import Flask
 from flask import Response
@@ -21,6 +19,7 @@ from experiments.logins import mark_seen
 from experiments.logins import person_of
 from experiments.people import Role
 from experiments.people import suffices
+from service.auth import View
 from service.auth import public
 from service.current import current_installation
 from service.errors import Refused
@@ -29,8 +28,6 @@ from service.forms import form_token
 from service.local_paths import HOME
 from service.local_paths import is_local
 from service.sessions import presented_id
-
-View = TypeVar("View", bound=Callable[..., Any])
 
 _DOOR = "door_for_people"
 _ROLE = "required_role"

@@ -1,6 +1,7 @@
 """Logging in and out: the right password, a session that ends, and nothing for whoever has neither."""
 
 import re
+from contextlib import ExitStack
 from http.cookies import SimpleCookie
 
 import pytest
@@ -19,6 +20,7 @@ from service.config import Config
 from service.config import load_config
 from service.installation import Installation
 from service.local_paths import is_local
+from service.login import ROOM
 from service.passwords import hash_password
 from service.passwords import nobodys_hash
 from service.passwords import verify_password
@@ -116,6 +118,16 @@ def test_who_fails_again_and_again_waits_twice_as_long_each_time(
     assert someone.log_in(email).status_code == 303
     assert someone.send("/logout", on="/").status_code == 303
     assert someone.log_in(email, password="wrong").status_code == 403
+
+
+def test_while_several_log_in_the_next_is_asked_to_try_again(someone: Someone, installation: Installation) -> None:
+    email = add_user(installation, "viewer")
+    with ExitStack() as others:
+        for _ in range(4):
+            others.enter_context(ROOM)
+        answer = someone.log_in(email)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+    assert someone.log_in(email).status_code == 303
 
 
 def test_logging_out_ends_the_session_at_once(app: Flask, installation: Installation) -> None:

@@ -1,7 +1,6 @@
 """Pages for people: every one says for which role it is, and only its own forms change anything."""
 
 from collections.abc import Iterator
-from typing import get_args
 
 import pytest
 from flask import Flask
@@ -15,6 +14,7 @@ from experiments.people import suffices
 from service.forms import FIELD
 from service.installation import Installation
 from service.people import for_people
+from tests.service.conftest import SetClock
 from tests.service.conftest import bearer
 from tests.service.conftest import count_rows
 from tests.service.people import COOKIE
@@ -59,22 +59,22 @@ def test_every_page_asks_who_it_is(app: Flask, client: FlaskClient) -> None:
         assert "Set-Cookie" not in answer.headers, f"{method} {rule}"
 
 
-@pytest.mark.parametrize("key", get_args(Role))
-def test_every_page_is_for_its_role_and_those_above(app: Flask, installation: Installation, key: Role) -> None:
-    someone = logged_in(app, installation, key)
+@pytest.mark.parametrize("own", ROLES)
+def test_every_page_is_for_its_role_and_those_above(app: Flask, installation: Installation, own: Role) -> None:
+    someone = logged_in(app, installation, own)
     for rule, method, role in pages(app):
         if rule.endpoint == "login.leave":
             continue
         fields = {FIELD: form_token(someone.open("/"))}
         answer = someone.open(address(rule), method=method, data=None if method in _SAFE else fields)
-        # A key's report is not there; whoever may see it is told so.
-        expected = {200, 404} if suffices(key, role) else {403}
-        assert answer.status_code in expected, f"{method} {rule} as {key}"
+        # The report's experiment is not there; whoever may see it is told so.
+        expected = {200, 404} if suffices(own, role) else {403}
+        assert answer.status_code in expected, f"{method} {rule} as {own}"
 
 
-@pytest.mark.parametrize("key", ROLES)
-def test_whoever_is_in_can_leave(app: Flask, installation: Installation, key: Role) -> None:
-    someone = logged_in(app, installation, key)
+@pytest.mark.parametrize("own", ROLES)
+def test_whoever_is_in_can_leave(app: Flask, installation: Installation, own: Role) -> None:
+    someone = logged_in(app, installation, own)
     assert someone.send("/logout", on="/").status_code == 303
     assert count_rows(installation, "sessions") == 0
 
@@ -182,10 +182,10 @@ def test_a_session_opens_the_report_and_a_link_still_does(
 
 
 def test_a_page_can_be_read_while_nothing_can_be_written(
-    app: Flask, installation: Installation, clock: object
+    app: Flask, installation: Installation, clock: SetClock
 ) -> None:
     someone = logged_in(app, installation, "viewer")
-    clock.advance(seconds=3600)  # type: ignore[attr-defined]
+    clock.advance(seconds=3600)
 
     def limit(pages: int) -> None:
         installation.store.transact(
