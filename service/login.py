@@ -28,7 +28,7 @@ from service.passwords import verify_password
 from service.people import current_person
 from service.people import for_people
 from service.people import public_form
-from service.refusals import init_pages
+from service.refusal_pages import init_pages
 from service.sessions import browser_id
 from service.sessions import forget_id
 from service.sessions import keep_id

@@ -27,8 +27,8 @@ from service.links import read_link
 from service.palette import arm_colours
 from service.people import current_person
 from service.people import for_people
-from service.refusals import init_pages
-from service.refusals import refusal_page
+from service.refusal_pages import init_pages
+from service.refusal_pages import refusal_page
 from service.report_charts import report_pictures
 from service.report_view import report_view
 from service.wording import NOTHING
