@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
+from experiments.assignment import Plan
 from experiments.counting import EXPOSURES
 from experiments.counting import PROFIT
 from experiments.counting import amount_of
@@ -13,6 +14,7 @@ from experiments.counting import timing
 from experiments.counting import visitor_values
 from experiments.errors import RejectedEvent
 from experiments.errors import shown
+from experiments.events import AUTOMATIC_EVENTS
 from experiments.events import Event
 from experiments.events import ExposureEvent
 from experiments.events import OutcomeEvent
@@ -24,7 +26,7 @@ from experiments.receipts import Receipt
 from experiments.signing import Keyring
 from experiments.signing import pseudonym
 from experiments.snapshot import Feed
-from experiments.snapshot import Snapshot
+from experiments.snapshot import Snapshots
 from experiments.storage.cells import CellKey
 from experiments.storage.cells import LagKey
 from experiments.storage.events import EventRow
@@ -43,9 +45,10 @@ _USELESS = {
 class Application:
     """Applies events one after another; `finish` writes the sums."""
 
-    def __init__(self, session: Session, snapshot: Snapshot, *, trusted: bool, keyring: Keyring) -> None:
+    def __init__(self, session: Session, snapshots: Snapshots, *, trusted: bool, keyring: Keyring) -> None:
         self._session = session
-        self._snapshot = snapshot
+        self._snapshot = snapshots.within(session)
+        self._epochs = snapshots.epochs
         self._trusted = trusted
         self._keyring = keyring
         self._cells: dict[CellKey, tuple[int, int, float]] = {}
@@ -73,10 +76,12 @@ class Application:
         entry = self._snapshot.live(key)
         if entry is None or entry.plan is None:
             raise RejectedEvent("unknown_experiment", f"properties.experiment_id: {shown(key)} is not running")
+        plan = self._plan_in(entry.plan, event.epoch)
         try:
             exposed = exposed_to(
                 event,
-                entry.plan,
+                plan,
+                experiment=entry.experiment,
                 state=entry.stored.state,
                 trusted=self._trusted,
                 token_key=self._keyring.tokens,
@@ -97,6 +102,9 @@ class Application:
         else:
             self._add(entry.experiment, known, visitor, metric=EXPOSURES, amount=1)
         return Receipt("accepted")
+
+    def _plan_in(self, newest: Plan, epoch: int | None) -> Plan | None:
+        return newest if epoch is None else self._epochs.plan(self._session, newest, epoch=epoch)
 
     def _first_exposure(self, experiment: Experiment, event: EventRow) -> None:
         assert event.arm and event.segment and event.epoch is not None and event.weight is not None
@@ -119,6 +127,8 @@ class Application:
                 self._attribute(experiment, metric, exposure, outcome)
 
     def _outcome(self, event: OutcomeEvent) -> Receipt:
+        if event.name in AUTOMATIC_EVENTS and event.name not in self._snapshot.feeds:
+            return Receipt("ignored", "not_counted")
         feeds = self._feeds(event.name)
         row = EventRow(
             pseudonym(event.visitor, key=self._keyring.visitors), event.id, event.digest, "outcome",

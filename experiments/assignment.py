@@ -1,11 +1,13 @@
 """Decide: which arm a visitor gets, with what probability, and why. No clock, no database, no random numbers."""
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 from typing import Literal
 from typing import NamedTuple
 
 from experiments.allocation import GRAIN
+from experiments.hashing import Ranges
 from experiments.hashing import bucket
 from experiments.hashing import choose
 from experiments.hashing import ranges
@@ -45,8 +47,15 @@ class Plan:
         self.experiment = experiment
         self.allocation = allocation
         self._rules = [(segment.key, compile_rule(segment.rule, types)) for segment in experiment.segments]
-        self._draws = {segment: _draw_table(arms) for segment, arms in allocation.weights.items()}
+        self._draws = _draw_tables(allocation)
         self._messages = {arm.key: compile_message(arm.message or {}, arm.channel) for arm in experiment.arms}
+
+    def under(self, allocation: Allocation) -> "Plan":
+        """The same experiment under another allocation."""
+        plan = copy(self)
+        plan.allocation = allocation
+        plan._draws = _draw_tables(allocation)
+        return plan
 
     def segment_of(self, attributes: Mapping[str, Any]) -> str:
         """The first segment whose rule holds, else everyone else."""
@@ -67,7 +76,11 @@ class Plan:
         return Assignment(self.experiment.first_mass.key, segment, GRAIN, self.allocation.epoch, cause)
 
 
-def _draw_table(weight_by_arm: Mapping[str, int]) -> tuple[list[str], list[int], Any]:
+def _draw_tables(allocation: Allocation) -> dict[str, tuple[list[str], list[int], Ranges]]:
+    return {segment: _draw_table(arms) for segment, arms in allocation.weights.items()}
+
+
+def _draw_table(weight_by_arm: Mapping[str, int]) -> tuple[list[str], list[int], Ranges]:
     weights = list(weight_by_arm.values())
     return list(weight_by_arm), weights, ranges([weight / GRAIN for weight in weights])
 

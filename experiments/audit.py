@@ -1,7 +1,8 @@
 """The audit log: who did what to the configuration and when, as canonical JSON chained by its hash.
 
-A use case that changes the configuration is a function from a session to a `Change`, run by `perform`. One that went
-past it would not be noticed by any server: it is `perform` that tells them.
+A use case that changes the configuration is a function from a session to a `Change`, run by `configure`. One that went
+past it would not be noticed by any server: it is `configure` that tells them. People, whom servers look up each time,
+are changed and let in by `perform`.
 """
 
 from collections.abc import Callable
@@ -43,13 +44,23 @@ class Change(NamedTuple, Generic[T]):
     details: Mapping[str, Any] = MappingProxyType({})
 
 
+def configure(store: Store, work: Callable[[Session], Change[T]], *, deed: Deed) -> T:
+    """Change what servers work by, with its row in the audit log and word to every server, or nothing of it."""
+
+    def all_of_it(session: Session) -> Change[T]:
+        change = work(session)
+        session.meta.bump_config_version(now_ms=deed.now_ms)
+        return change
+
+    return perform(store, all_of_it, deed=deed)
+
+
 def perform(store: Store, work: Callable[[Session], Change[T]], *, deed: Deed) -> T:
-    """Do something to the configuration, with its row in the audit log and word to every server, or none of it."""
+    """Do something that servers look up when they need it, with its row in the audit log, or nothing of it."""
 
     def all_of_it(session: Session) -> T:
         change = work(session)
         session.audit.append(_row(session.audit.last(), change, deed))
-        session.meta.bump_config_version()
         return change.result
 
     return store.transact(all_of_it)

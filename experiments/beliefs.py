@@ -58,10 +58,15 @@ class Beliefs:
 
     def mix(self, arm_by_segment: Mapping[str, str], reference: str, *, shares: Mapping[str, float]) -> Gain:
         """Some segments on arms of their own against everybody on the reference, per visitor of all segments."""
-        coefficients: list[dict[str, float]] = [{} for _ in self._places]
-        for segment, arm in arm_by_segment.items():
-            coefficients[self._places[segment]] = {arm: shares[segment], reference: -shares[segment]}
-        found, unit = self._pooled.combination(coefficients, mass=INTERVAL), pooled_unit(self._experiment)
+        coefficients = {
+            segment: {arm: shares[segment], reference: -shares[segment]} for segment, arm in arm_by_segment.items()
+        }
+        return self.combination(coefficients)
+
+    def combination(self, coefficients: Mapping[str, Mapping[str, float]]) -> Gain:
+        """Σ coefficient·objective over arms by segment, in the objective's unit, with what their errors share."""
+        ordered = [coefficients.get(segment, {}) for segment in self._places]
+        found, unit = self._pooled.combination(ordered, mass=INTERVAL), pooled_unit(self._experiment)
         return Gain(found.mean * unit, found.low * unit, found.high * unit, found.probability)
 
 

@@ -1,5 +1,7 @@
 """Evaluate: which arm and message a visitor gets. Nothing is counted and nothing written."""
 
+from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 from typing import NamedTuple
@@ -9,19 +11,22 @@ from experiments.assignment import Assignment
 from experiments.assignment import Consent
 from experiments.assignment import decide
 from experiments.attributes import declared_attributes
+from experiments.consent import consent_of
 from experiments.errors import InvalidContext
 from experiments.errors import InvalidSignature
 from experiments.errors import RejectedEvent
 from experiments.errors import UnknownExperiment
-from experiments.errors import shown
 from experiments.events import checked_visitor
+from experiments.model import Experiment
 from experiments.model import Exposure
 from experiments.model import Role
 from experiments.signing import Keyring
 from experiments.signing import pseudonym
 from experiments.snapshot import Entry
 from experiments.snapshot import Snapshot
+from experiments.storage.session import Session
 from experiments.storage.store import Store
+from experiments.storage.visitors import ExposureRow
 
 
 class Asking(NamedTuple):
@@ -31,6 +36,15 @@ class Asking(NamedTuple):
     consent_default: Consent
     token_seconds: int
     objects: bool = False
+
+
+class Caller(NamedTuple):
+    """Who asks: the attributes are the declared ones, and only those that the consent lets one look at."""
+
+    visitor: str
+    consent: Consent
+    attributes: Mapping[str, Any]
+    token: object
 
 
 class Evaluation(NamedTuple):
@@ -50,22 +64,104 @@ def evaluate(
     :raises UnknownExperiment: if there is none, or it was not started, or it is archived.
     :raises InvalidContext: if the visitor, the consent or an attribute is not what it must be.
     """
+    entry = live_entry(snapshot, key)
+    caller = read_caller(entry.experiment, _visitor(context), context=context, asking=asking)
+    exposed = _exposed(store, [key], caller.visitor, consent=caller.consent, keyring=keyring)
+    return _evaluation(entry, caller, exposed=exposed.get(key), asking=asking, keyring=keyring)
+
+
+def evaluate_all(
+    store: Store, snapshot: Snapshot, *, context: Mapping[str, Any], asking: Asking, keyring: Keyring
+) -> dict[str, Evaluation | InvalidContext]:
+    """Evaluate every experiment that `evaluate` knows, each by itself: an attribute that one cannot use is its failure.
+
+    :raises InvalidContext: if the visitor or the consent is not what it must be.
+    """
+    visitor, consent, entries = _visitor(context), _consent(context, asking=asking), snapshot.all_live()
+    exposed = _exposed(store, entries, visitor, consent=consent, keyring=keyring)
+
+    def attempt(entry: Entry) -> Evaluation | InvalidContext:
+        try:
+            caller = read_caller(entry.experiment, visitor, context=context, asking=asking)
+        except InvalidContext as error:
+            return error
+        return _evaluation(entry, caller, exposed=exposed.get(entry.experiment.key), asking=asking, keyring=keyring)
+
+    return {key: attempt(entry) for key, entry in entries.items()}
+
+
+def live_entry(snapshot: Snapshot, key: str) -> Entry:
+    """An experiment that answers evaluations.
+
+    :raises UnknownExperiment: if there is none, or it was not started, or it is archived.
+    """
     entry = snapshot.live(key)
     if entry is None or entry.plan is None:
         raise UnknownExperiment(key)
-    visitor = _visitor(context)
-    consent = "none" if asking.objects else _consent(context, default=asking.consent_default)
-    attributes = declared_attributes(entry.experiment, context) if consent == "personalise" else {}
-    kept = None if consent == "none" else _kept(store, entry, visitor, context, asking=asking, keyring=keyring)
-    assignment = decide(
-        entry.plan, visitor, attributes=attributes, state=entry.stored.state, consent=consent, kept=kept
+    return entry
+
+
+def read_caller(experiment: Experiment, visitor: str, *, context: Mapping[str, Any], asking: Asking) -> Caller:
+    """What an OpenFeature context says of a visitor.
+
+    :raises InvalidContext: if the consent or an attribute is not what it must be.
+    """
+    consent = _consent(context, asking=asking)
+    attributes = declared_attributes(experiment, context) if consent == "personalise" else {}
+    return Caller(visitor, consent, attributes, context.get("token"))
+
+
+def exposures_of(
+    session: Session, key: str, callers: Iterable[Caller], *, keyring: Keyring
+) -> dict[str, Exposure]:
+    """What exposures to one experiment fixed for good, by visitor; who does not consent is not looked up."""
+    stand_ins = {
+        pseudonym(caller.visitor, key=keyring.visitors): caller.visitor
+        for caller in callers
+        if caller.consent != "none"
+    }
+    rows = session.exposures.of_visitors(key, list(stand_ins))
+    return {stand_ins[stand_in]: _fixed(row) for stand_in, row in rows}
+
+
+def assignment_of(
+    entry: Entry, caller: Caller, *, exposed: Exposure | None, asking: Asking, keyring: Keyring
+) -> Assignment:
+    """The arm of a visitor who was exposed before, or never was."""
+    assert entry.plan is not None, "only experiments that were started are evaluated"
+    return decide(
+        entry.plan,
+        caller.visitor,
+        attributes=caller.attributes,
+        state=entry.stored.state,
+        consent=caller.consent,
+        kept=exposed or _promised(entry, caller, now_ms=asking.now_ms, keyring=keyring),
     )
-    return Evaluation(
-        assignment,
-        entry.experiment.arm_by_key[assignment.arm].role,
-        entry.plan.message(assignment.arm, attributes),
-        _token(key, assignment, visitor, asking=asking, keyring=keyring),
-    )
+
+
+def token_of(key: str, caller: Caller, assignment: Assignment, *, asking: Asking, keyring: Keyring) -> str | None:
+    """The token by which an exposure may follow; None where nothing may be counted."""
+    # Only a running experiment gives its arms for keeps, and only to people who may be counted.
+    if assignment.cause not in ("allocated", "sticky"):
+        return None
+    expires_ms = tokens.expiry(asking.now_ms, lifetime_seconds=asking.token_seconds)
+    claim = tokens.Claim(key, assignment.segment, assignment.arm, assignment.epoch, assignment.weight, expires_ms)
+    return tokens.issue(claim, caller.visitor, key=keyring.tokens)
+
+
+def written(entry: Entry, caller: Caller, assignment: Assignment, *, token: str | None) -> Evaluation:
+    """An assignment with what its arm says to this visitor."""
+    assert entry.plan is not None, "only experiments that were started are evaluated"
+    role = entry.experiment.arm_by_key[assignment.arm].role
+    return Evaluation(assignment, role, entry.plan.message(assignment.arm, caller.attributes), token)
+
+
+def _evaluation(
+    entry: Entry, caller: Caller, *, exposed: Exposure | None, asking: Asking, keyring: Keyring
+) -> Evaluation:
+    assignment = assignment_of(entry, caller, exposed=exposed, asking=asking, keyring=keyring)
+    token = token_of(entry.experiment.key, caller, assignment, asking=asking, keyring=keyring)
+    return written(entry, caller, assignment, token=token)
 
 
 def _visitor(context: Mapping[str, Any]) -> str:
@@ -78,48 +174,38 @@ def _visitor(context: Mapping[str, Any]) -> str:
         raise InvalidContext("INVALID_CONTEXT", str(error)) from error
 
 
-def _consent(context: Mapping[str, Any], *, default: Consent) -> Consent:
-    consent = context.get("consent")
-    if consent is None:
-        return default
-    if consent not in ("none", "measure", "personalise"):
-        raise InvalidContext(
-            "INVALID_CONTEXT", f"context.consent: {shown(consent)} must be none, measure or personalise"
-        )
-    return consent  # type: ignore[no-any-return]
+def _consent(context: Mapping[str, Any], *, asking: Asking) -> Consent:
+    try:
+        consent = consent_of(context, default=asking.consent_default)
+    except RejectedEvent as error:
+        raise InvalidContext("INVALID_CONTEXT", str(error)) from error
+    return "none" if asking.objects else consent
 
 
-def _kept(
-    store: Store, entry: Entry, visitor: str, context: Mapping[str, Any], *, asking: Asking, keyring: Keyring
-) -> Exposure | None:
-    """What an exposure fixed for good, else what a token of this visitor holds."""
-    key = entry.experiment.key
+def _exposed(
+    store: Store, keys: Collection[str], visitor: str, *, consent: Consent, keyring: Keyring
+) -> dict[str, Exposure]:
+    """What exposures of one visitor fixed for good, by experiment; who does not consent is not looked up."""
+    if consent == "none" or not keys:
+        return {}
     stand_in = pseudonym(visitor, key=keyring.visitors)
-    exposure = store.read(lambda session: session.exposures.get(key, stand_in))
-    if exposure is not None:
-        return Exposure(*exposure[:5])
+    rows = store.read(lambda session: session.exposures.of_visitor(stand_in, keys))
+    return {key: _fixed(row) for key, row in rows.items()}
+
+
+def _fixed(row: ExposureRow) -> Exposure:
+    return Exposure(row.arm, row.segment, row.epoch, row.weight, row.at_ms)
+
+
+def _promised(entry: Entry, caller: Caller, *, now_ms: int, keyring: Keyring) -> Exposure | None:
+    """What a token of this visitor holds."""
     # Paused means that nobody new gets anything but the mass arm, whatever was promised.
-    if entry.stored.state == "paused":
-        return None
-    return _claimed(entry, visitor, context.get("token"), now_ms=asking.now_ms, keyring=keyring)
-
-
-def _claimed(entry: Entry, visitor: str, token: object, *, now_ms: int, keyring: Keyring) -> Exposure | None:
-    if not isinstance(token, str):
+    if caller.consent == "none" or entry.stored.state == "paused" or not isinstance(caller.token, str):
         return None
     try:
-        claim = tokens.read(token, visitor, key=keyring.tokens)
+        claim = tokens.read(caller.token, caller.visitor, key=keyring.tokens)
     except InvalidSignature:
         return None
     if claim.experiment != entry.experiment.key or claim.expires_ms <= now_ms:
         return None
     return Exposure(claim.arm, claim.segment, claim.epoch, claim.weight, now_ms)
-
-
-def _token(key: str, assignment: Assignment, visitor: str, *, asking: Asking, keyring: Keyring) -> str | None:
-    # Only a running experiment gives its arms for keeps, and only to people who may be counted.
-    if assignment.cause not in ("allocated", "sticky"):
-        return None
-    expires_ms = tokens.expiry(asking.now_ms, lifetime_seconds=asking.token_seconds)
-    claim = tokens.Claim(key, assignment.segment, assignment.arm, assignment.epoch, assignment.weight, expires_ms)
-    return tokens.issue(claim, visitor, key=keyring.tokens)

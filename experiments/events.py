@@ -1,6 +1,7 @@
 """Events as clients send them (Segment's tracking calls), read into what can be counted or refused by name."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from datetime import timezone
@@ -9,30 +10,45 @@ from typing import NamedTuple
 
 import msgspec
 
+from experiments.assignment import Consent
+from experiments.consent import consent_of
 from experiments.errors import RejectedEvent
 from experiments.errors import shown
 
 #: The event by which front-ends say that a slot was reached, in any arm.
 EXPOSURE_EVENT = "Experiment Viewed"
 
-_LONGEST_ID = 512
+#: How the rules of a local evaluation name the epoch, behind the experiment's key.
+_EPOCH = re.compile("[0-9]{1,9}")
+
+#: Characters of a visitor's id, or of an event's.
+LONGEST_ID = 512
 _LONGEST_NAME = 200
 _LARGEST_AMOUNT = 10**9
+
+#: A request takes a while, and each another while: corrected by it, an order could come before its own exposure.
+_LONGEST_WAY_MS = 10_000
 
 #: Calls that name no event; a page call is the event that Segment's own destinations make of it.
 _EVENT_OF_CALL = {"page": "Page Viewed", "screen": "Screen Viewed"}
 _SILENT_CALLS = frozenset({"identify", "group", "alias"})
 
+#: Events that clients send of themselves, so that nobody is to blame where no metric names them.
+AUTOMATIC_EVENTS = frozenset(_EVENT_OF_CALL.values())
+
 
 class Terms(NamedTuple):
     """What an installation asks of events: the consent where none is said, and how late an event may come."""
 
-    consent_default: str
+    consent_default: Consent
     horizon_seconds: int
 
 
 class ExposureEvent(NamedTuple):
-    """A visitor reached the slot of an experiment; `id` and `digest` are 16 bytes, times ms since 1970, UTC."""
+    """A visitor reached the slot of an experiment; `id` and `digest` are 16 bytes, times ms since 1970, UTC.
+
+    `epoch` is the one that a local evaluation drew the arm in.
+    """
 
     visitor: str
     id: bytes
@@ -40,10 +56,11 @@ class ExposureEvent(NamedTuple):
     at_ms: int
     received_ms: int
     experiment: str
+    epoch: int | None
     token: str | None
     variation: str | None
     traits: Mapping[str, Any]
-    consent: str
+    consent: Consent
 
 
 class OutcomeEvent(NamedTuple):
@@ -85,29 +102,52 @@ def read_event(item: object, *, received_ms: int, sent_at: object, fresh_id: byt
         return SilentEvent("not_counted")
     at_ms = _time(item, received_ms=received_ms, sent_at=sent_at)
     if at_ms < received_ms - terms.horizon_seconds * 1000:
-        raise RejectedEvent("too_old", f"timestamp: {shown(item['timestamp'])} is older than events are accepted")
+        field = _time_field(item)
+        raise RejectedEvent("too_old", f"{field}: {shown(item[field])} is older than events are accepted")
     properties = _object(item, "properties")
     digest = _digest(item)
-    message_id = _message_id(item)
+    given_id = message_id(item)
     if name == EXPOSURE_EVENT:
-        identity = digest if message_id is None else message_id
+        identity = digest if given_id is None else given_id
         return ExposureEvent(
             visitor, identity, digest, at_ms, received_ms, *_exposed_to(properties), _object(context, "traits"), consent
         )
     return OutcomeEvent(
-        visitor, message_id or fresh_id, digest, at_ms, received_ms, name, properties, message_id is not None
+        visitor, given_id or fresh_id, digest, at_ms, received_ms, name, properties, given_id is not None
     )
 
 
-def _exposed_to(properties: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
-    experiment = properties.get("experiment_id")
+def exposure_by_assignment(
+    visitor: str, experiment: str, *, token: str, call_id: bytes | None, now_ms: int
+) -> ExposureEvent:
+    """The exposure that an assignment counts: one for each visitor and call, however often the call is made.
+
+    `call_id` is the `message_id` of the call; calls without one are one call.
+    """
+    # Ids that clients send have no control characters, so that none of them can be this one.
+    identity = _sixteen_bytes(b"\0".join((b"", experiment.encode(), call_id or b"")))
+    return ExposureEvent(visitor, identity, identity, now_ms, now_ms, experiment, None, token, None, {}, "personalise")
+
+
+def _exposed_to(properties: Mapping[str, Any]) -> tuple[str, int | None, str | None, str | None]:
+    # GrowthBook's own integrations write the names in the other way.
+    experiment = properties.get("experiment_id", properties.get("experimentId"))
     if not isinstance(experiment, str):
         raise RejectedEvent("unknown_experiment", f"properties.experiment_id: {shown(experiment)} must be a string")
-    token, variation = properties.get("token"), properties.get("variation_id")
+    token, variation = properties.get("token"), properties.get("variation_id", properties.get("variationId"))
     for field, value, code in (("token", token, "invalid_token"), ("variation_id", variation, "unknown_arm")):
         if value is not None and not isinstance(value, str):
             raise RejectedEvent(code, f"properties.{field}: {shown(value)} must be a string")
-    return experiment, token, variation
+    return *_key_and_epoch(experiment), token, variation
+
+
+def _key_and_epoch(text: str) -> tuple[str, int | None]:
+    key, mark, epoch = text.partition("@")
+    if not mark:
+        return key, None
+    if not _EPOCH.fullmatch(epoch):
+        raise RejectedEvent("unknown_epoch", f"properties.experiment_id: {shown(text)} must name a number after the @")
+    return key, int(epoch)
 
 
 def _name(item: Mapping[str, Any]) -> str | None:
@@ -133,7 +173,7 @@ def checked_visitor(value: object, field: str) -> str:
 
     :raises RejectedEvent: `invalid_visitor`, if it is not 1 to 512 characters without control characters.
     """
-    return _text(value, field, code="invalid_visitor", longest=_LONGEST_ID)
+    return _text(value, field, code="invalid_visitor", longest=LONGEST_ID)
 
 
 def _text(value: object, field: str, *, code: str, longest: int) -> str:
@@ -143,12 +183,16 @@ def _text(value: object, field: str, *, code: str, longest: int) -> str:
     raise RejectedEvent(code, f"{field}: {shown(value)} {rule}")
 
 
-def _message_id(item: Mapping[str, Any]) -> bytes | None:
+def message_id(item: Mapping[str, Any]) -> bytes | None:
+    """The id that a call gives, as it is stored; None where it gives none.
+
+    :raises RejectedEvent: `invalid_id`, if it is not 1 to 512 characters without control characters.
+    """
     value = item.get("messageId")
     if value is None:
         return None
     # Clients build ids from whatever they have, a visitor's id included: only a digest reaches the disk.
-    return _sixteen_bytes(_text(value, "messageId", code="invalid_id", longest=_LONGEST_ID).encode())
+    return _sixteen_bytes(_text(value, "messageId", code="invalid_id", longest=LONGEST_ID).encode())
 
 
 def _object(holder: Mapping[str, Any], field: str) -> Mapping[str, Any]:
@@ -160,25 +204,32 @@ def _object(holder: Mapping[str, Any], field: str) -> Mapping[str, Any]:
     return value
 
 
-def _consent(context: Mapping[str, Any], *, default: str) -> str:
-    consent = context.get("consent")
+def _consent(context: Mapping[str, Any], *, default: Consent) -> Consent:
     # Consent managers put an object here in Segment's own clients; it says nothing to us.
-    if consent is None or isinstance(consent, dict):
-        return default
-    if consent not in ("none", "measure", "personalise"):
-        rule = "must be none, measure or personalise"
-        raise RejectedEvent("invalid_consent", f"context.consent: {shown(consent)} {rule}")
-    return str(consent)
+    if isinstance(context.get("consent"), dict):
+        context = {**context, "consent": None}
+    return consent_of(context, default=default)
+
+
+def _time_field(item: Mapping[str, Any]) -> str:
+    """The name under which a client gives the time by its clock; RudderStack's in browsers use the second."""
+    return "timestamp" if item.get("timestamp") is not None else "originalTimestamp"
 
 
 def _time(item: Mapping[str, Any], *, received_ms: int, sent_at: object) -> int:
-    if item.get("timestamp") is None:
+    field = _time_field(item)
+    if item.get(field) is None:
         return received_ms
-    at_ms = instant(item["timestamp"], "timestamp")
-    if sent_at is not None:
-        # The client's clock may be wrong; how wrong, the difference at sending tells.
-        at_ms += received_ms - instant(sent_at, "sentAt")
-    return min(at_ms, received_ms)
+    sent = item.get("sentAt") if sent_at is None else sent_at
+    return min(instant(item[field], field) + _clock_error(sent, received_ms=received_ms), received_ms)
+
+
+def _clock_error(sent_at: object, *, received_ms: int) -> int:
+    """How far the client's clock is behind, which the difference at sending tells."""
+    if sent_at is None:
+        return 0
+    behind_ms = received_ms - instant(sent_at, "sentAt")
+    return behind_ms if abs(behind_ms) > _LONGEST_WAY_MS else 0
 
 
 def instant(value: object, field: str) -> int:
@@ -208,7 +259,7 @@ def amount(properties: Mapping[str, Any], field: str) -> int | float | None:
 
 
 def _digest(item: Mapping[str, Any]) -> bytes:
-    body = [item.get("type", "track"), item.get("event"), item.get("properties"), item.get("timestamp")]
+    body = [item.get("type", "track"), item.get("event"), item.get("properties"), item.get(_time_field(item))]
     return _sixteen_bytes(msgspec.json.encode(body, order="sorted"))
 
 

@@ -1,4 +1,4 @@
-"""What an exposure event exposed its visitor to: by its token, or by what a trusted sender says. Pure."""
+"""What an exposure event exposed its visitor to: by its token, or by the sender's word, held against the draw. Pure."""
 
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from experiments.errors import shown
 from experiments.events import ExposureEvent
 from experiments.model import EVERYONE_ELSE
 from experiments.model import NO_PERSONALISATION
+from experiments.model import Experiment
 from experiments.model import State
 from experiments.tokens import read
 
@@ -25,16 +26,28 @@ class Exposed(NamedTuple):
     asserted: bool
 
 
-def exposed_to(event: ExposureEvent, plan: Plan, *, state: State, trusted: bool, token_key: bytes) -> Exposed:
-    """Read an exposure against the experiment as it stands.
+def exposed_to(
+    event: ExposureEvent,
+    plan: Plan | None,
+    *,
+    experiment: Experiment,
+    state: State,
+    trusted: bool,
+    token_key: bytes,
+) -> Exposed:
+    """Read an exposure against the experiment, and its plan in the epoch that the event names: None if there is none.
 
-    :raises RejectedEvent: if the token is not good, or there is none and the sender is not trusted, or names no arm.
+    :raises RejectedEvent: if the token is not good; or there is none, and the sender may not do without or names no
+        arm. Never because of which arm it names, which would take visitors out of one arm and not of another.
     """
     if event.token is not None:
         return _by_token(event, event.token, key=token_key)
-    if not trusted:
-        raise RejectedEvent("token_required", "an exposure from a client key needs properties.token")
-    return _by_word(event, plan, state=state)
+    if not trusted and (event.epoch is None or not experiment.local_evaluation):
+        rule = "needs properties.token, or with local_evaluation the epoch, as in key@3"
+        raise RejectedEvent("token_required", f"an exposure from a client key {rule}")
+    if plan is None:
+        raise RejectedEvent("unknown_epoch", f"properties.experiment_id: {event.experiment} had no epoch {event.epoch}")
+    return _by_word(event, plan, experiment=experiment, state=state)
 
 
 def _by_token(event: ExposureEvent, token: str, *, key: bytes) -> Exposed:
@@ -49,9 +62,9 @@ def _by_token(event: ExposureEvent, token: str, *, key: bytes) -> Exposed:
     return Exposed(claim.arm, claim.segment, claim.epoch, claim.weight, False)
 
 
-def _by_word(event: ExposureEvent, plan: Plan, *, state: State) -> Exposed:
+def _by_word(event: ExposureEvent, plan: Plan, *, experiment: Experiment, state: State) -> Exposed:
     arm = event.variation
-    if arm is None or arm not in plan.experiment.arm_by_key:
+    if arm is None or arm not in experiment.arm_by_key:
         raise RejectedEvent("unknown_arm", f"properties.variation_id: {shown(arm)} is no arm of {event.experiment}")
     if state != "running":
         raise RejectedEvent("not_running", f"{event.experiment} is {state}: new exposures need a token from before")
@@ -65,7 +78,8 @@ def _by_word(event: ExposureEvent, plan: Plan, *, state: State) -> Exposed:
 def _segment(event: ExposureEvent, plan: Plan) -> str:
     if event.consent == "measure":
         return NO_PERSONALISATION
-    if not event.traits:
+    # Who says nothing of attributes does not know them; a local evaluation knew that there are none.
+    if not event.traits and event.epoch is None:
         return EVERYONE_ELSE
     try:
         return plan.segment_of(declared_attributes(plan.experiment, event.traits))

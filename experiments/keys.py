@@ -12,7 +12,7 @@ from typing import get_args
 
 from experiments.audit import Change
 from experiments.audit import Deed
-from experiments.audit import perform
+from experiments.audit import configure
 from experiments.errors import InvalidKey
 from experiments.errors import UnknownKey
 from experiments.errors import shown
@@ -62,7 +62,7 @@ def create_key(
         session.keys.insert(row)
         return Change(text, "key create", prefix, {"scope": scope, "name": name, "origins": row.origins})
 
-    return perform(store, work, deed=deed)
+    return configure(store, work, deed=deed)
 
 
 def list_keys(store: Store) -> list[KeyRow]:
@@ -81,7 +81,7 @@ def revoke_key(store: Store, prefix: str, *, deed: Deed) -> None:
             raise UnknownKey(prefix)
         return Change(None, "key revoke", prefix)
 
-    perform(store, work, deed=deed)
+    configure(store, work, deed=deed)
 
 
 def check_key(text: str, find: Callable[[str], KeyRow | None]) -> KeyRow | None:
@@ -104,4 +104,5 @@ def _origin(text: str) -> str:
     origin = text.lower().removesuffix("/")
     if not _ORIGIN.fullmatch(origin):
         raise InvalidKey(f"origin: {shown(text)} must be a scheme and a host: https://shop.example")
-    return origin
+    # Browsers leave out the port that a scheme has anyway.
+    return origin.removesuffix(":443" if origin.startswith("https:") else ":80")

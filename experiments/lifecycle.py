@@ -8,7 +8,7 @@ from typing import Literal
 from experiments.amendments import changes_while_started
 from experiments.audit import Change
 from experiments.audit import Deed
-from experiments.audit import perform
+from experiments.audit import configure
 from experiments.document import editable
 from experiments.document import parse_document
 from experiments.errors import ExperimentExists
@@ -49,7 +49,7 @@ def create(store: Store, document: object, *, deed: Deed) -> StoredExperiment:
             raise ExperimentExists(f"experiment {experiment.key!r} exists already: replace it")
         return Change(find(session, experiment.key), "experiment create", experiment.key)
 
-    return perform(store, work, deed=deed)
+    return configure(store, work, deed=deed)
 
 
 def replace(store: Store, key: str, document: object, *, deed: Deed) -> StoredExperiment:
@@ -57,7 +57,7 @@ def replace(store: Store, key: str, document: object, *, deed: Deed) -> StoredEx
 
     :raises FrozenDocument: if the experiment's state does not allow the change.
     """
-    return perform(store, lambda session: _replace(session, key, document, deed=deed), deed=deed)
+    return configure(store, lambda session: _replace(session, key, document, deed=deed), deed=deed)
 
 
 def apply_document(store: Store, document: object, *, deed: Deed) -> StoredExperiment:
@@ -98,7 +98,7 @@ def act(store: Store, key: str, name: Act, *, deed: Deed) -> StoredExperiment:
     :raises UnknownExperiment: if there is none.
     :raises InvalidTransition: if its state does not allow it.
     """
-    return perform(store, lambda session: _act(session, key, name, deed=deed), deed=deed)
+    return configure(store, lambda session: _act(session, key, name, deed=deed), deed=deed)
 
 
 def _act(session: Session, key: str, name: Act, *, deed: Deed) -> Change[StoredExperiment]:

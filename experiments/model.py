@@ -158,12 +158,18 @@ class Experiment:
         return {name: tuple(metric for metric in self.metrics if metric.event == name) for name in names}
 
     @cached_property
+    def drawn_arms(self) -> tuple[Arm, ...]:
+        """All arms in the order of the draw: control, mass, tailored."""
+        return tuple(sorted(self.arms, key=lambda arm: _ROLE_ORDER[arm.role]))
+
+    @cached_property
     def _open_arms(self) -> dict[str, tuple[Arm, ...]]:
-        ordered = sorted(self.arms, key=lambda arm: _ROLE_ORDER[arm.role])
-        return {segment: tuple(arm for arm in ordered if arm.is_open_to(segment)) for segment in self.segment_keys}
+        return {
+            segment: tuple(arm for arm in self.drawn_arms if arm.is_open_to(segment)) for segment in self.segment_keys
+        }
 
     def open_arms(self, segment: str) -> tuple[Arm, ...]:
-        """The arms open to a segment, in the order of the draw: control, mass, tailored."""
+        """The arms open to a segment, in the order of the draw."""
         return self._open_arms[segment]
 
     def candidates(self, segment: str) -> tuple[Arm, ...]:

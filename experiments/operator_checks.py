@@ -1,6 +1,7 @@
 """What may be asked of an attribute of each type, and with which arguments."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import replace
@@ -8,6 +9,10 @@ from itertools import islice
 from typing import Any
 
 from experiments.coercions import is_number
+from experiments.disagreements import COMPARISONS
+from experiments.disagreements import ITEM
+from experiments.disagreements import literal_disagreements
+from experiments.disagreements import operator_disagreements
 from experiments.errors import Problem
 from experiments.patterns import LONGEST_PATTERN
 from experiments.patterns import InvalidPattern
@@ -16,15 +21,14 @@ from experiments.rules import CONNECTIVES
 from experiments.rules import OPERATORS
 from experiments.versions import is_version
 
-_COMPARISONS = ("$lt", "$lte", "$gt", "$gte")
 _EQUALITIES = ("$eq", "$ne", "$in", "$nin")
 _OPERATORS_BY_TYPE: dict[str, tuple[str, ...]] = {
     "boolean": (*_EQUALITIES, "$exists", "$not"),
-    "number": (*_EQUALITIES, *_COMPARISONS, "$exists", "$not"),
-    "string": (*_EQUALITIES, *_COMPARISONS, "$regex", "$exists", "$not"),
-    "version": (*_EQUALITIES, *_COMPARISONS, "$regex", "$exists", "$not"),
+    "number": (*_EQUALITIES, *COMPARISONS, "$exists", "$not"),
+    "string": (*_EQUALITIES, *COMPARISONS, "$regex", "$exists", "$not"),
+    "version": (*_EQUALITIES, *COMPARISONS, "$regex", "$exists", "$not"),
     "list": ("$in", "$nin", "$all", "$size", "$elemMatch", "$exists", "$not"),
-    "item of a list": (*_EQUALITIES, *_COMPARISONS, "$regex", "$not"),
+    ITEM: (*_EQUALITIES, *COMPARISONS, "$regex", "$not"),
 }
 
 
@@ -48,7 +52,13 @@ def check_operand(operand: object, field: str, subject: Subject) -> Iterator[Pro
     if isinstance(operand, dict):
         yield from _operators(operand, field, subject)
     elif operand is not None:
-        yield from _literal(operand, field, subject)
+        disagreements = literal_disagreements(operand, field=field, type_=subject.type, exists=subject.exists)
+        yield from _agreed(_literal(operand, field, subject), disagreements, subject)
+
+
+def _agreed(faults: Iterable[Problem], disagreements: Iterable[Problem], subject: Subject) -> list[Problem]:
+    """The faults; where there are none and SDKs evaluate, what these disagree about."""
+    return list(faults) or (list(disagreements) if subject.local_evaluation else [])
 
 
 def _operators(operand: dict[str, Any], field: str, subject: Subject) -> Iterator[Problem]:
@@ -62,7 +72,10 @@ def _operators(operand: dict[str, Any], field: str, subject: Subject) -> Iterato
 def _operator(name: str, argument: object, field: str, subject: Subject) -> Iterator[Problem]:
     allowed = _OPERATORS_BY_TYPE[subject.type]
     if name in allowed:
-        yield from _ARGUMENT_CHECKS[name](argument, field, subject)
+        disagreements = operator_disagreements(
+            name, argument, field=field, type_=subject.type, exists=subject.exists
+        )
+        yield from _agreed(_ARGUMENT_CHECKS[name](argument, field, subject), disagreements, subject)
     elif name in OPERATORS:
         yield Problem(field, name, f"must be an operator for a {subject.type}: {', '.join(allowed)}")
     else:
@@ -82,7 +95,7 @@ _TEST_AND_RULE: dict[str, tuple[Callable[[object], bool], str]] = {
         lambda value: isinstance(value, list) and all(map(_is_item, value)),
         "must be a list of strings, numbers or booleans, as the attribute is declared",
     ),
-    "item of a list": (_is_item, "must be a string, a number or a boolean"),
+    ITEM: (_is_item, "must be a string, a number or a boolean"),
 }
 
 
@@ -97,27 +110,14 @@ def _null_or_literal(argument: object, field: str, subject: Subject) -> Iterator
         yield from _literal(argument, field, subject)
 
 
-def _comparison(argument: object, field: str, subject: Subject) -> Iterator[Problem]:
-    if subject.local_evaluation and not subject.exists:
-        rule = 'must have "$exists": true beside the comparison: with local_evaluation SDKs disagree without'
-        yield Problem(field, argument, rule)
-    yield from _literal(argument, field, subject)
-
-
 def _literals(argument: object, field: str, subject: Subject) -> Iterator[Problem]:
     if not isinstance(argument, list) or not argument:
         yield Problem(field, argument, "must be a list of at least one value")
         return
-    one = replace(subject, type="item of a list") if subject.type == "list" else subject
+    one = replace(subject, type=ITEM) if subject.type == "list" else subject
     # One fault is enough to say; a list may hold a thousand of the same.
     faults = (fault for index, value in enumerate(argument) for fault in _literal(value, f"{field}[{index}]", one))
     yield from islice(faults, 1)
-
-
-def _membership(argument: object, field: str, subject: Subject) -> Iterator[Problem]:
-    if subject.local_evaluation and subject.type == "version":
-        yield Problem(field, argument, "must be written as $or of $eq: with local_evaluation SDKs compare it as text")
-    yield from _literals(argument, field, subject)
 
 
 def _existence(argument: object, field: str, subject: Subject) -> Iterator[Problem]:
@@ -144,7 +144,7 @@ def _count(argument: object, field: str, subject: Subject) -> Iterator[Problem]:
 
 def _item_match(argument: object, field: str, subject: Subject) -> Iterator[Problem]:
     if isinstance(argument, dict):
-        yield from _operators(argument, field, replace(subject, type="item of a list", exists=True))
+        yield from _operators(argument, field, replace(subject, type=ITEM, exists=True))
     else:
         yield Problem(field, argument, 'must be an object of operators, as in {"$eq": "news"}')
 
@@ -152,11 +152,10 @@ def _item_match(argument: object, field: str, subject: Subject) -> Iterator[Prob
 _ArgumentCheck = Callable[[object, str, Subject], Iterator[Problem]]
 _ARGUMENT_CHECKS: dict[str, _ArgumentCheck] = {
     **dict.fromkeys(("$eq", "$ne"), _null_or_literal),
-    **dict.fromkeys(("$in", "$nin"), _membership),
-    **dict.fromkeys(_COMPARISONS, _comparison),
+    **dict.fromkeys(("$in", "$nin", "$all"), _literals),
+    **dict.fromkeys(COMPARISONS, _literal),
     "$exists": _existence,
     "$regex": _pattern,
-    "$all": _literals,
     "$size": _count,
     "$elemMatch": _item_match,
     "$not": check_operand,

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from experiments.audit import Change
 from experiments.audit import Deed
-from experiments.audit import perform
+from experiments.audit import configure
 from experiments.errors import InvalidTransition
 from experiments.lifecycle import find
 from experiments.model import StoredExperiment
@@ -40,7 +40,7 @@ def reallocate(store: Store, key: str, *, deed: Deed) -> LedgerRow:
         row = _publish(session, prepared, reason="asked for", slot=None, deed=deed)
         return Change(row, "reallocate", key, {"epoch": row.epoch, "kind": row.kind})
 
-    return perform(store, work, deed=deed)
+    return configure(store, work, deed=deed)
 
 
 def reallocate_slot(store: Store, key: str, slot: int, *, deed: Deed) -> LedgerRow | None:
@@ -53,7 +53,7 @@ def reallocate_slot(store: Store, key: str, slot: int, *, deed: Deed) -> LedgerR
     def work(session: Session) -> LedgerRow | None:
         if not session.slots.claim(_JOB, key, slot, now_ms=deed.now_ms):
             return None
-        session.meta.bump_config_version()
+        session.meta.bump_config_version(now_ms=deed.now_ms)
         return _publish(session, prepared, reason="scheduled", slot=slot, deed=deed)
 
     return store.transact(work)

@@ -67,7 +67,7 @@ def apply(
     session: Session, snapshots: Snapshots, *, events: Iterable[Event], trusted: bool, keyring: Keyring
 ) -> list[Receipt]:
     """Apply events in one transaction: the only way in for every store and partition."""
-    application = Application(session, snapshots.within(session), trusted=trusted, keyring=keyring)
+    application = Application(session, snapshots, trusted=trusted, keyring=keyring)
     receipts = [application.apply(event) for event in events]
     application.finish()
     return receipts

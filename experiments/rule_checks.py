@@ -19,7 +19,7 @@ def check_rule(
 ) -> list[Problem]:
     """Everything that keeps a rule from being saved; `field` is where it stands in its document.
 
-    With `local_evaluation` the rule must also mean the same to SDKs that disagree about missing attributes.
+    With `local_evaluation` the rule must also mean the same to SDKs, which disagree about some of what may be asked.
     """
     if not isinstance(rule, dict):
         return [Problem(field, rule, "must be an object of conditions")]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from experiments.assignment import Plan
 from experiments.document import parse_document
+from experiments.epochs import Epochs
 from experiments.ledger import allocation_of
 from experiments.model import Experiment
 from experiments.model import Metric
@@ -38,9 +39,10 @@ class Feed(NamedTuple):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One consistent state of everything that people and jobs configure."""
+    """One consistent state of everything that people and jobs configure; `changed_ms` tells it from all others."""
 
     version: int
+    changed_ms: int
     entries: Mapping[str, Entry]
     keys: Mapping[str, KeyRow]
     feeds: Mapping[str, tuple[Feed, ...]]
@@ -50,8 +52,12 @@ class Snapshot:
         entry = self.entries.get(experiment)
         return entry if entry and entry.stored.is_live else None
 
+    def all_live(self) -> dict[str, Entry]:
+        """Every experiment that was started and is not archived, by key."""
+        return {key: entry for key, entry in self.entries.items() if entry.stored.is_live}
 
-_NOTHING = Snapshot(0, {}, {}, {})
+
+_NOTHING = Snapshot(0, 0, {}, {}, {})
 
 
 def take_snapshot(session: Session, *, previous: Snapshot = _NOTHING) -> Snapshot:
@@ -60,7 +66,8 @@ def take_snapshot(session: Session, *, previous: Snapshot = _NOTHING) -> Snapsho
     if version == previous.version:
         return previous
     entries = {row.key: _entry(session, row, previous.entries.get(row.key)) for row in session.experiments.all()}
-    return Snapshot(version, entries, {row.prefix: row for row in session.keys.all()}, _feeds(entries))
+    keys = {row.prefix: row for row in session.keys.all()}
+    return Snapshot(version, session.meta.config_changed_ms(), entries, keys, _feeds(entries))
 
 
 def _entry(session: Session, row: ExperimentRow, previous: Entry | None) -> Entry:
@@ -99,6 +106,7 @@ class Snapshots:
         self._store = store
         self._lock = Lock()
         self.latest = _NOTHING
+        self.epochs = Epochs()
 
     def refresh(self) -> Snapshot:
         """Read what has changed."""

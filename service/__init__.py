@@ -1,8 +1,8 @@
 """The web shell: requests in, one use case each, answers out.
 
-`create_app` puts it together; `config` holds the settings, `installation` what a process keeps open,
-`auth`, `people`, `bodies` and `errors` the door, `ofrep`, `ingest`, `admin`, `audit` and `health` the endpoints,
-`login` and `pages` what people read.
+`create_app` puts it together; `config` holds the settings, `installation` what a process keeps open, `cors`, `auth`,
+`people`, `throttle`, `bodies` and `errors` the door, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `audit`
+and `health` the endpoints, `login` and `pages` what people read, `sdk` what their browsers load.
 """
 
 import os
@@ -20,9 +20,12 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     """
     # Here, not above: commands that need no web import this package too.
     from service import admin
+    from service import assignments
     from service import audit
     from service import auth
+    from service import cors
     from service import errors
+    from service import growthbook
     from service import headers
     from service import health
     from service import ingest
@@ -30,6 +33,9 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import ofrep
     from service import pages
     from service import people
+    from service import preferences
+    from service import sdk
+    from service import throttle
     from service.config import load_config
     from service.current import EXTENSION
     from service.installation import open_installation
@@ -39,9 +45,11 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     settings = config or load_config(os.environ)
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes + 1
     app.logger.setLevel(settings.log_level.upper())
-    for part in (errors, auth, people, headers):
+    # Preflights come before keys, since they bring none; rates after them, since they are the keys'.
+    for part in (errors, cors, auth, people, throttle, headers):
         part.init_app(app)
-    for endpoints in (ofrep, ingest, admin, audit, health, login, pages):
+    app.wsgi_app = throttle.behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
+    for endpoints in (ofrep, ingest, assignments, growthbook, admin, audit, health, login, pages, preferences, sdk):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     installation.before_closing(start_scheduler(installation).stop)

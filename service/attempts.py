@@ -1,8 +1,6 @@
 """Attempts to log in: after some failures each one more costs twice the time of the last, by e-mail and by address."""
 
 from collections import OrderedDict
-from ipaddress import ip_address
-from ipaddress import ip_network
 from threading import Lock
 from typing import NamedTuple
 
@@ -11,7 +9,6 @@ _FREE = {"email": 10, "address": 50}
 _LONGEST_WAIT_MS = 15 * 60_000
 _FORGOTTEN_MS = 60 * 60_000
 _MOST_TALLIES = 10_000
-_IPV6_PREFIX = 64
 
 
 class _Tally(NamedTuple):
@@ -33,7 +30,7 @@ class Attempts:
 
         Counted beforehand, so that many at once are no way around the count.
         """
-        keys = (("email", email), _network(address))
+        keys = (("email", email), ("address", address))
         with self._lock:
             tallies = [self._tally(key, now_ms=now_ms) for key in keys]
             wait_ms = max(_wait_ms(key, tally, now_ms=now_ms) for key, tally in zip(keys, tallies, strict=True))
@@ -46,7 +43,7 @@ class Attempts:
         """Take an attempt back; the e-mail begins anew, the address does not: it may be trying others."""
         with self._lock:
             self._tallies.pop(("email", email), None)
-            key = _network(address)
+            key = ("address", address)
             if tally := self._tallies.get(key):
                 self._keep(key, tally._replace(failures=tally.failures - 1))
 
@@ -66,12 +63,3 @@ def _wait_ms(key: tuple[str, str], tally: _Tally, *, now_ms: int) -> int:
     # Doubled no further than it takes to reach the longest wait.
     wait_ms = 0 if beyond < 0 else min(1000 << min(beyond, 10), _LONGEST_WAIT_MS)
     return max(tally.last_ms + wait_ms - now_ms, 0)
-
-
-def _network(address: str) -> tuple[str, str]:
-    """An address by its network: somebody with one IPv6 address has all of its prefix."""
-    try:
-        prefix = _IPV6_PREFIX if ip_address(address).version == 6 else 32
-    except ValueError:
-        return "address", address
-    return "address", str(ip_network(f"{address}/{prefix}", strict=False))

@@ -8,6 +8,7 @@ from itertools import accumulate
 from math import isinf
 from typing import Any
 
+from flask import g
 from flask import request
 
 from experiments.errors import shown
@@ -33,39 +34,54 @@ class _DuplicateKey(ValueError):
     """A name that stands twice in one object."""
 
 
-def read_object() -> dict[str, Any]:
-    """The JSON object that the request carries.
+def read_object(*, limit: int | None = None) -> dict[str, Any]:
+    """The JSON object that the request carries, of at most `limit` bytes; by default what the settings allow.
 
     :raises Refused: 413 if it is too large, 415 if it is of another kind or encoding, 400 if it is not one.
     """
-    value = read_json()
+    value = read_json(limit=limit)
     if not isinstance(value, dict):
         raise Refused(400, "not_an_object", f"the body must be a JSON object, not {_kind(value)}")
     return value
 
 
-def read_json() -> Any:
-    """The JSON value that the request carries.
+def read_json(*, limit: int | None = None) -> Any:
+    """The JSON value that the request carries; whoever asks again gets the same one.
 
     :raises Refused: as `read_object`.
     """
-    _check_kind()
-    limit = current_installation().config.body_limit_bytes
-    data = _bounded(request.get_data(cache=False), limit=limit)
-    return parse(_unpacked(data, limit=limit))
+    if "body" not in g:
+        g.body = _read(limit)
+    return g.body
 
 
-def _bounded(data: bytes, *, limit: int) -> bytes:
-    # A body without a length is cut off silently after MAX_CONTENT_LENGTH, which is one more than the limit.
-    if len(data) > limit:
-        raise Refused(413, "body_too_large", f"the body is larger than {limit} bytes")
-    return data
-
-
-def _check_kind() -> None:
+def _read(limit: int | None) -> Any:
     kind = request.mimetype
     if kind not in ("", "application/json", "text/plain") and not kind.endswith("+json"):
         raise Refused(415, "unsupported_media_type", f"Content-Type: {kind} must be application/json or text/plain")
+    return parse(_data(limit))
+
+
+def read_lines(*, limit: int) -> list[bytes]:
+    """The lines of a body that carries a JSON value on each, those that are blank left out.
+
+    :raises Refused: 413 if it is too large, 415 if it is of another encoding.
+    """
+    return [line for line in _data(limit).split(b"\n") if line.strip()]
+
+
+def _data(limit: int | None) -> bytes:
+    largest = current_installation().config.body_limit_bytes if limit is None else limit
+    _check_charset()
+    # One more than the limit: a body without a length is cut off there silently.
+    request.max_content_length = largest + 1
+    data = request.get_data(cache=False)
+    if len(data) > largest:
+        raise Refused(413, "body_too_large", f"the body is larger than {largest} bytes")
+    return _unpacked(data, limit=largest)
+
+
+def _check_charset() -> None:
     charset = request.mimetype_params.get("charset", "utf-8")
     if charset.lower() not in ("utf-8", "utf8", "us-ascii"):
         raise Refused(415, "not_utf8", f"charset: {charset} must be utf-8")

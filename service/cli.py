@@ -20,6 +20,8 @@ COMMANDS = {
     "experiment": "experiments",
     "reallocate": "experiments",
     "report": "reports",
+    "assign": "assignments",
+    "record": "outcomes",
     "verify": "database",
     "config": "settings",
     "demo": "demonstration",

@@ -12,6 +12,7 @@ from experiments.assignment import Consent
 from experiments.errors import InvalidSetting
 from experiments.errors import shown
 from service import settings
+from service.rates import Rate
 
 PREFIX = "BESPOKE_"
 _FROM_FILE = "_FILE"
@@ -65,6 +66,26 @@ SETTINGS = (
     ),
     Setting("BODY_LIMIT", "body_limit_bytes", "1MB", settings.size, "the largest body of a request, unpacked too"),
     Setting("BATCH_LIMIT", "batch_limit", "1000", settings.whole(1, 10**5), "the most events in one batch"),
+    Setting(
+        "CLIENT_RATE", "client_rate", "10000/10s", settings.rate,
+        "the most requests in a time with one client key from one address; 0 = off",
+    ),
+    Setting(
+        "TRUSTED_PROXIES", "trusted_proxies", "0", settings.whole(0, 20),
+        "how many proxies stand before the server and add to X-Forwarded-For",
+    ),
+    Setting(
+        "EXPOSE_ETAG", "expose_etag", "off", settings.switch,
+        "whether pages of other origins may read ETag: they then send a preflight with every poll",
+    ),
+    Setting(
+        "ASSIGNMENTS_BODY_LIMIT", "assignments_body_limit_bytes", "8MB", settings.size,
+        "the largest list of visitors to assign, unpacked too",
+    ),
+    Setting(
+        "ASSIGNMENTS_LIMIT", "assignments_limit", "10000", settings.whole(1, 10**6),
+        "the most visitors in one list to assign",
+    ),
 )
 _BY_NAME = {PREFIX + setting.name: setting for setting in SETTINGS}
 
@@ -87,6 +108,11 @@ class Config:
     https: str
     body_limit_bytes: int
     batch_limit: int
+    client_rate: Rate | None
+    trusted_proxies: int
+    expose_etag: bool
+    assignments_body_limit_bytes: int
+    assignments_limit: int
     written: Mapping[str, str | None]
 
     @property

@@ -77,12 +77,16 @@ def status_of(error: BespokeError) -> int:
 
 
 def problem(status: int, code: str, detail: str, extra: Mapping[str, Any] | None = None) -> Response:
-    """The response that tells a problem; `extra` adds members to it."""
+    """The response that tells a problem; `extra` adds members to it.
+
+    `message` is what Segment's clients read: RudderStack's takes a refusal without it for a lost connection.
+    """
     body = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
+        "message": detail,
         "code": code,
         **(extra or {}),
     }

@@ -8,6 +8,8 @@ from threading import Event
 from threading import Thread
 
 from experiments.errors import StorageError
+from experiments.evaluation import Asking
+from experiments.events import Terms
 from experiments.signing import Keyring
 from experiments.signing import keyring
 from experiments.snapshot import Snapshots
@@ -18,6 +20,7 @@ from service.attempts import Attempts
 from service.clock import Clock
 from service.clock import SystemClock
 from service.config import Config
+from service.rates import Buckets
 from service.secret import secret_of
 
 _WATCH_SECONDS = 0.25
@@ -29,7 +32,7 @@ log = logging.getLogger(__name__)
 class Installation:
     """Settings, clock, keys, database, and the newest snapshot of what people and jobs configure.
 
-    `attempts` are those to log in;
+    `buckets` are None where the settings limit nobody's rate; `attempts` are those to log in;
     `ticked_ms` is when the scheduler last looked for work, None where this process has none.
     """
 
@@ -38,9 +41,19 @@ class Installation:
     keyring: Keyring
     store: Store
     snapshots: Snapshots
+    buckets: Buckets | None
     ticked_ms: int | None = None
     attempts: Attempts = field(default_factory=Attempts)
     _endings: list[Callable[[], None]] = field(default_factory=list, repr=False)
+
+    def asking(self, *, objects: bool = False) -> Asking:
+        """How an evaluation is asked for now; `objects` is the visitor's signal against being counted at all."""
+        config = self.config
+        return Asking(self.clock.now_ms(), config.consent_default, config.token_lifetime_seconds, objects)
+
+    def terms(self) -> Terms:
+        """What is asked of events."""
+        return Terms(self.config.consent_default, self.config.deduplication_horizon_seconds)
 
     def watch(self) -> None:
         """Notice from now on what other processes commit."""
@@ -68,7 +81,8 @@ def open_installation(config: Config, *, clock: Clock | None = None, serving: bo
     if serving:
         migrate_database(config.database_path, fingerprint=keys.fingerprint)
     store = open_store(config.database_path, fingerprint=keys.fingerprint, serving=serving)
-    installation = Installation(config, clock or SystemClock(), keys, store, Snapshots(store))
+    buckets = Buckets(config.client_rate) if config.client_rate else None
+    installation = Installation(config, clock or SystemClock(), keys, store, Snapshots(store), buckets)
     try:
         installation.snapshots.refresh()
     except BaseException:

@@ -32,6 +32,7 @@ from service.refusal_pages import init_pages
 from service.sessions import browser_id
 from service.sessions import forget_id
 from service.sessions import keep_id
+from service.throttle import network_of
 
 bp = Blueprint("login", __name__)
 init_pages(bp)
@@ -93,7 +94,8 @@ def _wait(after: str, *, seconds: int) -> Response:
 def _entered(after: str) -> Response:
     installation = current_installation()
     attempt, now_ms = _attempt(), installation.clock.now_ms()
-    seconds = installation.attempts.begin(email=attempt.email, address=attempt.address, now_ms=now_ms)
+    network = network_of(attempt.address)
+    seconds = installation.attempts.begin(email=attempt.email, address=network, now_ms=now_ms)
     if seconds:
         return _wait(after, seconds=seconds)
     session_id = log_in(
@@ -104,7 +106,7 @@ def _entered(after: str) -> Response:
         now_ms=now_ms,
         random=secrets.token_bytes,
     )
-    installation.attempts.succeed(email=attempt.email, address=attempt.address)
+    installation.attempts.succeed(email=attempt.email, address=network)
     response = make_response(redirect(after, 303))
     return keep_id(response, session_id, lifetime_seconds=installation.config.session_lifetime_seconds)
 

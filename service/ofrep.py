@@ -1,5 +1,6 @@
 """Evaluation by the OpenFeature Remote Evaluation Protocol (OFREP 0.3.0): a flag is an experiment, a variant an arm."""
 
+import re
 from typing import Any
 
 from flask import Blueprint
@@ -7,14 +8,12 @@ from flask import Response
 from flask import request
 from werkzeug.exceptions import HTTPException
 
-from experiments.assignment import Cause
 from experiments.errors import BespokeError
 from experiments.errors import InvalidContext
 from experiments.errors import UnknownExperiment
 from experiments.errors import shown
-from experiments.evaluation import Asking
-from experiments.evaluation import Evaluation
 from experiments.evaluation import evaluate
+from experiments.evaluation import evaluate_all
 from service.answers import json_answer
 from service.auth import requires
 from service.bodies import read_object
@@ -23,19 +22,16 @@ from service.errors import Refused
 from service.errors import refusal
 from service.errors import retry_later
 from service.errors import status_of
+from service.flags import failure
+from service.flags import flag
+from service.flags import success
 from service.preferences import objects_to_tracking
 
 bp = Blueprint("ofrep", __name__, url_prefix="/ofrep/v1")
 
-_REASON_BY_CAUSE: dict[Cause, str] = {
-    "allocated": "SPLIT",
-    "sticky": "SPLIT",
-    "not_running": "DISABLED",
-    "no_consent": "STATIC",
-    "opted_out": "STATIC",
-    "forced": "STATIC",
-    "fallback": "UNKNOWN",
-}
+_MOMENT = re.compile(r"[0-9]+|[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:]{8}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
+#: Refusals that the protocol tells by the status alone.
+_WITHOUT_BODY = (401, 403, 429)
 
 
 @bp.post("/evaluate/flags/<path:key>")
@@ -48,10 +44,26 @@ def evaluate_flag(key: str) -> Response:
         installation.snapshots.latest,
         key,
         context=_context(read_object()),
-        asking=_asking(),
+        asking=installation.asking(objects=objects_to_tracking()),
         keyring=installation.keyring,
     )
-    return json_answer(_success(key, evaluation))
+    return json_answer(success(key, evaluation))
+
+
+@bp.post("/evaluate/flags")
+@requires("client")
+def evaluate_flags() -> Response:
+    """Evaluate every experiment that answers for one visitor, or say that nothing has changed."""
+    _check_notice()
+    installation = current_installation()
+    outcomes = evaluate_all(
+        installation.store,
+        installation.snapshots.latest,
+        context=_context(read_object()),
+        asking=installation.asking(objects=objects_to_tracking()),
+        keyring=installation.keyring,
+    )
+    return _unless_known(json_answer({"flags": [flag(key, outcome) for key, outcome in outcomes.items()]}))
 
 
 def _context(body: dict[str, Any]) -> dict[str, Any]:
@@ -61,32 +73,21 @@ def _context(body: dict[str, Any]) -> dict[str, Any]:
     return context
 
 
-def _asking() -> Asking:
-    installation = current_installation()
-    config = installation.config
-    return Asking(
-        installation.clock.now_ms(), config.consent_default, config.token_lifetime_seconds, objects_to_tracking()
-    )
+def _check_notice() -> None:
+    """Refuse what no notice of a change can have held; what one did hold changes nothing, since nothing is cached."""
+    modified = request.args.get("flagConfigLastModified")
+    if modified is not None and not _MOMENT.fullmatch(modified):
+        rule = "must be seconds since 1970 or an ISO 8601 time with its offset"
+        raise Refused(400, "invalid_parameter", f"flagConfigLastModified: {shown(modified)} {rule}")
 
 
-def _success(key: str, evaluation: Evaluation) -> dict[str, Any]:
-    assignment = evaluation.assignment
-    metadata = {
-        "segment": assignment.segment,
-        "role": evaluation.role,
-        "propensity": assignment.propensity,
-        "epoch": assignment.epoch,
-        "cause": assignment.cause,
-    }
-    if evaluation.token is not None:
-        metadata["token"] = evaluation.token
-    return {
-        "key": key,
-        "reason": _REASON_BY_CAUSE[assignment.cause],
-        "variant": assignment.arm,
-        "value": evaluation.message,
-        "metadata": metadata,
-    }
+def _unless_known(response: Response) -> Response:
+    """The response, tagged by its body; where the client has that body, the tag alone."""
+    response.add_etag()
+    tag, _ = response.get_etag()
+    if not request.if_none_match.contains_weak(tag or ""):
+        return response
+    return Response(status=304, headers={"ETag": response.headers["ETag"]})
 
 
 @bp.errorhandler(UnknownExperiment)
@@ -107,9 +108,10 @@ def _unavailable(error: BespokeError) -> Response:
 @bp.errorhandler(Refused)
 def _refused(error: Refused) -> Response:
     status, _, detail = refusal(error)
-    if status in (401, 403):
+    if status in _WITHOUT_BODY:
         return Response(status=status)
-    return _failure(status, "PARSE_ERROR", detail)
+    # A body of another kind or encoding is to the protocol one that cannot be parsed.
+    return _failure(400 if status == 415 else status, "PARSE_ERROR", detail)
 
 
 @bp.errorhandler(HTTPException)
@@ -119,6 +121,4 @@ def _http(error: HTTPException) -> Response:
 
 
 def _failure(status: int, code: str, detail: str) -> Response:
-    # Clients of some languages fail on an answer that lacks one of the three.
-    key = (request.view_args or {}).get("key", "")
-    return json_answer({"key": key, "errorCode": code, "errorDetails": detail}, status=status)
+    return json_answer(failure(code, detail, key=(request.view_args or {}).get("key")), status=status)

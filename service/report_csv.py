@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from io import StringIO
 from typing import Any
 
+from service.cells import safe_cell
+
 COLUMNS = (
     "segment", "arm", "role", "visitors", "exposures", "weight", "metric", "sum", "mean", "low", "high",
     "probability_best", "expected_loss",
@@ -14,7 +16,6 @@ COLUMNS = (
     "cost", "value", "profit_per_visitor", "roi", "suppressed",
 )
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\0")
 _OF_ROW = ("segment", "arm", "role", "visitors", "exposures", "weight", "suppressed")
 _OF_METRIC = ("sum", "mean", "low", "high", "probability_best", "expected_loss")
 _OF_MONEY = ("cost", "value", "profit_per_visitor", "roi")
@@ -26,7 +27,7 @@ def report_csv(report: Mapping[str, Any]) -> str:
     writer = csv.DictWriter(out, COLUMNS)
     writer.writeheader()
     for row in [*report["arms"], *report["totals"]]:
-        writer.writerows({name: _cell(value) for name, value in cells.items()} for cells in _metric_rows(row))
+        writer.writerows({name: safe_cell(value) for name, value in cells.items()} for cells in _metric_rows(row))
     return out.getvalue()
 
 
@@ -43,10 +44,3 @@ def _uplift_cells(metric: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield name, uplift["mean"]
         yield f"{name}_low", uplift["low"]
         yield f"{name}_high", uplift["high"]
-
-
-def _cell(value: Any) -> Any:
-    """Numbers are ours and go as they are; a text that would be run as a formula is quoted as text."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value

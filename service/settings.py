@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from experiments.durations import parse_duration
+from service.rates import Rate
 
 SHORTEST_SECRET = 32
 
+_RATE = re.compile(r"([0-9]{1,9})/(.+)")
 _SIZE = re.compile(r"([0-9]{1,9})(B|kB|MB)")
 _BYTES_BY_UNIT = {"B": 1, "kB": 1024, "MB": 1024 * 1024}
 _SQLITE = "sqlite:///"
@@ -62,10 +64,29 @@ def one_of(*words: str) -> Callable[[str], str]:
 
 def lifetime(text: str) -> int:
     """The seconds of a duration that is not none at all, nor more than ten years."""
+    return _seconds(text, longest="3650d")
+
+
+def _seconds(text: str, *, longest: str) -> int:
     seconds = parse_duration(text)
-    if not 0 < seconds <= 3650 * 86_400:
-        raise ValueError("must be between 1s and 3650d")
+    if not 0 < seconds <= parse_duration(longest):
+        raise ValueError(f"must be between 1s and {longest}")
     return seconds
+
+
+def switch(text: str) -> bool:
+    """Whether something is on."""
+    return one_of("on", "off")(text) == "on"
+
+
+def rate(text: str) -> Rate | None:
+    """So many requests in a duration; None where there is no limit."""
+    if text == "0":
+        return None
+    match = _RATE.fullmatch(text)
+    if match is None or int(match[1]) == 0:
+        raise ValueError("must be requests and a duration, as in 10000/10s, or 0")
+    return Rate(int(match[1]), _seconds(match[2], longest="1d"))
 
 
 def size(text: str) -> int:

@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 _SERIES_BELOW = 0.1
 _TERMS = 12
 # Below this fall of a bucket's share its curve is straight to the last digit.
+#: Over a shorter span the difference of two areas has no digits left.
+_SHORTEST_SPAN = 1e-7
 _FLAT = 1e-6
 
 
@@ -66,9 +68,11 @@ class DelayCurve:
 
         Before the exposure it is 0, after the window 1.
         """
-        if oldest is None or oldest == youngest:
+        if oldest is None:
             return 1 - self._waiting(youngest)
         within(youngest, "youngest", low=-math.inf, high=oldest)
+        if oldest - youngest < _SHORTEST_SPAN:
+            return 1 - self._waiting((youngest + oldest) / 2)
         return 1 - (self._waited(oldest) - self._waited(youngest)) / (oldest - youngest)
 
     def _waiting(self, age: float) -> float:

@@ -11,6 +11,8 @@ from experiments.storage.store import Store
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
 from tests.experiments.house import SECRETS
+from tests.growthbook_clients import Node
+from tests.growthbook_clients import running_node
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -22,6 +24,13 @@ def shared_data() -> Path:
         reason = f"{SHARED_DATA} is not there"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def node() -> Iterator[Node]:
+    """GrowthBook's SDK for JavaScript."""
+    with running_node() as node:
+        yield node
 
 
 def _embedded(folder: Path) -> Callable[[bool], Store]:

@@ -15,6 +15,8 @@ from experiments.model import Experiment
 from experiments.model import Metric
 from experiments.model import Policy
 from experiments.model import Segment
+from experiments.reading.local_evaluation import local_attributes_mean_the_same
+from experiments.reading.local_evaluation import local_payload_fits_a_page
 from experiments.rule_checks import check_rule
 
 _INDEX = re.compile(r"\[[0-9]+\]")
@@ -189,5 +191,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Experiment], Iterable[Problem]]],
     (_SHARES, _if_shared(_shares_sum_to_one)),
     (_SHARES, _if_shared(_every_segment_has_a_share)),
     (("attributes*", "local_evaluation", "segments", "segments.rule"), _rules_hold_up),
+    (("attributes*", "local_evaluation"), local_attributes_mean_the_same),
+    ((*_ARM_ROLES, "arms.key", "arms.message", "arms.segments", "segments", "segments.key"), local_payload_fits_a_page),
     (("attributes*", "arms", "arms.message", "arms.role"), _messages_can_be_written),
 )

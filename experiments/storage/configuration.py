@@ -30,11 +30,16 @@ class Meta:
         """A number that grows with every change of experiments, allocations or keys."""
         return int(self._connection.execute("SELECT value FROM meta WHERE name = 'config_version'").fetchone()[0])
 
-    def bump_config_version(self) -> None:
+    def config_changed_ms(self) -> int:
+        """When the version last grew; a time that no other version has."""
+        return int(self.get("config_changed_ms") or 0)
+
+    def bump_config_version(self, *, now_ms: int) -> None:
         """Say that experiments, allocations or keys have changed."""
         self._connection.execute(
             "UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE name = 'config_version'"
         )
+        self.set("config_changed_ms", str(max(now_ms, self.config_changed_ms() + 1)))
 
 
 class ExperimentRow(NamedTuple):

@@ -49,6 +49,14 @@ class Ledger:
         ).fetchone()
         return None if row is None else LedgerRow(*row)
 
+    def epoch(self, experiment: str, epoch: int) -> LedgerRow | None:
+        """The row that made an epoch."""
+        row = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM ledger WHERE experiment = ? AND epoch = ? AND kind = 'published'",
+            (experiment, epoch),
+        ).fetchone()
+        return None if row is None else LedgerRow(*row)
+
     def published(self, experiment: str) -> list[LedgerRow]:
         """The rows that made an epoch, the oldest first."""
         rows = self._connection.execute(

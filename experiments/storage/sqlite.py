@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from time import monotonic
+from time import sleep
 from typing import IO
 from typing import Any
 
@@ -20,6 +22,11 @@ from experiments.errors import StorageLocked
 Connection = Any
 
 BUSY_SECONDS = 5
+
+#: Bytes that the log may have before everything else waits until it is taken in.
+LARGEST_LOG = 1 << 26
+
+_LOG_PATIENCE_MS = 500
 
 
 def connect(path: Path, *, checkpoints: bool = False) -> Connection:
@@ -116,15 +123,41 @@ def pending(connection: Connection) -> list[str]:
     return [name for name, _ in steps() if name not in applied]
 
 
-def lock_for_serving(path: Path) -> IO[str]:
+def lock_for_serving(path: Path, *, patience_seconds: float = 0) -> IO[str]:
     """Hold the file of the one server of this database; it is freed when the process ends, however it ends.
 
     :raises StorageLocked: if another server holds it.
     """
     holder = Path(f"{path}-serve.lock").open("a")
+    until = monotonic() + patience_seconds
+    while not _locked(holder):
+        if monotonic() >= until:
+            holder.close()
+            raise StorageLocked(f"{path} is served by another process: one server for one file")
+        sleep(0.02)
+    return holder
+
+
+def _locked(holder: IO[str]) -> bool:
     try:
         fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder.close()
-        raise StorageLocked(f"{path} is served by another process: one server for one file") from error
-    return holder
+    except OSError:
+        return False
+    return True
+
+
+def log_is_large(path: Path) -> bool:
+    """Whether the log has outgrown what a commit takes in by the way: somebody writes without a pause."""
+    try:
+        return Path(f"{path}-wal").stat().st_size > LARGEST_LOG
+    except FileNotFoundError:
+        return False
+
+
+def take_log_in(connection: Connection) -> None:
+    """Move the whole log into the database and empty it, unless somebody is in the way for long."""
+    connection.execute(f"PRAGMA busy_timeout = {_LOG_PATIENCE_MS}")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")

@@ -21,6 +21,8 @@ from experiments.storage.writer import GroupWriter
 
 T = TypeVar("T")
 
+_PATIENCE_SECONDS = 2
+
 
 class Store(Protocol):
     """What use cases ask of a database."""
@@ -43,7 +45,10 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, serving: bool = False) -> None:
         self._path = path
-        self._lock: IO[str] | None = lock_for_serving(path) if serving else None
+        self._lock: IO[str] | None = None
+        if serving:
+            # A command may be holding the file for as long as it takes a log in.
+            self._lock = lock_for_serving(path, patience_seconds=_PATIENCE_SECONDS)
         self._local = local()
         # Weak: a thread that ends takes its session, and so its connection, with it.
         self._sessions: WeakSet[Session] = WeakSet()

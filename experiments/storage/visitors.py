@@ -1,5 +1,7 @@
 """What is known of each visitor: the first exposure, the totals, and outcomes that wait for an exposure."""
 
+from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
@@ -30,6 +32,20 @@ class Exposures:
             (experiment, visitor),
         ).fetchone()
         return None if row is None else _exposure(row)
+
+    def of_visitor(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, ExposureRow]:
+        """A visitor's exposures, by those of the experiments where there is one."""
+        found = {experiment: self.get(experiment, visitor) for experiment in experiments}
+        return {experiment: row for experiment, row in found.items() if row is not None}
+
+    def of_visitors(self, experiment: str, visitors: Sequence[bytes]) -> list[tuple[bytes, ExposureRow]]:
+        """The exposures of those of some visitors who have one."""
+        rows = self._connection.execute(
+            "SELECT visitor, arm, segment, epoch, weight, at_ms, asserted FROM exposures"
+            f" WHERE experiment = ? AND visitor IN ({', '.join('?' * len(visitors))})",
+            (experiment, *visitors),
+        )
+        return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
 
     def insert(self, experiment: str, visitor: bytes, row: ExposureRow) -> None:
         """Keep a first exposure."""

@@ -1,5 +1,6 @@
 """The one writer: works that come together are committed together, and answered after the commit."""
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -7,13 +8,20 @@ from queue import Empty
 from queue import SimpleQueue
 from threading import Lock
 from threading import Thread
+from time import monotonic
+from time import sleep
 from typing import Any
 from typing import TypeVar
 
 from experiments.errors import StorageBusy
+from experiments.errors import StorageError
+from experiments.errors import StorageLocked
 from experiments.storage.session import Session
 from experiments.storage.sqlite import connect
 from experiments.storage.sqlite import immediate
+from experiments.storage.sqlite import lock_for_serving
+from experiments.storage.sqlite import log_is_large
+from experiments.storage.sqlite import take_log_in
 from experiments.storage.sqlite import translated
 
 T = TypeVar("T")
@@ -21,6 +29,10 @@ Work = Callable[[Session], Any]
 
 _LARGEST_GROUP = 1000
 _PATIENCE_SECONDS = 15
+_LOOK_SECONDS = 0.5
+_RETRY_SECONDS = 5
+
+log = logging.getLogger(__name__)
 
 
 class DirectWriter:
@@ -33,8 +45,25 @@ class DirectWriter:
 
     def run(self, work: Callable[[Session], T]) -> T:
         """Run `work` in a write transaction; its result once it is on disk."""
-        with self._lock, translated(self._path), immediate(self._connection):
-            return work(Session(self._connection))
+        with self._lock:
+            with translated(self._path), immediate(self._connection):
+                began = monotonic()
+                result = work(Session(self._connection))
+            self._make_room(monotonic() - began)
+        return result
+
+    def _make_room(self, held_seconds: float) -> None:
+        """Without a server, do for the log what a server would; beside one, let it have its turn."""
+        try:
+            with translated(self._path), lock_for_serving(self._path):
+                if log_is_large(self._path):
+                    take_log_in(self._connection)
+        except StorageLocked:
+            # It looks for the lock now and then only: whoever writes without a pause would keep it waiting for long.
+            sleep(held_seconds / 2)
+        except StorageError as error:
+            # What is committed has not failed.
+            log.warning("the log is not taken in for now: %s", error)
 
     def close(self) -> None:
         """Let the file go."""
@@ -48,6 +77,7 @@ class GroupWriter:
         self._path = path
         self._connection = connect(path, checkpoints=True)
         self._session = Session(self._connection)
+        self._next_try = 0.0
         self._queue: SimpleQueue[tuple[Work, Future[Any]] | None] = SimpleQueue()
         self._thread = Thread(target=self._serve, name="writer", daemon=True)
         self._thread.start()
@@ -74,8 +104,29 @@ class GroupWriter:
         while group := self._next_group():
             self._commit(group)
 
+    def _first(self) -> tuple[Work, Future[Any]] | None:
+        """The next work, once there is one; meanwhile, what other processes write is taken in."""
+        while True:
+            self._take_log_in()
+            try:
+                return self._queue.get(timeout=_LOOK_SECONDS)
+            except Empty:
+                continue
+
+    def _take_log_in(self) -> None:
+        if not log_is_large(self._path) or monotonic() < self._next_try:
+            return
+        # It waits for readers, and works that come in wait with it: not again and again.
+        self._next_try = monotonic() + _RETRY_SECONDS
+        try:
+            with translated(self._path):
+                take_log_in(self._connection)
+        except StorageError as error:
+            # The log keeps what it has, and works that come in are told of what ails the database.
+            log.warning("the log is not taken in for now: %s", error)
+
     def _next_group(self) -> list[tuple[Work, Future[Any]]]:
-        first = self._queue.get()
+        first = self._first()
         group = [] if first is None else [first]
         while group and len(group) < _LARGEST_GROUP:
             try:

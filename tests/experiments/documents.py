@@ -12,6 +12,45 @@ def spring_mailing(**changes: Any) -> dict[str, Any]:
     return {**json.loads(_EXAMPLE.read_text()), **changes}
 
 
+def at_home(**changes: Any) -> dict[str, Any]:
+    """What GrowthBook's SDKs may evaluate: every type of attribute, segments with arms of their own, two mass arms."""
+    document: dict[str, Any] = {
+        "key": "at-home",
+        "name": "A name for colleagues",
+        "hypothesis": "A secret hypothesis.",
+        "local_evaluation": True,
+        "control_share": 0.1,
+        "attributes": {
+            "recency": "number", "womens": "boolean", "city": "string", "app": "version", "tags": "list",
+            "first_name": "string",
+        },
+        "segments": [
+            {"key": "secret-lapsed", "kind": "behavioral", "rule": {"recency": {"$exists": True, "$gte": 6}}},
+            {"key": "secret-fans", "kind": "behavioral", "rule": {"$or": [
+                {"womens": True, "tags": {"$in": ["news", 7]}}, {"tags": {"$size": {"$gte": 3}}},
+            ]}},
+            {"key": "secret-modern", "kind": "geographic", "rule": {
+                "app": {"$exists": True, "$gte": "2.0.0"}, "city": {"$not": {"$in": ["Bonn", "Köln"]}},
+            }},
+            {"key": "secret-nameless", "kind": "geographic", "rule": {"city": None, "womens": {"$ne": False}}},
+        ],
+        "arms": [
+            {"key": "for-fans", "role": "tailored", "segments": ["secret-fans"], "message": {"text": "Fans first"}},
+            {"key": "letter", "role": "mass", "message": {"text": "Hello {{ first_name | default: 'there' }}"}},
+            {"key": "nothing", "role": "control"},
+            {"key": "for-two", "role": "tailored", "segments": ["secret-lapsed", "secret-fans"],
+             "message": {"text": "Come back"}, "cost_per_exposure": 0.5, "fixed_cost": 1234},
+            {"key": "card", "role": "mass", "message": {"text": "A card"}},
+        ],
+        "metrics": [
+            {"key": "secret-goal", "event": "Order Completed", "kind": "conversion", "role": "goal", "source": "server",
+             "window": "14d"},
+            {"key": "visits", "event": "Page Viewed", "kind": "count", "role": "secondary", "cap": 100},
+        ],
+    }
+    return {**document, **changes}
+
+
 def tiny(**changes: Any) -> dict[str, Any]:
     """The least that can be tested: a control, a mass arm and a conversion."""
     document: dict[str, Any] = {

@@ -303,6 +303,53 @@ def test_a_client_clock_that_is_wrong_is_corrected_by_the_time_of_sending(house:
     assert house.total(key, "signup") == (1, 1)
 
 
+def test_what_a_request_took_is_no_wrong_clock(house: House) -> None:
+    key = house.start(tiny())
+    # The exposure's request was held up; the order a second later went straight through.
+    exposed_at = house.now_ms
+    exposure = house.exposure(key, "ann", at=exposed_at)
+    order = house.event("ann", "Signed Up", at=exposed_at + 1000)
+    house.now_ms = exposed_at + 8000
+    house.record(exposure, sent_at=iso(exposed_at + 10))
+    [receipt] = house.record(order, sent_at=iso(house.now_ms - 5))
+    assert receipt.status == "accepted"
+    assert house.total(key, "signup") == (1, 1)
+
+
+@pytest.mark.parametrize("seconds", [11, 3600, -11, -3600])
+def test_a_clock_that_is_further_off_than_a_request_takes_is_corrected(house: House, seconds: int) -> None:
+    house.start(tiny())
+    skewed = house.now_ms - seconds * 1000
+    house.record(house.event("ann", "Signed Up", at=skewed - HOUR), sent_at=iso(skewed))
+    assert happened_at(house) == house.now_ms - HOUR
+
+
+def test_the_time_may_stand_under_its_other_name_and_each_event_say_when_it_was_sent(house: House) -> None:
+    house.start(tiny())
+    a_day_behind = house.now_ms - DAY
+    times = {"originalTimestamp": iso(a_day_behind - HOUR), "sentAt": iso(a_day_behind)}
+    event = {**house.event("ann", "Signed Up"), **times}
+    assert [receipt.status for receipt in house.record(event, event)] == ["accepted", "duplicate"]
+    assert happened_at(house) == house.now_ms - HOUR
+    [receipt] = house.record({**event, "originalTimestamp": iso(a_day_behind)})
+    assert receipt.code == "id_reused"
+    [receipt] = house.record({**event, "messageId": "other", "originalTimestamp": "yesterday"})
+    assert (receipt.code, "originalTimestamp" in str(receipt.detail)) == ("invalid_timestamp", True)
+
+
+@pytest.mark.parametrize("call", ["page", "screen"])
+def test_a_call_that_clients_make_of_themselves_is_no_fault_where_no_metric_names_it(house: House, call: str) -> None:
+    house.start(tiny())
+    [receipt] = house.record({"type": call, "userId": "ann", "name": "Home", "messageId": "m1"})
+    assert (receipt.status, receipt.code) == ("ignored", "not_counted")
+
+
+def happened_at(house: House) -> int:
+    """When the one event that is stored happened."""
+    [at_ms] = house.store.read(lambda session: [event.at_ms for event in session.events.in_order()])
+    return at_ms
+
+
 def test_raw_visitor_ids_never_reach_the_disk(house: House, tmp_path: object) -> None:
     key = house.start(tiny())
     house.record(house.exposure(key, "planted-visitor-id"), house.event("planted-visitor-id", "Signed Up"))

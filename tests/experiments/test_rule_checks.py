@@ -220,7 +220,7 @@ def test_local_evaluation_needs_existence_beside_a_comparison(operand: Any) -> N
         {"recency": {"$exists": True, "$not": {"$gt": 6}}},
         {"recency": {"$in": [1]}},
         {"tags": {"$size": {"$gt": 1}}},
-        {"tags": {"$elemMatch": {"$gt": 1}}},
+        {"tags": {"$elemMatch": {"$ne": 1}}},
         {"womens": True},
     ],
 )

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from pysqlite3 import dbapi2 as sqlite3
@@ -15,6 +16,7 @@ from experiments.errors import StorageError
 from experiments.errors import StorageFull
 from experiments.errors import StorageLocked
 from experiments.storage.session import Session
+from experiments.storage.sqlite import lock_for_serving
 from experiments.storage.sqlite import split_statements
 from experiments.storage.sqlite import steps
 from experiments.storage.store import Store
@@ -22,6 +24,7 @@ from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
 from tests.experiments.documents import tiny
 from tests.experiments.house import House
+from tests.service.processes import wait_until
 
 
 def _set(name: str, value: str) -> Callable[[Session], None]:
@@ -156,3 +159,50 @@ def test_a_full_disk_refuses_and_recovers(store: Store) -> None:
     assert house.evaluate(key, "somebody").assignment.arm in ("nothing", "everyone")
     store.transact(limit(10**6))
     assert house.record(house.exposure(key, "bob"))[0].status == "accepted"
+
+
+@pytest.fixture
+def small_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The log of the database, which may have 256 kB."""
+    monkeypatch.setattr("experiments.storage.sqlite.LARGEST_LOG", 1 << 18)
+    return tmp_path / "bespoke.db-wal"
+
+
+def test_a_log_that_grows_without_a_pause_is_taken_in_by_the_way(
+    opened: Callable[[bool], Store], small_log: Path
+) -> None:
+    alone = opened(False)
+    try:
+        sizes = [_grown(alone, small_log, number) for number in range(60)]
+        assert 1 << 17 < max(sizes) < 1 << 19
+        assert alone.read(lambda session: session.meta.get("name-3")) == "x" * 50_000
+    finally:
+        alone.close()
+
+
+def test_beside_a_server_it_is_the_server_that_takes_the_log_in(
+    opened: Callable[[bool], Store], small_log: Path
+) -> None:
+    serving, beside = opened(True), opened(False)
+    try:
+        # Quicker than the server looks.
+        assert max(_grown(beside, small_log, number) for number in range(10)) > 1 << 18
+        wait_until(lambda: small_log.stat().st_size < 1 << 18, what="the idle server takes the log in")
+        assert serving.read(lambda session: session.meta.get("name-3")) == "x" * 50_000
+    finally:
+        beside.close()
+        serving.close()
+
+
+def _grown(store: Store, log: Path, number: int) -> int:
+    """The size of the log after a large value was kept."""
+    store.transact(_set(f"name-{number}", "x" * 50_000))
+    return log.stat().st_size
+
+
+def test_a_server_waits_for_a_command_that_takes_a_log_in(
+    opened: Callable[[bool], Store], tmp_path: Path
+) -> None:
+    holder = lock_for_serving(tmp_path / "bespoke.db")
+    Timer(0.3, holder.close).start()
+    opened(True).close()

@@ -1,12 +1,17 @@
 """Fixtures for the web shell: an application on a database of its own, a clock to be set, a key of every scope."""
 
+import io
+import json
 import os
 import secrets
 import shutil
+import sys
+from collections.abc import Callable
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from typing import NamedTuple
 
 import pytest
 from flask import Flask
@@ -18,6 +23,7 @@ from experiments.audit import Deed
 from experiments.keys import SCOPES
 from experiments.keys import create_key
 from service import create_app
+from service.cli import main
 from service.config import Config
 from service.config import load_config
 from service.current import EXTENSION
@@ -109,6 +115,42 @@ def count_rows(installation: Installation, table: str) -> int:
     return installation.store.read(
         lambda session: int(session.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
     )
+
+
+class Said(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs commands on a database of their own; `stdin` is what they read there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BESPOKE_DATABASE_URL", f"sqlite:///{tmp_path}/bespoke.db")
+
+    def run(*arguments: str, stdin: str = "") -> Said:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode("utf-8", "surrogatepass"))))
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        out, err = capsys.readouterr()
+        return Said(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture
+def started(run: Run) -> Run:
+    """The same, once the example has been written and started."""
+    assert run("init").status == 0
+    assert run("experiment", "apply", "-", stdin=json.dumps(spring_mailing())).status == 0
+    assert run("experiment", "start", "spring-mailing").status == 0
+    return run
 
 
 CHROMIUM_FLAGS = (

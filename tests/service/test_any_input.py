@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck
 from hypothesis import given
@@ -10,9 +11,19 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from experiments.events import EXPOSURE_EVENT
+from tests.experiments.documents import at_home
 from tests.experiments.documents import spring_mailing
 from tests.experiments.documents import tiny
 from tests.service.conftest import bearer
+
+
+@pytest.fixture
+def at_home_running(client: FlaskClient, keys: dict[str, str]) -> None:
+    """An experiment that SDKs evaluate, started."""
+    headers = bearer(keys["admin"])
+    assert client.post("/v1/experiments", json=at_home(), headers=headers).status_code == 201
+    assert client.post("/v1/experiments/at-home/start", headers=headers).status_code == 200
+
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats(allow_nan=False, allow_infinity=False)
@@ -34,10 +45,12 @@ properties = st.fixed_dictionaries({}, optional={
 events = anything | st.fixed_dictionaries(
     {"userId": perhaps("u1", "u2")},
     optional={
-        "type": perhaps("track", "page", "identify"),
+        "type": perhaps("track", "page", "screen", "identify"),
         "event": perhaps(EXPOSURE_EVENT, "Order Completed", "Page Viewed"),
         "messageId": perhaps("m1", "m2"),
         "timestamp": perhaps("2026-12-01T09:00:00Z", "2026-12-01", "9999-12-31T23:59:59-23:59"),
+        "originalTimestamp": perhaps("2026-12-01T09:00:00Z"),
+        "sentAt": perhaps("2026-12-01T10:00:00Z"),
         "properties": perhaps({}) | properties,
         "context": perhaps({}) | st.fixed_dictionaries(
             {}, optional={"consent": perhaps("none", "measure"), "traits": perhaps({"womens": True})}
@@ -83,6 +96,32 @@ def test_a_call_of_anything_is_accepted_or_refused(
 ) -> None:
     headers = {**bearer(keys["client"]), "Content-Type": "application/json"}
     assert client.post("/v1/track", data=text(event), headers=headers).status_code in (200, 400, 422)
+
+
+tracked = anything | st.fixed_dictionaries({}, optional={
+    "event_name": perhaps("Experiment Viewed", "$$experiment_viewed", "Feature Evaluated", "Page Viewed"),
+    "properties_json": perhaps({}) | st.fixed_dictionaries({}, optional={
+        "experimentId": perhaps("at-home@1", "at-home@2", "at-home"), "variationId": perhaps("letter", 0),
+        "variation_key": perhaps("letter"), "hashValue": perhaps("u1", 7), "messageId": perhaps("m1"),
+    }),
+    "context_json": perhaps({}) | st.fixed_dictionaries({}, optional={
+        "consent": perhaps("none", "measure"), "womens": perhaps(True), "recency": perhaps(3),
+    }),
+    "device_id": perhaps("u1"), "user_id": perhaps("u2"), "utm_source": perhaps("mail"),
+})
+
+
+@fuzzed
+@given(batch=st.lists(tracked, max_size=5))
+def test_anything_that_a_tracking_plugin_posts_is_answered_item_by_item(
+    client: FlaskClient, keys: dict[str, str], at_home_running: None, batch: list[Any]
+) -> None:
+    address = f"/track?client_key={keys['client']}"
+    response = client.post(address, data=text(batch), content_type="text/plain")
+    assert response.status_code in (200, 400)
+    if response.status_code == 200:
+        counts = [response.json[status] for status in ("accepted", "duplicate", "rejected", "ignored")]
+        assert sum(counts) == len(batch)
 
 
 @fuzzed

@@ -1,7 +1,9 @@
+import json
 import secrets
 from base64 import b64encode
 from collections.abc import Callable
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -26,9 +28,14 @@ from tests.service.conftest import bearer
 from tests.service.conftest import count_rows
 
 #: Whoever opens these to everybody has thought about it.
-PUBLIC = {"static", "health.healthz", "health.readyz"}
+PUBLIC = {
+    "static", "health.healthz", "health.readyz", "preferences.support",
+    "sdk.newest", "sdk.pinned", "sdk.addresses", "sdk.types",
+}
 #: What people open, not keys; tests/service/test_people.py walks these.
 PAGE = "door_for_people"
+#: Opened by a key in the address alone, and with tests of their own too.
+ADDRESSED = "growthbook.features"
 
 
 def new_key(installation: Installation, scope: str = "client", *origins: str) -> str:
@@ -40,7 +47,7 @@ def new_key(installation: Installation, scope: str = "client", *origins: str) ->
 def guarded(app: Flask) -> Iterator[tuple[Rule, str]]:
     """Every route and method that asks for a key."""
     for rule in app.url_map.iter_rules():
-        if rule.endpoint not in PUBLIC and not hasattr(app.view_functions[rule.endpoint], PAGE):
+        if rule.endpoint not in (*PUBLIC, ADDRESSED) and not hasattr(app.view_functions[rule.endpoint], PAGE):
             yield from ((rule, method) for method in sorted(rule.methods or ()))
 
 
@@ -138,6 +145,68 @@ def test_a_key_with_another_end_is_unknown(client: FlaskClient, keys: dict[str, 
 
 def test_a_key_in_the_address_is_not_looked_at(client: FlaskClient, keys: dict[str, str]) -> None:
     assert client.get(f"/v1/experiments?client_key={keys['admin']}").status_code == 401
+
+
+TRACKING = {
+    "/v1/batch": {"batch": []},
+    "/v1/track": {"userId": "ann", "event": "Order Completed", "messageId": "m"},
+    "/v1/page": {"userId": "ann", "messageId": "n"},
+    "/v1/identify": {"userId": "ann"},
+}
+
+
+@pytest.mark.parametrize("path", TRACKING)
+def test_events_may_bring_a_client_key_in_the_body_as_a_beacon_must(
+    client: FlaskClient, keys: dict[str, str], running: dict[str, Any], path: str
+) -> None:
+    body = json.dumps({**TRACKING[path], "writeKey": keys["client"]})
+    response = client.post(path, data=body, headers={"Content-Type": "text/plain;charset=UTF-8"})
+    assert response.status_code == 200, response.json
+    assert response.json["rejected"] == 0
+
+
+@pytest.mark.parametrize("written", ["", "pk_", "x" * 5000, 5, True, [], {}], ids=str)
+def test_what_is_no_key_in_a_body_is_unknown(client: FlaskClient, written: object) -> None:
+    response = client.post("/v1/batch", json={"batch": [], "writeKey": written})
+    assert (response.status_code, response.json["code"]) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize("body", [{"batch": []}, {"batch": [], "writeKey": None}], ids=str)
+def test_a_body_without_a_key_is_refused(client: FlaskClient, body: dict[str, object]) -> None:
+    assert client.post("/v1/batch", json=body).status_code == 401
+
+
+@pytest.mark.parametrize("scope", ["server", "report", "admin"])
+def test_only_client_keys_may_stand_in_a_body(client: FlaskClient, keys: dict[str, str], scope: str) -> None:
+    response = client.post("/v1/batch", json={"batch": [], "writeKey": keys[scope]})
+    assert (response.status_code, response.json["code"]) == (403, "secret_in_public")
+    assert scope in response.json["detail"]
+
+
+def test_a_key_in_a_header_wins_over_one_in_the_body(client: FlaskClient, keys: dict[str, str]) -> None:
+    body = {"batch": [], "writeKey": keys["client"]}
+    assert client.post("/v1/batch", json=body, headers=bearer("pk_nobody")).status_code == 401
+    unread = {"batch": [], "writeKey": "pk_nobody"}
+    assert client.post("/v1/batch", json=unread, headers=bearer(keys["client"])).status_code == 200
+
+
+def test_a_key_in_a_body_may_be_used_by_its_origins_only(client: FlaskClient, installation: Installation) -> None:
+    body = {"batch": [], "writeKey": new_key(installation, "client", "https://shop.example")}
+    statuses = [
+        client.post("/v1/batch", json=body, headers={"Origin": origin}).status_code
+        for origin in ("https://shop.example", "https://evil.example")
+    ]
+    assert statuses == [200, 403]
+
+
+def test_no_other_address_looks_for_a_key_in_the_body(client: FlaskClient, keys: dict[str, str]) -> None:
+    body = {"context": {"targetingKey": "ann"}, "writeKey": keys["client"]}
+    assert client.post("/ofrep/v1/evaluate/flags/spring-mailing", json=body).status_code == 401
+
+
+def test_a_body_that_cannot_be_read_is_told_so_without_a_key(client: FlaskClient) -> None:
+    # The key may stand in it: that there was none would be the wrong answer.
+    assert client.post("/v1/batch", data="{", headers={"Content-Type": "text/plain"}).status_code == 400
 
 
 def test_a_key_that_another_process_made_a_moment_ago_is_known_at_once(client: FlaskClient, config: Config) -> None:

@@ -1,13 +1,9 @@
 """The command line: 0 done, 1 refused with a clear line on stderr, 2 wrong usage."""
 
-import io
 import json
 import re
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from typing import NamedTuple
 
 import click
 import pytest
@@ -16,47 +12,12 @@ from experiments.signing import keyring
 from experiments.version import VERSION
 from service.cli import COMMANDS
 from service.cli import cli
-from service.cli import main
 from service.links import read_link
 from tests.experiments.documents import spring_mailing
+from tests.service.conftest import Run
+from tests.service.conftest import Said
 
 KEY = "spring-mailing"
-
-
-class Said(NamedTuple):
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Said]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs commands on a database of their own; `stdin` is what they read there."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BESPOKE_DATABASE_URL", f"sqlite:///{tmp_path}/bespoke.db")
-
-    def run(*arguments: str, stdin: str = "") -> Said:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode("utf-8", "surrogatepass"))))
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        out, err = capsys.readouterr()
-        return Said(int(ended.value.code or 0), out, err)
-
-    return run
-
-
-@pytest.fixture
-def started(run: Run) -> Run:
-    """The same, once the example has been written and started."""
-    assert run("init").status == 0
-    assert run("experiment", "apply", "-", stdin=json.dumps(spring_mailing())).status == 0
-    assert run("experiment", "start", KEY).status == 0
-    return run
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

@@ -13,6 +13,7 @@ from service.config import Config
 from service.config import config_lines
 from service.config import load_config
 from service.installation import open_installation
+from service.rates import Rate
 from service.secret import secret_of
 
 SECRET = "long enough to be a secret, and then some"
@@ -26,6 +27,17 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert config.consent_default == "personalise"
     assert config.token_lifetime_seconds == 90 * 86_400
     assert config.body_limit_bytes == 1024 * 1024
+
+
+def test_a_rate_is_requests_in_a_duration_and_0_is_none() -> None:
+    assert load_config({}).client_rate == Rate(10_000, 10)
+    assert load_config({"BESPOKE_CLIENT_RATE": "60/1m"}).client_rate == Rate(60, 60)
+    assert load_config({"BESPOKE_CLIENT_RATE": "0"}).client_rate is None
+
+
+def test_a_switch_is_on_or_off() -> None:
+    assert not load_config({}).expose_etag
+    assert load_config({"BESPOKE_EXPOSE_ETAG": "on"}).expose_etag
 
 
 def test_three_slashes_are_a_relative_path_and_four_an_absolute_one() -> None:
@@ -49,6 +61,13 @@ def test_three_slashes_are_a_relative_path_and_four_an_absolute_one() -> None:
         ("BODY_LIMIT", "1GB", "must be a whole number and a unit"),
         ("BODY_LIMIT", "0MB", "must be a whole number and a unit"),
         ("BATCH_LIMIT", "0", "must be a whole number from 1"),
+        ("CLIENT_RATE", "fast", "must be requests and a duration"),
+        ("CLIENT_RATE", "0/10s", "must be requests and a duration"),
+        ("CLIENT_RATE", "10/10", "must be a whole number and a unit"),
+        ("CLIENT_RATE", "10/0s", "must be between 1s and 1d"),
+        ("CLIENT_RATE", "10/2d", "must be between 1s and 1d"),
+        ("TRUSTED_PROXIES", "-1", "must be a whole number from 0 to 20"),
+        ("EXPOSE_ETAG", "yes", "must be one of on, off"),
         ("HOST", " ", "must be the name or address of an interface"),
         ("DATABASE_URL", "bespoke.db", "must be sqlite:///relative.db"),
         ("DATABASE_URL", "sqlite://", "must be sqlite:///relative.db"),

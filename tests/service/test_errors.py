@@ -53,18 +53,26 @@ def test_a_fault_of_ours_is_logged_once_and_told_without_its_cause(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize(
+    ("view", "address", "names"),
+    [
+        ("evaluate_flag", "/ofrep/v1/evaluate/flags/spring-mailing", {"key", "errorCode", "errorDetails"}),
+        ("evaluate_flags", "/ofrep/v1/evaluate/flags", {"errorCode", "errorDetails"}),
+    ],
+)
 def test_an_evaluation_tells_a_fault_in_its_protocol(
-    app: Flask, client: FlaskClient, keys: dict[str, str], caplog: pytest.LogCaptureFixture, running: dict[str, object]
+    app: Flask, client: FlaskClient, keys: dict[str, str], caplog: pytest.LogCaptureFixture, view: str, address: str,
+    names: set[str],
 ) -> None:
-    view = app.view_functions["ofrep.evaluate_flag"]
     broken = raising(KeyError("the secret cause"))
-    broken.required_scope = view.required_scope
-    app.view_functions["ofrep.evaluate_flag"] = broken
-    response = client.post("/ofrep/v1/evaluate/flags/spring-mailing", json={}, headers=bearer(keys["client"]))
+    broken.required_scope = "client"
+    app.view_functions[f"ofrep.{view}"] = broken
+    response = client.post(address, json={}, headers=bearer(keys["client"]))
     assert response.status_code == 500
-    assert response.json["key"] == "spring-mailing"
+    assert response.json.keys() == names
     assert response.json["errorCode"] == "GENERAL"
     assert response.json["errorDetails"]
+    assert b"secret cause" not in response.data
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,16 @@ def test_who_fails_again_and_again_waits_twice_as_long_each_time(
     assert someone.log_in(email, password="wrong").status_code == 403
 
 
+def test_whoever_has_a_whole_network_has_one_address(app: Flask, installation: Installation) -> None:
+    emails = [add_user(installation, "viewer", email=f"{number}@shop.example") for number in range(6)]
+    for number in range(51):
+        someone = Someone(app)
+        someone.client.environ_base["REMOTE_ADDR"] = f"2001:db8::{number}"
+        answer = someone.log_in(emails[number % 6], password="wrong")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+    assert Someone(app).log_in(emails[0]).status_code == 303
+
+
 def test_while_several_log_in_the_next_is_asked_to_try_again(someone: Someone, installation: Installation) -> None:
     email = add_user(installation, "viewer")
     with ExitStack() as others:
@@ -128,6 +138,14 @@ def test_while_several_log_in_the_next_is_asked_to_try_again(someone: Someone, i
         answer = someone.log_in(email)
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
     assert someone.log_in(email).status_code == 303
+
+
+def test_a_login_is_no_change_of_what_servers_work_by(someone: Someone, installation: Installation) -> None:
+    # Else whoever fails to log in would have every client fetch its payload again.
+    email, before = add_user(installation, "viewer"), installation.snapshots.refresh()
+    someone.log_in(email, password="wrong")
+    someone.log_in(email)
+    assert installation.snapshots.refresh() is before
 
 
 def test_logging_out_ends_the_session_at_once(app: Flask, installation: Installation) -> None:

@@ -159,8 +159,9 @@ def test_a_session_opens_no_endpoint_of_programs(app: Flask, installation: Insta
     for rule, method in guarded(app):
         answer = someone.open(address(rule), method=method, headers={"Sec-Fetch-Site": "same-origin"})
         assert answer.status_code == 401, f"{method} {rule}"
-        fields = {FIELD: token} if method not in _SAFE else None
-        assert someone.open(address(rule), method=method, data=fields).status_code == 401, f"{method} {rule}"
+        # Endpoints that look for a key in the body refuse a form for what it is.
+        answer = someone.open(address(rule), method=method, data=None if method in _SAFE else {FIELD: token})
+        assert answer.status_code in (401, 415), f"{method} {rule}"
 
 
 def test_a_key_opens_no_page(client: FlaskClient, keys: dict[str, str]) -> None:

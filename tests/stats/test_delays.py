@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import example
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -126,6 +127,7 @@ def test_a_curve_is_nothing_before_the_exposure_and_everything_after_the_window(
     st.floats(-0.5, 1.5),
     st.floats(0, 1),
 )
+@example([1], 0.625, 2.220446049250313e-16)
 def test_a_span_shows_the_mean_of_its_ages(counts: list[int], youngest: float, length: float) -> None:
     curve = delay_curve([counts], [len(counts)])
     ages = youngest + length * (np.arange(2000) + 0.5) / 2000

@@ -1,0 +1,18 @@
+"""Batches: what comes one by one, taken so many at a time."""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from itertools import islice
+from typing import TypeVar
+
+T = TypeVar("T")
+
+#: Items for one transaction: enough to pay for its commit, few enough that others soon have their turn.
+BATCH = 250
+
+
+def batched(items: Iterable[T]) -> Iterator[list[T]]:
+    """The items in order, a batch at a time, the last one smaller; nothing is read ahead of it."""
+    left = iter(items)
+    while batch := list(islice(left, BATCH)):
+        yield batch

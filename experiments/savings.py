@@ -1,0 +1,56 @@
+"""Savings: what moving traffic has earned so far over dividing it evenly, day by day. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from experiments.allocation import GRAIN
+from experiments.beliefs import Beliefs
+from experiments.beliefs import Gain
+from experiments.columns import Columns
+from experiments.model import Allocation
+from experiments.model import Experiment
+
+#: By segment and arm, how many more visitors an arm was meant to get than an even split would have given it.
+_Moved = dict[str, Counter[str]]
+
+
+class Saved(NamedTuple):
+    """What was saved up to the end of a day (days since 1970, UTC), in conversions or money."""
+
+    day: int
+    gain: Gain
+
+
+def savings(
+    experiment: Experiment, beliefs: Beliefs, exposures: Columns, allocations: Mapping[int, Allocation]
+) -> list[Saved]:
+    """The conversions or the money saved, one entry for each day on which visitors came, the oldest first.
+
+    Visitors times the difference between an arm's weight and its even share, times what is believed of the arm now:
+    weights rather than the visitors who came of them, so that chance in the draw is no saving. Controls keep their
+    share in both.
+    """
+    moved: _Moved = {segment: Counter() for segment in experiment.segment_keys}
+    saved = []
+    for day, came in sorted(_visitors(exposures).items()):
+        for (epoch, segment), visitors in came.items():
+            moved[segment].update(_moved(experiment, segment, allocations[epoch], visitors))
+        saved.append(Saved(day, beliefs.combination(moved)))
+    return saved
+
+
+def _visitors(exposures: Columns) -> dict[int, Counter[tuple[int, str]]]:
+    """By day, the visitors of each epoch and segment."""
+    found: dict[int, Counter[tuple[int, str]]] = {}
+    places = zip(exposures.day.tolist(), exposures.epoch.tolist(), exposures.segment, exposures.n.tolist(), strict=True)
+    for day, epoch, segment, n in places:
+        found.setdefault(day, Counter())[epoch, segment] += round(n)
+    return found
+
+
+def _moved(experiment: Experiment, segment: str, allocation: Allocation, visitors: int) -> dict[str, float]:
+    weights = allocation.weights[segment]
+    candidates = [arm.key for arm in experiment.candidates(segment) if arm.key in weights]
+    even = sum(weights[arm] for arm in candidates) / len(candidates)
+    return {arm: visitors * (weights[arm] - even) / GRAIN for arm in candidates}
