@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from experiments.audit import Deed
 from experiments.keys import create_key
-from experiments.lifecycle import Deed
 from experiments.lifecycle import act
 from experiments.lifecycle import apply_document
 from service.address import Address
@@ -61,12 +61,10 @@ def measure() -> Iterator[Row]:
 def _prepared(settings: dict[str, str]) -> str:
     """Make the database and start an experiment; the key to use it with."""
     installation = open_installation(load_config(settings), serving=True)
-    now_ms = installation.clock.now_ms()
-    apply_document(installation.store, _CAMPAIGN.document, deed=Deed("benchmark", now_ms))
-    act(installation.store, _CAMPAIGN.key, "start", deed=Deed("benchmark", now_ms))
-    key = create_key(
-        installation.store, scope="server", name="", origins=(), now_ms=now_ms, random=secrets.token_bytes
-    )
+    store, deed = installation.store, Deed("benchmark", installation.clock.now_ms())
+    apply_document(store, _CAMPAIGN.document, deed=deed)
+    act(store, _CAMPAIGN.key, "start", deed=deed)
+    key = create_key(store, scope="server", name="", origins=(), random=secrets.token_bytes, deed=deed)
     installation.close()
     return key
 

@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from experiments import lifecycle
+from experiments.audit import Deed
 from experiments.allocation import to_weights
 from experiments.ledger import ledger_row
-from experiments.lifecycle import Deed
 from experiments.reallocation import reallocate
 from experiments.storage.cells import CellKey
 from experiments.storage.session import Session
@@ -80,9 +80,10 @@ def measure(experiments: int) -> float:
     with TemporaryDirectory() as folder:
         store = _filled(Path(folder) / "bespoke.db", experiments)
         try:
+            deed = Deed("benchmark", (FIRST_DAY + EPOCHS + 1) * _DAY_MS)
             begun = time.process_time()
             for number in range(experiments):
-                reallocate(store, f"e{number}", now_ms=(FIRST_DAY + EPOCHS + 1) * _DAY_MS, actor="benchmark")
+                reallocate(store, f"e{number}", deed=deed)
             return time.process_time() - begun
         finally:
             store.close()

@@ -10,6 +10,11 @@ BespokeError
 ├── InvalidContext         an evaluation context that cannot be used (`code` says which way)
 ├── RejectedEvent          an event that cannot be counted (`code` says why)
 ├── InvalidKey             a key that cannot be made as asked
+├── UnknownKey             no key of that prefix that has not ended
+├── InvalidUser            a user that cannot be made as asked
+├── UserExists             a second user of the same e-mail
+├── UnknownUser            no user of that e-mail
+├── WrongLogin             an e-mail and a password that let nobody in
 ├── InvalidSignature       a token or link that was not signed here, or is not for this
 ├── InvalidSetting         a setting that stops start-up
 ├── SecretMismatch         a secret that is not the one the database was made with
@@ -111,6 +116,42 @@ class InvalidKey(BespokeError):
     """A key cannot be made as asked."""
 
     code = "invalid_key"
+
+
+class UnknownKey(BespokeError):
+    """There is no key of this prefix that has not ended."""
+
+    code = "unknown_key"
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(f"prefix: {shown(prefix)} is of no key that has not ended; `bespoke key list` lists them")
+
+
+class InvalidUser(BespokeError):
+    """A user cannot be made as asked."""
+
+    code = "invalid_user"
+
+
+class UserExists(BespokeError):
+    """A user of this e-mail exists already."""
+
+    code = "user_exists"
+
+
+class UnknownUser(BespokeError):
+    """There is no user of this e-mail."""
+
+    code = "unknown_user"
+
+    def __init__(self, email: str) -> None:
+        super().__init__(f"e-mail: {shown(email)} is of no user; `bespoke user list` lists them")
+
+
+class WrongLogin(BespokeError):
+    """The e-mail and the password let nobody in."""
+
+    code = "wrong_login"
 
 
 class InvalidSignature(BespokeError):

@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from typing import Literal
 from typing import get_args
 
+from experiments.audit import Change
+from experiments.audit import Deed
+from experiments.audit import configure
 from experiments.errors import InvalidKey
+from experiments.errors import UnknownKey
 from experiments.errors import shown
 from experiments.storage.configuration import KeyRow
 from experiments.storage.session import Session
@@ -38,7 +42,7 @@ def includes(scope: str, wanted: Scope) -> bool:
 
 
 def create_key(
-    store: Store, *, scope: str, name: str, origins: Sequence[str], now_ms: int, random: Callable[[int], bytes]
+    store: Store, *, scope: str, name: str, origins: Sequence[str], random: Callable[[int], bytes], deed: Deed
 ) -> str:
     """Make a key and keep its digest; the key itself is in the answer and nowhere else.
 
@@ -52,14 +56,13 @@ def create_key(
         raise InvalidKey(f"name: {shown(name)} must be at most {_LONGEST_NAME} printable characters")
     prefix = ("pk_" if scope == "client" else "sk_") + _readable(random(6))
     text = prefix + urlsafe_b64encode(random(32)).rstrip(b"=").decode()
-    row = KeyRow(prefix, _digest(text), scope, name, tuple(map(_origin, origins)), now_ms, None)
+    row = KeyRow(prefix, _digest(text), scope, name, tuple(map(_origin, origins)), deed.now_ms, None)
 
-    def work(session: Session) -> None:
+    def work(session: Session) -> Change[str]:
         session.keys.insert(row)
-        session.meta.bump_config_version(now_ms=now_ms)
+        return Change(text, "key create", prefix, {"scope": scope, "name": name, "origins": row.origins})
 
-    store.transact(work)
-    return text
+    return configure(store, work, deed=deed)
 
 
 def list_keys(store: Store) -> list[KeyRow]:
@@ -67,16 +70,18 @@ def list_keys(store: Store) -> list[KeyRow]:
     return store.read(lambda session: session.keys.all())
 
 
-def revoke_key(store: Store, prefix: str, *, now_ms: int) -> bool:
-    """End a key; False where there is none of this prefix that has not ended."""
+def revoke_key(store: Store, prefix: str, *, deed: Deed) -> None:
+    """End a key, for good.
 
-    def work(session: Session) -> bool:
-        revoked = session.keys.revoke(prefix, now_ms=now_ms)
-        if revoked:
-            session.meta.bump_config_version(now_ms=now_ms)
-        return revoked
+    :raises UnknownKey: if there is none of this prefix that has not ended.
+    """
 
-    return store.transact(work)
+    def work(session: Session) -> Change[None]:
+        if not session.keys.revoke(prefix, now_ms=deed.now_ms):
+            raise UnknownKey(prefix)
+        return Change(None, "key revoke", prefix)
+
+    configure(store, work, deed=deed)
 
 
 def check_key(text: str, find: Callable[[str], KeyRow | None]) -> KeyRow | None:

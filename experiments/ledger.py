@@ -1,6 +1,5 @@
 """The ledger's rows: everything that one decision about weights was made of, as canonical JSON chained by its hash."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 from typing import Literal
@@ -10,6 +9,8 @@ import msgspec
 
 from experiments.allocation import GRAIN
 from experiments.allocation import Weights
+from experiments.chains import canonical
+from experiments.chains import digest
 from experiments.inputs import Inputs
 from experiments.model import Allocation
 from experiments.model import Policy
@@ -55,16 +56,6 @@ def ledger_row(
         "previous_hash": last.hash if last else "",
     })
     return LedgerRow(experiment, number, epoch, kind, at_ms, body, digest(body))
-
-
-def canonical(value: object) -> str:
-    """The one JSON text of a value: sorted names, no spaces, shortest floats."""
-    return msgspec.json.encode(value, order="sorted").decode()
-
-
-def digest(body: str) -> str:
-    """What the next row remembers of this one; the body holds the hash before it, so the chain is in it."""
-    return hashlib.sha256(body.encode()).hexdigest()
 
 
 class _Weighed(msgspec.Struct):

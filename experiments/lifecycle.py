@@ -1,11 +1,14 @@
 """The life of an experiment: written, started, paused, resumed, stopped, archived."""
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 from typing import Literal
-from typing import NamedTuple
 
 from experiments.amendments import changes_while_started
+from experiments.audit import Change
+from experiments.audit import Deed
+from experiments.audit import configure
 from experiments.document import Standing
 from experiments.document import editable
 from experiments.document import parse_document
@@ -35,13 +38,6 @@ STEPS: dict[Act, tuple[tuple[State, ...], State]] = {
 }
 
 
-class Deed(NamedTuple):
-    """Who acts, and when (ms since 1970, UTC)."""
-
-    actor: str
-    now_ms: int
-
-
 def create(store: Store, document: object, *, deed: Deed) -> StoredExperiment:
     """Keep a new draft.
 
@@ -50,13 +46,12 @@ def create(store: Store, document: object, *, deed: Deed) -> StoredExperiment:
     """
     experiment = parse_document(document)
 
-    def work(session: Session) -> StoredExperiment:
+    def work(session: Session) -> Change[StoredExperiment]:
         if not session.experiments.insert(experiment.key, _written(document), now_ms=deed.now_ms):
             raise ExperimentExists(f"experiment {experiment.key!r} exists already: replace it")
-        session.meta.bump_config_version(now_ms=deed.now_ms)
-        return find(session, experiment.key)
+        return Change(find(session, experiment.key), "experiment create", experiment.key)
 
-    return store.transact(work)
+    return configure(store, work, deed=deed)
 
 
 def replace(store: Store, key: str, document: object, *, deed: Deed) -> StoredExperiment:
@@ -64,7 +59,7 @@ def replace(store: Store, key: str, document: object, *, deed: Deed) -> StoredEx
 
     :raises FrozenDocument: if the experiment's state does not allow the change.
     """
-    return store.transact(lambda session: _replace(session, key, document, deed=deed))
+    return configure(store, lambda session: _replace(session, key, document, deed=deed), deed=deed)
 
 
 def apply_document(store: Store, document: object, *, deed: Deed) -> StoredExperiment:
@@ -74,7 +69,7 @@ def apply_document(store: Store, document: object, *, deed: Deed) -> StoredExper
     return replace(store, key, document, deed=deed) if exists else create(store, document, deed=deed)
 
 
-def _replace(session: Session, key: str, document: object, *, deed: Deed) -> StoredExperiment:
+def _replace(session: Session, key: str, document: object, *, deed: Deed) -> Change[StoredExperiment]:
     old = find(session, key)
     new = parse_document(document)
     if new.key != key:
@@ -86,8 +81,12 @@ def _replace(session: Session, key: str, document: object, *, deed: Deed) -> Sto
     session.experiments.replace_document(key, _written(document))
     if old.state in ("running", "paused"):
         publish_changed(session, new, actor=deed.actor, now_ms=deed.now_ms)
-    session.meta.bump_config_version(now_ms=deed.now_ms)
-    return find(session, key)
+    stored = find(session, key)
+    return Change(stored, "experiment replace", key, {"changed": _changed(old.document, stored.document)})
+
+
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    return sorted(field for field in old.keys() | new.keys() if old.get(field) != new.get(field))
 
 
 def _written(document: object) -> dict[str, Any]:
@@ -101,10 +100,10 @@ def act(store: Store, key: str, name: Act, *, deed: Deed) -> StoredExperiment:
     :raises UnknownExperiment: if there is none.
     :raises InvalidTransition: if its state does not allow it.
     """
-    return store.transact(lambda session: _act(session, key, name, deed=deed))
+    return configure(store, lambda session: _act(session, key, name, deed=deed), deed=deed)
 
 
-def _act(session: Session, key: str, name: Act, *, deed: Deed) -> StoredExperiment:
+def _act(session: Session, key: str, name: Act, *, deed: Deed) -> Change[StoredExperiment]:
     stored = find(session, key)
     allowed, new = STEPS[name]
     if stored.state not in allowed:
@@ -112,8 +111,7 @@ def _act(session: Session, key: str, name: Act, *, deed: Deed) -> StoredExperime
     session.experiments.change_state(key, old=stored.state, new=new)
     if after := _AFTER.get(name):
         after(session, stored, deed)
-    session.meta.bump_config_version(now_ms=deed.now_ms)
-    return find(session, key)
+    return Change(find(session, key), f"experiment {name}", key, {"from": stored.state, "to": new})
 
 
 def _started(session: Session, stored: StoredExperiment, deed: Deed) -> None:

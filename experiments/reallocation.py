@@ -1,9 +1,15 @@
 """Reallocate: cells to posteriors, posteriors to weights, weights to the next row of the ledger."""
 
+from typing import NamedTuple
+
+from experiments.audit import Change
+from experiments.audit import Deed
+from experiments.audit import configure
 from experiments.errors import InvalidTransition
 from experiments.lifecycle import find
 from experiments.model import StoredExperiment
 from experiments.publishing import Past
+from experiments.publishing import Proposal
 from experiments.publishing import propose
 from experiments.publishing import publish
 from experiments.publishing import read_past
@@ -12,44 +18,72 @@ from experiments.storage.session import Session
 from experiments.storage.store import Store
 
 _JOB = "reallocate"
+_SCHEDULER = "scheduler"
 
 
-def reallocate(
-    store: Store, key: str, *, now_ms: int, actor: str, reason: str = "asked for", slot: int | None = None
-) -> LedgerRow | None:
-    """Reallocate an experiment now; None where somebody else has done the slot.
+class _Prepared(NamedTuple):
+    """A proposal, and the experiment as it was when that was computed."""
 
-    What is slow, reading and computing, holds no lock; where a row or a document came in between, it is done again.
+    stored: StoredExperiment
+    proposal: Proposal
+
+
+def reallocate(store: Store, key: str, *, deed: Deed) -> LedgerRow:
+    """Reallocate an experiment now, because somebody asks for it; the scheduler's own slots stay as they are.
 
     :raises UnknownExperiment: if there is none.
     :raises InvalidTransition: if it is not running.
     """
+    prepared = _prepare(store, key, now_ms=deed.now_ms)
 
-    stored, past = store.read(lambda session: _past(session, key, now_ms=now_ms))
-    proposal = propose(past)
+    def work(session: Session) -> Change[LedgerRow]:
+        row = _publish(session, prepared, reason="asked for", slot=None, deed=deed)
+        return Change(row, "reallocate", key, {"epoch": row.epoch, "kind": row.kind})
+
+    return configure(store, work, deed=deed)
+
+
+def reallocate_slot(store: Store, key: str, slot: int, *, deed: Deed) -> LedgerRow | None:
+    """Do a slot of the scheduler's, for which the ledger is log enough; None where somebody else has done it.
+
+    :raises InvalidTransition: if the experiment is not running.
+    """
+    prepared = _prepare(store, key, now_ms=deed.now_ms)
 
     def work(session: Session) -> LedgerRow | None:
-        current = _running(session, key, known=stored)
-        if slot is not None and not session.slots.claim(_JOB, key, slot, now_ms=now_ms):
+        if not session.slots.claim(_JOB, key, slot, now_ms=deed.now_ms):
             return None
-        is_current = current.document == stored.document and session.ledger.last(key) == past.last
-        row = publish(
-            session,
-            proposal if is_current else propose(read_past(session, current.experiment, now_ms=now_ms)),
-            reason=reason,
-            actor=actor,
-            slot=slot,
-            now_ms=now_ms,
-        )
-        session.meta.bump_config_version(now_ms=now_ms)
-        return row
+        session.meta.bump_config_version(now_ms=deed.now_ms)
+        return _publish(session, prepared, reason="scheduled", slot=slot, deed=deed)
 
     return store.transact(work)
+
+
+def _prepare(store: Store, key: str, *, now_ms: int) -> _Prepared:
+    """What is slow, reading and computing; it holds no lock."""
+    stored, past = store.read(lambda session: _past(session, key, now_ms=now_ms))
+    return _Prepared(stored, propose(past))
 
 
 def _past(session: Session, key: str, *, now_ms: int) -> tuple[StoredExperiment, Past]:
     stored = _running(session, key)
     return stored, read_past(session, stored.experiment, now_ms=now_ms)
+
+
+def _publish(session: Session, prepared: _Prepared, *, reason: str, slot: int | None, deed: Deed) -> LedgerRow:
+    """The next row of the ledger; where a row or a document came in between, it is computed again."""
+    stored, proposal = prepared
+    key = stored.experiment.key
+    current = _running(session, key, known=stored)
+    is_current = current.document == stored.document and session.ledger.last(key) == proposal.past.last
+    return publish(
+        session,
+        proposal if is_current else propose(read_past(session, current.experiment, now_ms=deed.now_ms)),
+        reason=reason,
+        actor=deed.actor,
+        slot=slot,
+        now_ms=deed.now_ms,
+    )
 
 
 def _running(session: Session, key: str, *, known: StoredExperiment | None = None) -> StoredExperiment:
@@ -68,7 +102,7 @@ def reallocate_due(store: Store, *, now_ms: int) -> list[LedgerRow]:
     faults: list[Exception] = []
     for key, slot in store.read(lambda session: _due(session, now_ms=now_ms)):
         try:
-            row = reallocate(store, key, now_ms=now_ms, actor="scheduler", reason="scheduled", slot=slot)
+            row = reallocate_slot(store, key, slot, deed=Deed(_SCHEDULER, now_ms))
         except InvalidTransition:
             continue  # It was paused or stopped a moment ago.
         except Exception as fault:

@@ -22,6 +22,7 @@ class Keyring:
     visitors: bytes
     tokens: bytes
     links: bytes
+    sessions: bytes
     fingerprint: str
 
 
@@ -31,6 +32,7 @@ def keyring(secret: bytes) -> Keyring:
         visitors=derive_key(secret, "visitors"),
         tokens=derive_key(secret, "tokens"),
         links=derive_key(secret, "links"),
+        sessions=derive_key(secret, "sessions"),
         fingerprint=derive_key(secret, "fingerprint").hex()[:32],
     )
 

@@ -1,23 +1,25 @@
-"""Verify: recount the raw events against the counters, and compute every epoch again from the ledger."""
+"""Verify: recount the events, compute every epoch again from the ledger, and follow the chains of both logs."""
 
 from collections import defaultdict
 from collections.abc import Iterator
 from math import isclose
+from typing import Any
 
 import msgspec
 
+from experiments.audit import audit_faults
+from experiments.chains import chain_faults
+from experiments.chains import is_whole
 from experiments.counting import EXPOSURES
 from experiments.counting import amount_of
 from experiments.counting import timing
 from experiments.counting import visitor_values
-from experiments.ledger import digest
 from experiments.lifecycle import find
 from experiments.model import Experiment
 from experiments.model import Metric
 from experiments.publishing import recompute
 from experiments.storage.cells import CellKey
 from experiments.storage.events import EventRow
-from experiments.storage.ledger import LedgerRow
 from experiments.storage.session import Session
 from experiments.storage.store import Store
 from experiments.times import day_of
@@ -35,31 +37,22 @@ class _Visitor:
 
 def verify(store: Store) -> list[str]:
     """Every difference between what is counted and what was recorded; empty where all is well."""
-    return store.read(lambda session: [*_ledger_faults(session), *_counter_faults(session)])
+    return store.read(lambda session: [*_ledger_faults(session), *audit_faults(session), *_counter_faults(session)])
 
 
 def _ledger_faults(session: Session) -> Iterator[str]:
     for row in session.experiments.all():
+        name = f"ledger of {row.key}"
+        yield from chain_faults(session.ledger.rows(row.key), name=name)
         experiment = find(session, row.key).experiment
-        last = ""
-        for number, entry in enumerate(session.ledger.rows(row.key), start=1):
-            yield from _entry_faults(experiment, entry, number=number, last=last)
-            last = entry.hash
+        for entry in session.ledger.rows(row.key):
+            if is_whole(entry) and not _follows(experiment, msgspec.json.decode(entry.body)):
+                yield f"{name}, row {entry.number}: its inputs do not give its weights"
 
 
-def _entry_faults(experiment: Experiment, entry: LedgerRow, *, number: int, last: str) -> Iterator[str]:
-    place = f"ledger of {entry.experiment}, row {entry.number}"
-    body = msgspec.json.decode(entry.body)
-    if entry.number != number:
-        yield f"{place}: row {number} is missing"
-    if digest(entry.body) != entry.hash:
-        yield f"{place}: the body is not what was hashed"
-    elif body["previous_hash"] != last:
-        yield f"{place}: it does not follow the row before it"
-    elif {segment: list(map(list, arms.items())) for segment, arms in recompute(experiment, body).items()} != (
-        body["weights"]
-    ):
-        yield f"{place}: its inputs do not give its weights"
+def _follows(experiment: Experiment, body: dict[str, Any]) -> bool:
+    weights = {segment: list(map(list, arms.items())) for segment, arms in recompute(experiment, body).items()}
+    return bool(weights == body["weights"])
 
 
 def _counter_faults(session: Session) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """The web shell: requests in, one use case each, answers out.
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open, `cors`, `auth`,
-`throttle`, `bodies` and `errors` the door, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin` and `health` the
-endpoints, `pages` what people read, `sdk` what their browsers load, `reference` the description of it all, made from
-what the views say of themselves.
+`people`, `throttle`, `bodies` and `errors` the door, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `audit`
+and `health` the endpoints, `login` and `pages` what people read, `sdk` what their browsers load, `reference` the
+description of it all, made from what the views say of themselves.
 """
 
 import os
@@ -22,6 +22,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     # Here, not above: commands that need no web import this package too.
     from service import admin
     from service import assignments
+    from service import audit
     from service import auth
     from service import cors
     from service import errors
@@ -30,8 +31,10 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import health
     from service import idempotency
     from service import ingest
+    from service import login
     from service import ofrep
     from service import pages
+    from service import people
     from service import preferences
     from service import reference
     from service import sdk
@@ -46,10 +49,11 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes + 1
     app.logger.setLevel(settings.log_level.upper())
     # Preflights come before keys, since they bring none; rates after them, since they are the keys'.
-    for part in (errors, cors, auth, throttle, headers, idempotency, reference):
+    for part in (errors, cors, auth, people, throttle, headers, idempotency, reference):
         part.init_app(app)
     app.wsgi_app = throttle.behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
-    for endpoints in (ofrep, ingest, assignments, growthbook, admin, health, pages, preferences, sdk, reference):
+    answering = (ofrep, ingest, assignments, growthbook, admin, audit, health, preferences, sdk, reference)
+    for endpoints in (*answering, login, pages):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     installation.before_closing(start_scheduler(installation).stop)

@@ -10,6 +10,7 @@ import msgspec
 from flask import Blueprint
 from flask import Response
 
+from experiments.audit import Deed
 from experiments.document import DOCUMENT
 from experiments.errors import ExperimentExists
 from experiments.errors import FrozenDocument
@@ -21,7 +22,6 @@ from experiments.ledger import ledger_json
 from experiments.ledger import ledger_of
 from experiments.lifecycle import STEPS
 from experiments.lifecycle import Act
-from experiments.lifecycle import Deed
 from experiments.lifecycle import act
 from experiments.lifecycle import create
 from experiments.lifecycle import experiment_json
@@ -150,9 +150,7 @@ def change_state(key: str, name: Act) -> Response:
 def reallocate_experiment(key: str) -> Response:
     """Reallocate now, by the same code as the scheduler."""
     deed = _deed()
-    return _changed(
-        lambda store: reallocate(store, key, now_ms=deed.now_ms, actor=deed.actor, reason="asked for"), _decided
-    )
+    return _changed(lambda store: reallocate(store, key, deed=deed), _decided)
 
 
 @bp.get("/<key>/report")

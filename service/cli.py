@@ -16,6 +16,7 @@ COMMANDS = {
     "serve": "serving",
     "scheduler": "serving",
     "key": "keys",
+    "user": "users",
     "experiment": "experiments",
     "reallocate": "experiments",
     "report": "reports",

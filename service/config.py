@@ -57,6 +57,13 @@ SETTINGS = (
         "how old an event may be; a repeated one is known for as long",
     ),
     Setting("LINK_LIFETIME", "link_lifetime_seconds", "7d", settings.lifetime, "how long a report's link opens it"),
+    Setting(
+        "SESSION_LIFETIME", "session_lifetime_seconds", "12h", settings.lifetime, "how long somebody stays logged in"
+    ),
+    Setting(
+        "HTTPS", "https", "auto", settings.one_of("auto", "always"),
+        "whether cookies are for https alone: `auto` goes by the request, `always` is for a proxy that ends TLS",
+    ),
     Setting("BODY_LIMIT", "body_limit_bytes", "1MB", settings.size, "the largest body of a request, unpacked too"),
     Setting("BATCH_LIMIT", "batch_limit", "1000", settings.whole(1, 10**5), "the most events in one batch"),
     Setting(
@@ -97,6 +104,8 @@ class Config:
     token_lifetime_seconds: int
     deduplication_horizon_seconds: int
     link_lifetime_seconds: int
+    session_lifetime_seconds: int
+    https: str
     body_limit_bytes: int
     batch_limit: int
     client_rate: Rate | None

@@ -20,10 +20,15 @@ from experiments.errors import InvalidDocument
 from experiments.errors import InvalidSignature
 from experiments.errors import InvalidTransition
 from experiments.errors import RejectedEvent
+from experiments.errors import InvalidUser
 from experiments.errors import StorageBusy
 from experiments.errors import StorageError
 from experiments.errors import StorageFull
 from experiments.errors import UnknownExperiment
+from experiments.errors import UnknownKey
+from experiments.errors import UnknownUser
+from experiments.errors import UserExists
+from experiments.errors import WrongLogin
 from experiments.errors import shown
 from service.answers import json_answer
 
@@ -38,6 +43,11 @@ STATUS_BY_ERROR: dict[type[BespokeError], int] = {
     FrozenDocument: 409,
     IdempotencyKeyReused: 422,
     InvalidContext: 400,
+    InvalidUser: 422,
+    UserExists: 409,
+    UnknownUser: 404,
+    UnknownKey: 404,
+    WrongLogin: 403,
     RejectedEvent: 422,
     InvalidSignature: 403,
     StorageBusy: 503,

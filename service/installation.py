@@ -16,6 +16,7 @@ from experiments.snapshot import Snapshots
 from experiments.storage.store import Store
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
+from service.attempts import Attempts
 from service.clock import Clock
 from service.clock import SystemClock
 from service.config import Config
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 class Installation:
     """Settings, clock, keys, database, and the newest snapshot of what people and jobs configure.
 
-    `buckets` are None where the settings limit nobody's rate;
+    `buckets` are None where the settings limit nobody's rate; `attempts` are those to log in;
     `ticked_ms` is when the scheduler last looked for work, None where this process has none.
     """
 
@@ -42,6 +43,7 @@ class Installation:
     snapshots: Snapshots
     buckets: Buckets | None
     ticked_ms: int | None = None
+    attempts: Attempts = field(default_factory=Attempts)
     _endings: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
     def asking(self, *, objects: bool = False) -> Asking:

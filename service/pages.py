@@ -9,59 +9,105 @@ from typing import Any
 
 from flask import Blueprint
 from flask import Response
-from flask import make_response
 from flask import render_template
 from flask import request
 
+from experiments.audit import audit_of
 from experiments.errors import InvalidSignature
 from experiments.errors import UnknownExperiment
 from experiments.ledger import ledger_of
+from experiments.model import StoredExperiment
 from experiments.reports import build_report
-from service.auth import public
+from experiments.snapshot import stored_experiment
+from experiments.storage.session import Session
+from service.audit import read_selection
 from service.current import current_installation
+from service.errors import status_of
 from service.links import read_link
-from service.operations import HTML
 from service.operations import TEXT
-from service.operations import Answer
 from service.operations import Example
 from service.operations import Parameter
-from service.operations import describes
 from service.palette import arm_colours
+from service.people import current_person
+from service.people import for_people
+from service.refusal_pages import describes_page
+from service.refusal_pages import init_pages
+from service.refusal_pages import refusal_page
 from service.report_charts import report_pictures
 from service.report_view import report_view
 from service.wording import NOTHING
 
 bp = Blueprint("pages", __name__)
+init_pages(bp)
+
+_ASK_FOR_A_LINK = (
+    "Links to a report are signed, and end after a while. Ask whoever sent it for a new one, which "
+    "`bespoke report KEY --link` prints, or log in."
+)
 
 # A sign stands before a digit or a money symbol, and not inside a word such as a key.
 _HYPHEN = re.compile(r"(?<![\w-])-(?=[^\s-]*\s?\d)")
 
 
+@bp.get("/")
+@for_people("viewer")
+@describes_page(Example(path={}, status=303))
+def home() -> str:
+    """Every experiment, with the way to its report."""
+
+    def all_of_them(session: Session) -> list[StoredExperiment]:
+        return [stored_experiment(row) for row in session.experiments.all()]
+
+    return render_template("home.html", experiments=current_installation().store.read(all_of_them))
+
+
+def _by_link() -> bool:
+    """Whether a link opens the page.
+
+    :raises InvalidSignature: if there is one that is none, is for another experiment, or has expired.
+    """
+    text, installation = request.args.get("link"), current_installation()
+    if text is not None:
+        key = (request.view_args or {})["key"]
+        read_link(text, key, now_ms=installation.clock.now_ms(), keyring=installation.keyring)
+    return text is not None
+
+
 @bp.get("/experiments/<key>")
-@public
-@describes(
-    answers={200: Answer(TEXT, kind=HTML), 403: Answer(TEXT, kind=HTML)},
+@for_people("viewer", unless=_by_link)
+@describes_page(
+    Example(query="link=none", status=403),
     query={"link": Parameter(TEXT, "the signature, as `bespoke report KEY --link` prints it")},
-    example=Example(query="link=none", status=403),
 )
 def report_page(key: str) -> str:
-    """The report of an experiment, for whoever has a link to it.
-
-    :raises InvalidSignature: if the link is none, is for another experiment, or has expired.
-    """
+    """The report of an experiment, for people and for whoever has a link to it."""
     installation = current_installation()
-    now_ms = installation.clock.now_ms()
-    read_link(request.args.get("link", ""), key, now_ms=now_ms, keyring=installation.keyring)
-    report = build_report(installation.store, key, now_ms=now_ms, min_cell=installation.config.min_cell)
+    report = build_report(
+        installation.store, key, now_ms=installation.clock.now_ms(), min_cell=installation.config.min_cell
+    )
     return render_report(report, installation.store.read(lambda session: ledger_of(session, key)))
+
+
+@bp.get("/audit")
+@for_people("admin")
+@describes_page(
+    Example(path={}, status=303),
+    query={name: Parameter(TEXT, "as of /v1/audit") for name in ("actor", "subject", "before", "limit")},
+)
+def audit_page() -> str:
+    """Who did what to the configuration, and when."""
+    selection = read_selection()
+    excerpt = audit_of(current_installation().store, selection)
+    return render_template("audit.html", rows=excerpt.rows, selection=selection, before=excerpt.before)
 
 
 @bp.errorhandler(InvalidSignature)
 @bp.errorhandler(UnknownExperiment)
-def _refused(error: InvalidSignature | UnknownExperiment) -> Response:
-    """The same page for a bad link and for a good one to nothing: an address tells a stranger nothing."""
-    page = render_template("refused.html", reason=str(error), stylesheet="/static/bespoke.css")
-    return make_response(page, 403)
+def _closed(error: InvalidSignature | UnknownExperiment) -> Response:
+    """To strangers the same page for a bad link and for a good one to nothing: an address tells them nothing."""
+    if current_person():
+        return refusal_page(status_of(error), str(error))
+    return refusal_page(403, str(error), title="This link does not open", advice=_ASK_FOR_A_LINK)
 
 
 @bp.app_template_filter("minus")
@@ -74,13 +120,13 @@ def render_report(
     report: Mapping[str, Any],
     allocations: Sequence[Mapping[str, Any]] = (),
     *,
-    stylesheet: str = "/static/bespoke.css",
+    stylesheet: str | None = None,
 ) -> str:
     """The page of a report (the JSON of `GET /v1/experiments/{key}/report`).
 
     `allocations` are the ledger's rows (`GET .../allocations`), the oldest first; without them the page does not
-    show how traffic moved. `stylesheet` is the address of `bespoke.css`; a page kept as a file takes
-    `inline_stylesheet()`.
+    show how traffic moved. `stylesheet` is the address of `bespoke.css` if it is not the server's; a page kept as a
+    file takes `inline_stylesheet()`.
     """
     return render_template(
         "report.html",

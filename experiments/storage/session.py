@@ -1,5 +1,6 @@
 """A session: one connection seen as the tables of the house."""
 
+from experiments.storage.audit import Audit
 from experiments.storage.cells import Cells
 from experiments.storage.cells import Counters
 from experiments.storage.cells import Lags
@@ -9,6 +10,8 @@ from experiments.storage.configuration import Meta
 from experiments.storage.events import Events
 from experiments.storage.ledger import Ledger
 from experiments.storage.ledger import Slots
+from experiments.storage.people import Sessions
+from experiments.storage.people import Users
 from experiments.storage.replies import Replies
 from experiments.storage.sqlite import Connection
 from experiments.storage.visitors import Exposures
@@ -34,3 +37,6 @@ class Session:
         self.lags = Lags(connection)
         self.counters = Counters(connection)
         self.replies = Replies(connection)
+        self.users = Users(connection)
+        self.sessions = Sessions(connection)
+        self.audit = Audit(connection)

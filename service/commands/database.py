@@ -32,7 +32,7 @@ class Differences(BespokeError):
 
 @click.command()
 def verify() -> None:
-    """Recount raw events against the counters, and check the ledger's chain.
+    """Recount raw events against the counters, and check the chains of the ledger and of the audit log.
 
     Exit status 1 on any difference; each one is named.
 
@@ -46,4 +46,4 @@ def verify() -> None:
         click.echo(line, err=True)
     if found:
         raise Differences(f"{len(found)} differences were found")
-    click.echo("counters and ledger agree with the events")
+    click.echo("counters and ledger agree with the events, and the audit log is whole")

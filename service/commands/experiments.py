@@ -6,18 +6,14 @@ from typing import get_args
 import click
 
 from experiments.lifecycle import Act
-from experiments.lifecycle import Deed
 from experiments.lifecycle import act
 from experiments.lifecycle import apply_document
 from experiments.model import StoredExperiment
 from experiments.reallocation import reallocate as reallocate_now
 from experiments.storage.session import Session
+from service.commands.opened import deed
 from service.commands.opened import opened
 from service.documents import read_document
-from service.installation import Installation
-
-#: Who the ledger says it was.
-_ACTOR = "command line"
 
 _HELP_BY_ACT: dict[Act, str] = {
     "start": "Start an experiment: from now on it assigns and counts.",
@@ -44,13 +40,13 @@ def apply(file: IO[bytes]) -> None:
     """
     document = read_document(file.read())
     with opened() as installation:
-        _say(apply_document(installation.store, document, deed=_deed(installation)))
+        _say(apply_document(installation.store, document, deed=deed(installation)))
 
 
 def _command(name: Act) -> click.Command:
     def run(key: str) -> None:
         with opened() as installation:
-            _say(act(installation.store, key, name, deed=_deed(installation)))
+            _say(act(installation.store, key, name, deed=deed(installation)))
 
     text = f"{_HELP_BY_ACT[name]}\n\n\b\nExample:\n  bespoke experiment {name} spring-mailing"
     return click.Command(name, callback=run, params=[click.Argument(["key"])], help=text)
@@ -71,18 +67,12 @@ def reallocate(key: str | None) -> None:
     """
     with opened() as installation:
         for each in [key] if key else installation.store.read(_running):
-            deed = _deed(installation)
-            row = reallocate_now(installation.store, each, now_ms=deed.now_ms, actor=deed.actor, reason="asked for")
-            assert row is not None, "only a slot can be taken by somebody else"
+            row = reallocate_now(installation.store, each, deed=deed(installation))
             click.echo(f"{each}: epoch {row.epoch} {row.kind}")
 
 
 def _running(session: Session) -> list[str]:
     return [row.key for row in session.experiments.all() if row.state == "running"]
-
-
-def _deed(installation: Installation) -> Deed:
-    return Deed(_ACTOR, installation.clock.now_ms())
 
 
 def _say(stored: StoredExperiment) -> None:

@@ -4,21 +4,14 @@ import secrets
 
 import click
 
-from experiments.errors import BespokeError
-from experiments.errors import shown
 from experiments.keys import SCOPES
 from experiments.keys import create_key
 from experiments.keys import list_keys
 from experiments.keys import revoke_key
 from experiments.storage.configuration import KeyRow
 from experiments.times import iso
+from service.commands.opened import deed
 from service.commands.opened import opened
-
-
-class UnknownKey(BespokeError):
-    """There is no key of this prefix that has not ended."""
-
-    code = "unknown_key"
 
 
 @click.group()
@@ -44,8 +37,8 @@ def create(scope: str, name: str, origins: tuple[str, ...]) -> None:
                 scope=scope,
                 name=name,
                 origins=origins,
-                now_ms=installation.clock.now_ms(),
                 random=secrets.token_bytes,
+                deed=deed(installation),
             )
         )
 
@@ -79,6 +72,5 @@ def revoke(prefix: str) -> None:
       bespoke key revoke sk_ab12cd34e
     """
     with opened() as installation:
-        if not revoke_key(installation.store, prefix, now_ms=installation.clock.now_ms()):
-            raise UnknownKey(f"prefix: {shown(prefix)} is of no key that has not ended; `bespoke key list` lists them")
+        revoke_key(installation.store, prefix, deed=deed(installation))
     click.echo(f"{prefix}: revoked")

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from experiments.audit import Deed
 from service.config import Config
 from service.config import load_config
 from service.installation import Installation
@@ -26,3 +27,8 @@ def opened() -> Iterator[Installation]:
         yield installation
     finally:
         installation.close()
+
+
+def deed(installation: Installation) -> Deed:
+    """What a command does, as the logs tell it."""
+    return Deed("command line", installation.clock.now_ms())

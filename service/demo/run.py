@@ -12,6 +12,7 @@ from typing import NamedTuple
 import click
 
 from experiments.errors import BespokeError
+from experiments.audit import Deed
 from experiments.keys import create_key
 from experiments.storage.sqlite import lock_for_serving
 from experiments.times import DAY_MS
@@ -129,8 +130,8 @@ def _keys(config: Config, clock: AcceleratedClock) -> Keys:
                 scope=scope,
                 name="demo",
                 origins=(),
-                now_ms=clock.now_ms(),
                 random=secrets.token_bytes,
+                deed=Deed("demo", clock.now_ms()),
             )
             for scope in Keys._fields
         )

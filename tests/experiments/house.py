@@ -3,11 +3,11 @@
 from typing import Any
 
 from experiments import lifecycle
+from experiments.audit import Deed
 from experiments.evaluation import Asking
 from experiments.evaluation import Evaluation
 from experiments.evaluation import evaluate
 from experiments.events import Terms
-from experiments.lifecycle import Deed
 from experiments.reallocation import reallocate
 from experiments.receipts import Receipt
 from experiments.recording import Sender
@@ -95,8 +95,7 @@ class House:
 
     def reallocate(self, key: str) -> LedgerRow:
         """Reallocate now."""
-        row = reallocate(self.store, key, now_ms=self.now_ms, actor="test")
-        assert row is not None
+        row = reallocate(self.store, key, deed=Deed("test", self.now_ms))
         self.snapshots.refresh()
         return row
 

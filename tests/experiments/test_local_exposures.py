@@ -8,7 +8,7 @@ import pytest
 from experiments import lifecycle
 from experiments.counting import EXPOSURES
 from experiments.epochs import Epochs
-from experiments.lifecycle import Deed
+from experiments.audit import Deed
 from experiments.receipts import Receipt
 from experiments.storage.store import Store
 from experiments.verification import verify

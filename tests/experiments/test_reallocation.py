@@ -4,11 +4,12 @@ import msgspec
 import pytest
 
 from experiments import lifecycle
+from experiments.audit import Deed
+from experiments.chains import digest
 from experiments.errors import InvalidTransition
-from experiments.ledger import digest
 from experiments.ledger import ledger_json
-from experiments.reallocation import reallocate
 from experiments.reallocation import reallocate_due
+from experiments.reallocation import reallocate_slot
 from experiments.storage.store import Store
 from experiments.verification import verify
 from tests.experiments.documents import spring_mailing
@@ -121,9 +122,9 @@ def test_a_slot_is_done_once_and_missed_slots_once_and_late(house: House) -> Non
 
 def test_who_slept_through_a_later_slot_is_fenced(house: House) -> None:
     key = house.start(tiny(policy=_EAGER))
-    late, on_time = ({"now_ms": house.now_ms, "actor": "scheduler", "slot": slot} for slot in (3, 4))
-    assert reallocate(house.store, key, **on_time) is not None  # type: ignore[arg-type]
-    assert reallocate(house.store, key, **late) is None  # type: ignore[arg-type]
+    deed = Deed("scheduler", house.now_ms)
+    assert reallocate_slot(house.store, key, 4, deed=deed) is not None
+    assert reallocate_slot(house.store, key, 3, deed=deed) is None
 
 
 def test_an_arm_that_is_added_while_running_gets_traffic_at_once(house: House) -> None:
@@ -132,7 +133,7 @@ def test_an_arm_that_is_added_while_running_gets_traffic_at_once(house: House) -
     _serve(house, key, converts={"a": 9, "b": 5}, visitors=300)
     house.reallocate(key)
     bigger = {**document, "arms": [*_TWO, {"key": "c", "role": "mass"}]}
-    lifecycle.replace(house.store, key, bigger, deed=lifecycle.Deed("test", house.now_ms))
+    lifecycle.replace(house.store, key, bigger, deed=Deed("test", house.now_ms))
     last = house.store.read(lambda session: session.ledger.newest_epoch(key))
     assert last is not None
     weights = ledger_json(last)["weights"]["everyone-else"]

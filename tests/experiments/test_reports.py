@@ -6,6 +6,7 @@ import pytest
 from scipy import stats as peer
 
 from experiments import lifecycle
+from experiments.audit import Deed
 from experiments.figures import economics
 from experiments.storage.cells import CellKey
 from experiments.storage.store import Store
@@ -64,7 +65,7 @@ def test_simpsons_example_names_the_arm_that_was_better_on_both_days(house: Hous
     _count(house, key, "c", 990_000, 20_000)
     _count(house, key, "t", 10_000, 230)
     even = tiny(arms=_TWO, policy={"kind": "fixed", "max_step": 1.0})
-    lifecycle.replace(house.store, key, even, deed=lifecycle.Deed("test", house.now_ms))
+    lifecycle.replace(house.store, key, even, deed=Deed("test", house.now_ms))
     house.now_ms += DAY
     _count(house, key, "c", 500_000, 5_000, epoch=2)
     _count(house, key, "t", 500_000, 6_000, epoch=2)
@@ -111,7 +112,7 @@ def test_a_report_before_anybody_came_is_whole(house: House) -> None:
 
 
 def test_a_draft_has_a_report_without_an_epoch(house: House) -> None:
-    lifecycle.create(house.store, tiny(), deed=lifecycle.Deed("test", house.now_ms))
+    lifecycle.create(house.store, tiny(), deed=Deed("test", house.now_ms))
     assert house.report("tiny")["epoch"] is None
 
 

@@ -17,6 +17,7 @@ from experiments.errors import StorageFull
 from experiments.errors import StorageLocked
 from experiments.storage.session import Session
 from experiments.storage.sqlite import lock_for_serving
+from experiments.storage.sqlite import split_statements
 from experiments.storage.sqlite import steps
 from experiments.storage.store import Store
 from experiments.storage.store import migrate_database
@@ -117,6 +118,21 @@ def test_migrations_are_applied_once(tmp_path: Path) -> None:
     path = tmp_path / "bespoke.db"
     assert migrate_database(path, fingerprint="one") == [name for name, _ in steps()]
     assert migrate_database(path, fingerprint="one") == []
+
+
+def test_the_database_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "bespoke.db"
+    connection = sqlite3.connect(str(path), isolation_level=None)
+    connection.execute("CREATE TABLE migrations (name TEXT PRIMARY KEY, applied_at TEXT DEFAULT CURRENT_TIMESTAMP)")
+    for name, statements in steps()[:1]:
+        for statement in split_statements(statements):
+            connection.execute(statement)
+        connection.execute("INSERT INTO migrations (name) VALUES (?)", (name,))
+    connection.close()
+    assert "0003_people" in migrate_database(path, fingerprint="one")
+    store = open_store(path, fingerprint="one")
+    assert store.read(lambda session: session.users.all()) == []
+    store.close()
 
 
 def test_the_disk_is_synced_before_a_write_is_answered(store: Store) -> None:

@@ -19,6 +19,7 @@ from flask.testing import FlaskClient
 from playwright.sync_api import Browser
 from playwright.sync_api import sync_playwright
 
+from experiments.audit import Deed
 from experiments.keys import SCOPES
 from experiments.keys import create_key
 from service import create_app
@@ -32,6 +33,7 @@ from tests.service.described import DescribedClient
 
 #: 2026-12-01T10:00:00Z
 NOW_MS = 1_796_119_200_000
+DEED = Deed("test", NOW_MS)
 
 
 @dataclass
@@ -94,7 +96,7 @@ def keys(installation: Installation) -> dict[str, str]:
     """A key of every scope."""
     return {
         scope: create_key(
-            installation.store, scope=scope, name=scope, origins=(), now_ms=NOW_MS, random=secrets.token_bytes
+            installation.store, scope=scope, name=scope, origins=(), random=secrets.token_bytes, deed=DEED
         )
         for scope in SCOPES
     }

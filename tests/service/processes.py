@@ -15,7 +15,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from experiments.lifecycle import Deed
+from experiments.audit import Deed
 from experiments.lifecycle import act
 from experiments.lifecycle import apply_document
 from service.config import load_config

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from experiments.audit import Deed
 from experiments.keys import SCOPES
 from experiments.keys import create_key
 from tests.experiments.documents import spring_mailing
@@ -56,8 +57,8 @@ class Campaign:
         with self.installed.opened() as installation:
             return {
                 scope: create_key(
-                    installation.store, scope=scope, name=scope, origins=(), now_ms=installation.clock.now_ms(),
-                    random=secrets.token_bytes,
+                    installation.store, scope=scope, name=scope, origins=(),
+                    random=secrets.token_bytes, deed=Deed("test", installation.clock.now_ms()),
                 )
                 for scope in SCOPES
             }

@@ -10,7 +10,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
+from experiments.audit import Deed
 from experiments.errors import InvalidKey
+from experiments.errors import UnknownKey
 from experiments.keys import SCOPES
 from experiments.keys import check_key
 from experiments.keys import create_key
@@ -20,6 +22,7 @@ from experiments.keys import revoke_key
 from service.config import Config
 from service.installation import Installation
 from service.installation import open_installation
+from tests.service.conftest import DEED
 from tests.service.conftest import NOW_MS
 from tests.service.conftest import bearer
 from tests.service.conftest import count_rows
@@ -29,22 +32,22 @@ PUBLIC = {
     "static", "health.healthz", "health.readyz", "preferences.support", "reference.docs", "reference.openapi_json",
     "sdk.newest", "sdk.pinned", "sdk.addresses", "sdk.types",
 }
-#: Opened by a signed link or a login, not by a key; they have tests of their own.
-PAGES = "pages"
+#: What people open, not keys; tests/service/test_people.py walks these.
+PAGE = "door_for_people"
 #: Opened by a key in the address alone, and with tests of their own too.
 ADDRESSED = "growthbook.features"
 
 
 def new_key(installation: Installation, scope: str = "client", *origins: str) -> str:
     return create_key(
-        installation.store, scope=scope, name="", origins=origins, now_ms=NOW_MS, random=secrets.token_bytes
+        installation.store, scope=scope, name="", origins=origins, random=secrets.token_bytes, deed=DEED
     )
 
 
 def guarded(app: Flask) -> Iterator[tuple[Rule, str]]:
     """Every route and method that asks for a key."""
     for rule in app.url_map.iter_rules():
-        if rule.endpoint not in (*PUBLIC, ADDRESSED) and not rule.endpoint.startswith(PAGES):
+        if rule.endpoint not in (*PUBLIC, ADDRESSED) and not hasattr(app.view_functions[rule.endpoint], PAGE):
             yield from ((rule, method) for method in sorted(rule.methods or ()))
 
 
@@ -76,10 +79,20 @@ def test_every_route_refuses_keys_of_too_small_a_scope(app: Flask, client: Flask
 
 def test_every_route_refuses_a_revoked_key(app: Flask, client: FlaskClient, installation: Installation) -> None:
     key = new_key(installation, "admin")
-    assert revoke_key(installation.store, key[:12], now_ms=NOW_MS)
+    revoke_key(installation.store, key[:12], deed=DEED)
     installation.snapshots.refresh()
     for rule, method in guarded(app):
         assert client.open(address(rule), method=method, headers=bearer(key)).status_code == 401, f"{method} {rule}"
+
+
+def test_every_route_refuses_a_key_from_another_origin(
+    app: Flask, client: FlaskClient, installation: Installation
+) -> None:
+    headers = bearer(new_key(installation, "admin", "https://shop.example"))
+    for rule, method in guarded(app):
+        if method != "OPTIONS":
+            response = client.open(address(rule), method=method, headers={**headers, "Origin": "https://evil.example"})
+            assert (response.status_code, client.get("/v1/audit", headers=headers).status_code) == (403, 200)
 
 
 def test_a_view_that_says_nothing_lets_nobody_in(app: Flask, client: FlaskClient, keys: dict[str, str]) -> None:
@@ -228,8 +241,9 @@ def test_keys_say_what_they_are_and_hold_256_bits(installation: Installation) ->
 
 def test_revoking_ends_a_key_once(installation: Installation) -> None:
     key = new_key(installation)
-    assert revoke_key(installation.store, key[:12], now_ms=NOW_MS + 1)
-    assert not revoke_key(installation.store, key[:12], now_ms=NOW_MS + 2)
+    revoke_key(installation.store, key[:12], deed=Deed("test", NOW_MS + 1))
+    with pytest.raises(UnknownKey, match=key[:12]):
+        revoke_key(installation.store, key[:12], deed=Deed("test", NOW_MS + 2))
     assert [row.revoked_ms for row in list_keys(installation.store)] == [NOW_MS + 1]
 
 
@@ -256,6 +270,6 @@ def test_a_key_is_checked_by_its_prefix_and_its_digest(installation: Installatio
 def test_a_key_that_makes_no_sense_is_refused(installation: Installation, scope: str, name: str, origin: str) -> None:
     with pytest.raises(InvalidKey):
         create_key(
-            installation.store, scope=scope, name=name, origins=[origin], now_ms=NOW_MS, random=secrets.token_bytes
+            installation.store, scope=scope, name=name, origins=[origin], random=secrets.token_bytes, deed=DEED
         )
     assert count_rows(installation, "keys") == 0

@@ -231,3 +231,42 @@ def tamper(statement: str) -> None:
 
 def test_a_campaign_that_there_is_not_is_refused_by_name(run: Run) -> None:
     refused(run("demo", "--campaign", "criteo"), "'criteo' must be one of hillstrom")
+
+
+def test_a_user_is_made_listed_and_removed(run: Run) -> None:
+    run("init")
+    create = ("user", "create", "Ann@Shop.example", "--role", "editor", "--password-stdin")
+    made = run(*create, stdin="a long password\r\n")
+    assert (made.status, made.out) == (0, "ann@shop.example: editor\n")
+    assert re.fullmatch(r"ann@shop\.example  editor  \S+Z\n", run("user", "list").out)
+    again = ("user", "password", "ann@shop.example", "--password-stdin")
+    assert run(*again, stdin="another password").status == 0
+    assert run("user", "remove", "ann@shop.example").status == 0
+    assert run("user", "list").out == ""
+    assert "audit log is whole" in run("verify").out
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "saying"),
+    [
+        ("ann@shop.example", "eleven char", "password: must have 12 to 1000 characters, it has 11"),
+        ("ann@shop.example", "x" * 1001, "it has 1001"),
+        ("ann@shop.example", "", "it has 0"),
+        ("ann@shop.example", "ANN@shop.example", "password: it must not be the e-mail itself"),
+        ("ann@shop.example", "half a pair \ud800", "password: it must be UTF-8 text"),
+        ("ann", "a long enough password", "e-mail: 'ann' must be like ann@shop.example"),
+        ("bob@shop.example", "a long enough password", "user 'bob@shop.example' exists already"),
+    ],
+)
+def test_a_user_who_cannot_be_is_refused(run: Run, email: str, password: str, saying: str) -> None:
+    run("init")
+    run("user", "create", "bob@shop.example", "--role", "viewer", "--password-stdin", stdin="a long enough password")
+    refused(run("user", "create", email, "--role", "viewer", "--password-stdin", stdin=password), saying)
+    assert run("user", "list").out.count("\n") == 1
+
+
+def test_a_user_who_is_not_there_cannot_be_changed(run: Run) -> None:
+    run("init")
+    saying = "e-mail: 'ann@shop.example' is of no user; `bespoke user list` lists them"
+    refused(run("user", "remove", "ann@shop.example"), saying)
+    refused(run("user", "password", "ann@shop.example", "--password-stdin", stdin="another password"), saying)

@@ -15,7 +15,7 @@ from service.current import EXTENSION
 from service.installation import Installation
 from service.installation import open_installation
 from service.rates import Rate
-from tests.service.conftest import NOW_MS
+from tests.service.conftest import DEED
 from tests.service.conftest import SetClock
 from tests.service.conftest import bearer
 from tests.service.test_auth import address
@@ -158,7 +158,7 @@ def test_a_preflight_knows_a_key_that_another_process_made_a_moment_ago(client: 
 def test_the_origin_of_a_revoked_key_is_forgotten(
     client: FlaskClient, installation: Installation, shop_key: str
 ) -> None:
-    assert revoke_key(installation.store, shop_key[:12], now_ms=NOW_MS)
+    revoke_key(installation.store, shop_key[:12], deed=DEED)
     installation.snapshots.refresh()
     assert preflight(client, "/v1/batch", SHOP).status_code == 403
     assert ALLOW not in post(client, "/v1/batch", SHOP, shop_key).headers

@@ -16,7 +16,7 @@ from service.current import EXTENSION
 from service.installation import Installation
 from tests.experiments.documents import at_home
 from tests.experiments.documents import spring_mailing
-from tests.service.conftest import NOW_MS
+from tests.service.conftest import DEED
 from tests.service.conftest import bearer
 from tests.service.conftest import count_rows
 
@@ -146,15 +146,15 @@ def test_the_key_in_the_address_must_be_a_client_key_that_was_not_revoked(home: 
     assert home.client.post("/track", json=[], headers=bearer(home.keys["server"])).status_code == 200
     revoked = home.keys["client"]
     assert home.features(revoked).status_code == 200
-    revoke_key(home.client.application.extensions[EXTENSION].store, revoked[:12], now_ms=NOW_MS)
+    revoke_key(home.client.application.extensions[EXTENSION].store, revoked[:12], deed=DEED)
     home.client.application.extensions[EXTENSION].snapshots.refresh()
     assert home.features(revoked).status_code == 401
 
 
 def test_a_key_of_one_shop_is_no_good_in_another(home: Home, installation: Installation) -> None:
     key = create_key(
-        installation.store, scope="client", name="shop", origins=["https://shop.example"], now_ms=NOW_MS,
-        random=lambda size: b"k" * size,
+        installation.store, scope="client", name="shop", origins=["https://shop.example"],
+        random=lambda size: b"k" * size, deed=DEED,
     )
     assert home.features(key, Origin="https://shop.example").status_code == 200
     assert home.features(key, Origin="https://elsewhere.example").json["code"] == "origin_not_allowed"

@@ -11,9 +11,9 @@ import pytest
 from growthbook import GrowthBook
 from growthbook.plugins import growthbook_tracking_plugin
 
+from experiments.audit import Deed
 from experiments.counting import EXPOSURES
 from experiments.keys import create_key
-from experiments.lifecycle import Deed
 from experiments.lifecycle import act
 from experiments.lifecycle import apply_document
 from experiments.storage.cells import CellRow
@@ -109,7 +109,7 @@ def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             act(installation.store, key, "start", deed=deed)
         keys = {
             scope: create_key(
-                installation.store, scope=scope, name="", origins=(), now_ms=deed.now_ms, random=secrets.token_bytes
+                installation.store, scope=scope, name="", origins=(), random=secrets.token_bytes, deed=deed
             )
             for scope in ("client", "admin")
         }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flask.testing import FlaskClient
 
-from experiments.lifecycle import Deed
+from experiments.audit import Deed
 from experiments.lifecycle import act
 from experiments.lifecycle import create
 from service.config import Config

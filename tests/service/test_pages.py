@@ -1,4 +1,4 @@
-"""The report's page: opened by a signed link that expires, and by nothing else."""
+"""The report's page: opened by a signed link that expires, or by a login."""
 
 from flask.testing import FlaskClient
 
@@ -32,7 +32,10 @@ def test_a_link_ends(client: FlaskClient, running: str, installation: Installati
 
 
 def test_without_a_link_nothing_is_shown(client: FlaskClient, running: str, installation: Installation) -> None:
-    for path in ("/experiments/spring-mailing", "/experiments/spring-mailing?link=x", _path(installation, "other")):
+    asked = client.get("/experiments/spring-mailing")
+    assert (asked.status_code, asked.location) == (303, "/login?next=/experiments/spring-mailing")
+    bare = "/experiments/spring-mailing?link="
+    for path in (bare, f"{bare}x", _path(installation, "other")):
         answer = client.get(path)
         assert answer.status_code == 403
         assert "Spring mailing" not in answer.text

@@ -17,6 +17,7 @@ from playwright.sync_api import Request
 from playwright.sync_api import Route
 
 from experiments.keys import create_key
+from tests.service.conftest import DEED
 from tests.service.processes import Installed
 from tests.service.processes import ServerProcess
 from tests.service.processes import free_port
@@ -86,7 +87,7 @@ class Shop:
         self.chromium = chromium
         with installed.opened() as installation:
             self.admin, self.client = (
-                create_key(installation.store, scope=scope, name="", origins=(), now_ms=0, random=secrets.token_bytes)
+                create_key(installation.store, scope=scope, name="", origins=(), random=secrets.token_bytes, deed=DEED)
                 for scope in ("admin", "client")
             )
         self.server = ServerProcess(installed)

@@ -1,0 +1,54 @@
+"""The rows of the audit log."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from experiments.storage.sqlite import Connection
+
+
+class AuditRow(NamedTuple):
+    """One deed: `body` is canonical JSON that holds all of it, `hash` is over it and the row before."""
+
+    number: int
+    at_ms: int
+    actor: str
+    action: str
+    subject: str
+    body: str
+    hash: str
+
+
+_COLUMNS = "number, at_ms, actor, action, subject, body, hash"
+
+
+class Audit:
+    """Append-only: rows are added, read, and never changed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def append(self, row: AuditRow) -> None:
+        """Add the next row; the write transaction keeps others from adding it too."""
+        self._connection.execute(f"INSERT INTO audit ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def last(self) -> AuditRow | None:
+        """The newest row."""
+        row = self._connection.execute(f"SELECT {_COLUMNS} FROM audit ORDER BY number DESC LIMIT 1").fetchone()
+        return None if row is None else AuditRow(*row)
+
+    def rows(self) -> Iterator[AuditRow]:
+        """Every row, the oldest first."""
+        return (AuditRow(*row) for row in self._connection.execute(f"SELECT {_COLUMNS} FROM audit ORDER BY number"))
+
+    def newest(self, *, actor: str | None, subject: str | None, before: int | None, limit: int) -> list[AuditRow]:
+        """The newest rows of an actor and on a subject, numbered below `before`; None leaves a condition out."""
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM audit"
+            " WHERE (:actor IS NULL OR actor = :actor)"
+            " AND (:subject IS NULL OR subject = :subject)"
+            " AND (:before IS NULL OR number < :before)"
+            " ORDER BY number DESC"
+            " LIMIT :limit",
+            {"actor": actor, "subject": subject, "before": before, "limit": limit},
+        )
+        return [AuditRow(*row) for row in rows]
