@@ -104,7 +104,7 @@ def test_the_report_equals_the_tally_of_two_thousand_visitors(campaign: Campaign
 def test_the_printed_hook_exposes_who_reaches_the_slot_in_every_arm_and_nobody_else(
     campaign: Campaign, language: str, program: str
 ) -> None:
-    tracking = printed("docs/clients.md", language, "tracking")
+    tracking = printed("docs/clients.md", language, "tracking", "hook")
     tally = json.loads(campaign.run(language, f"{tracking}\n{program}"))
     assert campaign.counted() == {tuple(place.split()): (n, n, n, 2.5 * n) for place, n in tally.items()}
     assert sum(tally.values()) == 120
