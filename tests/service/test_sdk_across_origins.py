@@ -16,6 +16,7 @@ from tests.service.origins import serving
 from tests.service.processes import wait_until
 from tests.service.programs import KEY
 from tests.service.programs import Campaign
+from tests.service.programs import Figures
 from tests.service.programs import campaign_in
 
 pytestmark = pytest.mark.browser
@@ -65,8 +66,8 @@ class Shop:
         answer = self.campaign.evaluate(visitor, **WOMAN)
         return (answer["variant"], answer["metadata"]["cause"]) == (arm, "allocated")
 
-    def counted(self) -> dict[str, tuple[int, int, int, float]]:
-        """Visitors, exposures, purchases and money of every arm that has any."""
+    def counted(self) -> dict[str, Figures]:
+        """The figures of every arm that has visitors."""
         return {arm: figures for (_, arm), figures in self.campaign.counted().items()}
 
 
