@@ -40,6 +40,16 @@ def server(installed: Installed) -> Iterator[ServerProcess]:
         server.kill_everything()
 
 
+@pytest.fixture(scope="module")
+def lasting_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server for the tests that leave it as it was."""
+    installed = Installed(tmp_path_factory.mktemp("lasting"))
+    installed.run_experiment(spring_mailing())
+    server = ServerProcess(installed)
+    yield server
+    server.end()
+
+
 class Client(threading.Thread):
     """Visitors one after the other: each is assigned, exposed and buys; what was acknowledged is written down.
 
@@ -213,15 +223,15 @@ def test_a_request_that_is_being_sent_when_the_server_is_told_to_end_is_answered
     assert server.end() == 0
 
 
-def test_bodies_that_are_half_sent_keep_nobody_waiting(server: ServerProcess) -> None:
-    key = server.installed.done("key", "create", "--scope", "server")
+def test_bodies_that_are_half_sent_keep_nobody_waiting(lasting_server: ServerProcess) -> None:
+    key = lasting_server.installed.done("key", "create", "--scope", "server")
     head = f"POST /v1/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: 100\r\n\r\n"
     with ExitStack() as held:
         for _ in range(20):
-            connection = held.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            connection = held.enter_context(socket.create_connection(("127.0.0.1", lasting_server.port)))
             connection.sendall(head.encode() + b'{"ba')
         begun = time.monotonic()
-        assert server.is_ready()
+        assert lasting_server.is_ready()
         assert time.monotonic() - begun < 2
 
 
@@ -242,10 +252,10 @@ def test_a_server_that_ended_has_brought_everything_into_the_one_file(
     assert all(path.stat().st_size == 0 for path in server.installed.folder.glob("bespoke.db-wal"))
 
 
-def test_it_logs_one_line_when_it_starts(server: ServerProcess) -> None:
-    lines = server.installed.log.read_text().splitlines()
+def test_it_logs_one_line_when_it_starts(lasting_server: ServerProcess) -> None:
+    lines = lasting_server.installed.log.read_text().splitlines()
     assert len(lines) == 1
-    assert f"http://127.0.0.1:{server.port}" in lines[0]
+    assert f"http://127.0.0.1:{lasting_server.port}" in lines[0]
 
 
 def refused(finished: "subprocess.CompletedProcess[str]", saying: str) -> None:
@@ -255,16 +265,16 @@ def refused(finished: "subprocess.CompletedProcess[str]", saying: str) -> None:
     assert saying in finished.stderr
 
 
-def test_a_second_server_on_one_database_is_refused(server: ServerProcess) -> None:
-    refused(server.installed.command("serve", "--port", str(free_port())), "is served by another process")
-    assert server.is_ready()
+def test_a_second_server_on_one_database_is_refused(lasting_server: ServerProcess) -> None:
+    refused(lasting_server.installed.command("serve", "--port", str(free_port())), "is served by another process")
+    assert lasting_server.is_ready()
 
 
-def test_a_port_that_is_taken_is_refused(server: ServerProcess, tmp_path: Path) -> None:
-    other = server.installed.command(
-        "serve", "--port", str(server.port), BESPOKE_DATABASE_URL=f"sqlite:///{tmp_path}/other.db"
+def test_a_port_that_is_taken_is_refused(lasting_server: ServerProcess, tmp_path: Path) -> None:
+    other = lasting_server.installed.command(
+        "serve", "--port", str(lasting_server.port), BESPOKE_DATABASE_URL=f"sqlite:///{tmp_path}/other.db"
     )
-    refused(other, f"127.0.0.1:{server.port}")
+    refused(other, f"127.0.0.1:{lasting_server.port}")
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
@@ -288,14 +298,15 @@ def test_more_workers_than_one_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_key_made_beside_a_running_server_is_known_at_once_and_forgotten_when_revoked(
-    server: ServerProcess,
+    lasting_server: ServerProcess,
 ) -> None:
-    key = server.installed.done("key", "create", "--scope", "report")
-    assert server.ask("GET", f"/v1/experiments/{KEY}", key=key)[0] == 200
-    server.installed.done("key", "revoke", key[:12])
-    wait_until(lambda: server.ask("GET", f"/v1/experiments/{KEY}", key=key)[0] == 401, what="the key is refused")
+    key = lasting_server.installed.done("key", "create", "--scope", "report")
+    address = f"/v1/experiments/{KEY}"
+    assert lasting_server.ask("GET", address, key=key)[0] == 200
+    lasting_server.installed.done("key", "revoke", key[:12])
+    wait_until(lambda: lasting_server.ask("GET", address, key=key)[0] == 401, what="the key is refused")
 
 
-def test_the_scheduler_is_at_work_in_the_server(server: ServerProcess) -> None:
-    seconds = server.ask("GET", "/readyz")[1]["scheduler"]["seconds_since_last_look"]
+def test_the_scheduler_is_at_work_in_the_server(lasting_server: ServerProcess) -> None:
+    seconds = lasting_server.ask("GET", "/readyz")[1]["scheduler"]["seconds_since_last_look"]
     assert 0 <= seconds < 5

@@ -1,15 +1,9 @@
 """OpenFeature's own web client in a real browser, on a page of another origin than the server's."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler
-from http.server import ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -18,44 +12,24 @@ from playwright.sync_api import Page
 from playwright.sync_api import Response
 
 from tests.experiments.documents import spring_mailing
-from tests.service.processes import REPOSITORY
+from tests.service.origins import CLIENTS
+from tests.service.origins import serving
+from tests.service.origins import write_page
 from tests.service.processes import Installed
 from tests.service.processes import ServerProcess
 from tests.service.processes import wait_until
 
 pytestmark = pytest.mark.browser
 
-CLIENTS = REPOSITORY / "tests" / "clients" / "web"
 EVALUATE = "/ofrep/v1/evaluate/flags"
 STEADY, CHANGING = "spring-mailing", "changing-mailing"
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """A server of files that logs nothing."""
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """The origin of a server of the files of a folder."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture(scope="module", name="pages")
 def _pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a page that has the client in it, bundled as a site would bundle it."""
     folder = tmp_path_factory.mktemp("pages")
-    bundle = [CLIENTS / "node_modules/.bin/esbuild", "shop.mjs", "--bundle", f"--outfile={folder}/shop.js"]
-    subprocess.run(bundle, cwd=CLIENTS, check=True, capture_output=True)
-    (folder / "index.html").write_text('<!doctype html><title>Shop</title><script src="shop.js"></script>')
+    write_page(folder, (CLIENTS / "shop.mjs").read_text())
     return folder
 
 
