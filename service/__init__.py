@@ -2,8 +2,8 @@
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open, `cors`, `auth`,
 `throttle`, `bodies` and `errors` the door, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin` and `health` the
-endpoints, `pages` what people read, `sdk` what their browsers load, `reference` the description of it all, made from
-what the views say of themselves.
+endpoints, `pages` what people read, `report_files` what they take away, `sdk` what their browsers load, `reference`
+the description of it all, made from what the views say of themselves.
 """
 
 import os
@@ -34,6 +34,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import pages
     from service import preferences
     from service import reference
+    from service import report_files
     from service import sdk
     from service import throttle
     from service.config import load_config
@@ -49,7 +50,9 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     for part in (errors, cors, auth, throttle, headers, idempotency, reference):
         part.init_app(app)
     app.wsgi_app = throttle.behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
-    for endpoints in (ofrep, ingest, assignments, growthbook, admin, health, pages, preferences, sdk, reference):
+    for endpoints in (
+        ofrep, ingest, assignments, growthbook, admin, health, pages, report_files, preferences, sdk, reference,
+    ):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     installation.before_closing(start_scheduler(installation).stop)

@@ -30,7 +30,7 @@ PUBLIC = {
     "sdk.newest", "sdk.pinned", "sdk.addresses", "sdk.types",
 }
 #: Opened by a signed link or a login, not by a key; they have tests of their own.
-PAGES = "pages"
+PAGES = ("pages.", "report_files.")
 #: Opened by a key in the address alone, and with tests of their own too.
 ADDRESSED = "growthbook.features"
 
