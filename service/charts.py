@@ -20,6 +20,8 @@ Spec = dict[str, Any]
 #: More small multiples than this cannot be read.
 MOST_FACETS = 12
 
+# Whatever the page is like that the drawing stands on, light or dark.
+_PAGE = "transparent"
 _SVG = "http://www.w3.org/2000/svg"
 _FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sans-serif"
 _NEEDLESS = ("role", "class", "pointer-events", "font-family")
@@ -46,7 +48,7 @@ def base(title: str, description: str) -> Spec:
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "usermeta": {"title": title},
         "description": description,
-        "background": "transparent",
+        "background": _PAGE,
         # The reader's font may be wider than the one that the drawing was laid out with.
         "padding": {"left": 14, "right": 26, "top": 4, "bottom": 4},
         "config": _CONFIG,
@@ -87,7 +89,8 @@ def render_svg(spec: Spec) -> str:
 
     spec = drawable(spec)
     root = ElementTree.fromstring(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]))
-    return _described(_bare(root), title=spec["usermeta"]["title"], description=spec["description"])
+    style = _dark_style() if spec["background"] == _PAGE else ""
+    return _described(_bare(root), title=spec["usermeta"]["title"], description=spec["description"], style=style)
 
 
 def render_png(spec: Spec) -> bytes:
@@ -128,9 +131,9 @@ def _rounded(number: re.Match[str]) -> str:
     return f"{float(number[0]):.1f}"
 
 
-def _described(root: ElementTree.Element, *, title: str, description: str) -> str:
+def _described(root: ElementTree.Element, *, title: str, description: str, style: str) -> str:
     root.attrib.update({"font-family": _FONT, "role": "img", "aria-label": f"{title}. {description}"})
-    for position, (tag, text) in enumerate([("title", title), ("desc", description), ("style", _dark_style())]):
+    for position, (tag, text) in enumerate([("title", title), ("desc", description), ("style", style)]):
         element = ElementTree.Element(f"{{{_SVG}}}{tag}")
         element.text = text
         root.insert(position, element)

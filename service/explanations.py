@@ -12,6 +12,9 @@ class Explanation(NamedTuple):
 
 #: By the name that templates ask for.
 EXPLANATIONS = {
+    "epoch": Explanation(
+        "Epoch", "One version of the shares in which visitors are given the arms; each reallocation that moves them is one."
+    ),
     "worth": Explanation(
         "What the mix is worth",
         "What you gain if each segment gets what is best for it, and everybody else the one message, compared with "

@@ -157,7 +157,7 @@ _SAVED = "What moving traffic has earned so far"
 
 
 def _reach(report: Report) -> Chart | None:
-    rows = [row for row in report["totals"] if not row["suppressed"]]
+    rows = [row for row in report["totals"] if row["visitors"]]
     if not rows:
         return None
     units = units_of(report, symbols=True)

@@ -15,6 +15,7 @@ HOSTILE = (
     "=HYPERLINK(\"http://example.com\")",
     "\x1b[31mred\x07",
     "\u202egnp.exe",
+    "\u0645\u0631\u062d\u0628\u0627 \U0001f469\U0001f3fd\u200d\U0001f680 \U0001f389",
     "a" * 300,
 )
 

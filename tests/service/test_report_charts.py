@@ -177,6 +177,8 @@ def test_a_chart_that_leaves_its_page_says_what_it_is() -> None:
     assert chart.wide is not None
     svg = render_svg(headed(chart.wide, chart.title, "as of today"))
     assert "What tailoring gains in each segment</text>" in svg and "as of today</text>" in svg
+    # White as it is, it must not turn its inks light for readers of dark pages.
+    assert "prefers-color-scheme" in render_svg(chart.wide) and "prefers-color-scheme" not in svg
 
 
 def test_every_chart_has_a_name_and_words() -> None:
