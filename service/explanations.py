@@ -13,7 +13,8 @@ class Explanation(NamedTuple):
 #: By the name that templates ask for.
 EXPLANATIONS = {
     "epoch": Explanation(
-        "Epoch", "One version of the shares in which visitors are given the arms; each reallocation that moves them is one."
+        "Epoch",
+        "One version of the shares in which visitors are given the arms. Each reallocation that moves them makes one.",
     ),
     "worth": Explanation(
         "What the mix is worth",
