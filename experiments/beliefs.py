@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import NamedTuple
+from typing import Self
 
 from experiments.counting import PROFIT
 from experiments.estimates import Book
@@ -28,6 +29,10 @@ class Gain(NamedTuple):
     def interval(self) -> Interval:
         """The figures that a report prints of it."""
         return {"mean": self.mean, "low": self.low, "high": self.high}
+
+    def over(self, visitors: int) -> Self:
+        """The same difference over so many visitors."""
+        return self._replace(mean=self.mean * visitors, low=self.low * visitors, high=self.high * visitors)
 
 
 class Beliefs:

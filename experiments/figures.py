@@ -15,6 +15,7 @@ from experiments.objective import metric_posteriors
 from experiments.report_shape import Economics
 from experiments.report_shape import Interval
 from experiments.report_shape import MetricFigures
+from experiments.report_shape import PosteriorShape
 from experiments.report_shape import Rank
 from experiments.report_shape import Uplift
 from stats.posteriors import BetaPosterior
@@ -47,6 +48,7 @@ class Comparison:
             "visitors": sums.n,
             "sum": sums.total if self._metric.kind == "value" else round(sums.total),
             **believed(self._posteriors[arm]),
+            "posterior": shape(self._posteriors[arm]),
             **self._ranks.get(arm, _UNRANKED),
             "uplift_over_mass": gain_over(self._posteriors, arm, self._mass),
             "uplift_over_control": gain_over(self._posteriors, arm, self._control),
@@ -57,6 +59,13 @@ def believed(posterior: Posterior) -> Interval:
     """A posterior's mean and interval."""
     low, high = posterior.credible_interval(INTERVAL)
     return {"mean": posterior.mean, "low": low, "high": high}
+
+
+def shape(posterior: Posterior) -> PosteriorShape:
+    """A posterior by its kind and the figures that it is known by."""
+    if isinstance(posterior, BetaPosterior):
+        return {"kind": "beta", "alpha": posterior.alpha, "beta": posterior.beta}
+    return {"kind": "normal", "mean": posterior.mean, "sd": posterior.sd}
 
 
 def _ranks(

@@ -1,6 +1,7 @@
 """The report's shape: what each of its objects holds. Rows of small cells hold null where figures would be."""
 
 from typing import Literal
+from typing import NotRequired
 from typing import TypedDict
 
 from experiments.model import MetricKind
@@ -33,11 +34,22 @@ class Rank(TypedDict):
     expected_loss: float | None
 
 
+class PosteriorShape(TypedDict):
+    """What is believed of a mean: a rate by `alpha` and `beta`, any other by `mean` and `sd`."""
+
+    kind: Literal["beta", "normal"]
+    alpha: NotRequired[float]
+    beta: NotRequired[float]
+    mean: NotRequired[float]
+    sd: NotRequired[float]
+
+
 class MetricFigures(Interval, Rank):
-    """One metric of an arm."""
+    """One metric of an arm; `posterior` is what its mean and its interval are of."""
 
     visitors: int | None
     sum: int | float | None
+    posterior: PosteriorShape | None
     uplift_over_mass: Uplift | None
     uplift_over_control: Uplift | None
 
@@ -94,9 +106,10 @@ class SegmentVerdict(TypedDict):
 
 
 class Tailoring(TypedDict):
-    """What tailoring adds per visitor, with the rest on the one message."""
+    """What tailoring adds, with the rest on the one message: per visitor, and over the whole planned audience."""
 
     gain_per_visitor: Interval | None
+    gain_over_audience: Interval | None
     probability: float | None
 
 
@@ -106,6 +119,24 @@ class Verdict(TypedDict):
     headline: str
     segments: list[SegmentVerdict]
     tailoring: Tailoring
+
+
+class SavedByDay(Interval):
+    """What had been saved when a day (UTC) was over."""
+
+    day: str
+
+
+class Savings(TypedDict):
+    """What moving traffic has earned so far over an even split, in the objective's unit, in these segments.
+
+    Segments of which a candidate's row is hidden are left out, and days on which too few visitors came are told with
+    the next.
+    """
+
+    total: Interval | None
+    days: list[SavedByDay]
+    segments: list[str]
 
 
 class Guardrail(TypedDict):
@@ -184,7 +215,9 @@ class Report(TypedDict):
     objective: Objective
     goal: Goal
     currency: str
+    audience: int | None
     verdict: Verdict
+    savings: Savings
     arms: list[ArmRow]
     totals: list[TotalRow]
     naive: list[ArmRow]

@@ -7,6 +7,7 @@ from math import hypot
 import msgspec
 
 from experiments.allocation import GRAIN
+from experiments.beliefs import Beliefs
 from experiments.columns import Columns
 from experiments.counting import EXPOSURES
 from experiments.counting import PROFIT
@@ -39,9 +40,12 @@ from experiments.report_shape import Economics
 from experiments.report_shape import Method
 from experiments.report_shape import MetricFigures
 from experiments.report_shape import Report
+from experiments.report_shape import Savings
 from experiments.report_shape import TotalRow
+from experiments.savings import savings
 from experiments.storage.store import Store
 from experiments.suppression import suppress
+from experiments.times import date_of
 from experiments.times import iso
 from experiments.verdicts import verdict
 from experiments.version import VERSION
@@ -61,6 +65,8 @@ def report_of(readings: Readings, *, min_cell: int) -> Report:
     experiment = readings.experiment
     columns = columns_by_metric(readings)
     book = corrected(readings, columns)
+    beliefs = Beliefs(experiment, book)
+    arms = suppress(_arm_rows(readings, book), min_cell=min_cell)
     return {
         "experiment": experiment.key,
         "name": experiment.name,
@@ -70,13 +76,31 @@ def report_of(readings: Readings, *, min_cell: int) -> Report:
         "objective": experiment.objective,
         "goal": {"key": experiment.goal.key, "kind": experiment.goal.kind},
         "currency": experiment.currency,
-        "verdict": verdict(readings, book, columns, min_cell=min_cell),
-        "arms": suppress(_arm_rows(readings, book), min_cell=min_cell),
+        "audience": experiment.audience,
+        "verdict": verdict(readings, book, columns, beliefs=beliefs, min_cell=min_cell),
+        "savings": _savings(readings, beliefs, columns[EXPOSURES], arms, min_cell=min_cell),
+        "arms": arms,
         "totals": suppress(_total_rows(readings, book), min_cell=min_cell),
         "naive": suppress(_arm_rows(readings, naive(book)), min_cell=min_cell),
         "guardrails": guardrails(experiment, book, min_cell=min_cell),
         "diagnostics": diagnose(readings, columns),
         "method": _method(readings, columns[EXPOSURES], min_cell=min_cell),
+    }
+
+
+def _savings(
+    readings: Readings, beliefs: Beliefs, exposures: Columns, rows: Sequence[ArmRow], *, min_cell: int
+) -> Savings:
+    """What moving traffic has saved where that tells nothing of a hidden row."""
+    hidden = {row["segment"] for row in rows if row["suppressed"] and row["role"] != "control"}
+    segments = [segment for segment in readings.experiment.segment_keys if segment not in hidden]
+    saved = savings(
+        readings.experiment, beliefs, exposures, readings.allocations, segments=segments, min_cell=min_cell
+    )
+    return {
+        "total": saved[-1].gain.interval() if saved else None,
+        "days": [{"day": date_of(one.day), **one.gain.interval()} for one in saved],
+        "segments": segments,
     }
 
 

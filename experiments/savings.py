@@ -1,6 +1,8 @@
 """Savings: what moving traffic has earned so far over dividing it evenly, day by day. Pure."""
 
 from collections import Counter
+from collections.abc import Collection
+from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -14,6 +16,9 @@ from experiments.model import Experiment
 #: By segment and arm, how many more visitors an arm was meant to get than an even split would have given it.
 _Moved = dict[str, Counter[str]]
 
+#: By epoch and segment, how many visitors came.
+_Came = Counter[tuple[int, str]]
+
 
 class Saved(NamedTuple):
     """What was saved up to the end of a day (days since 1970, UTC), in conversions or money."""
@@ -23,29 +28,46 @@ class Saved(NamedTuple):
 
 
 def savings(
-    experiment: Experiment, beliefs: Beliefs, exposures: Columns, allocations: Mapping[int, Allocation]
+    experiment: Experiment,
+    beliefs: Beliefs,
+    exposures: Columns,
+    allocations: Mapping[int, Allocation],
+    *,
+    segments: Collection[str],
+    min_cell: int,
 ) -> list[Saved]:
-    """The conversions or the money saved, one entry for each day on which visitors came, the oldest first.
+    """The conversions or the money saved in some segments, one entry for each day on which visitors came, in order.
 
     Visitors times the difference between an arm's weight and its even share, times what is believed of the arm now:
     weights rather than the visitors who came of them, so that chance in the draw is no saving. Controls keep their
-    share in both.
+    share in both. A day of fewer visitors than `min_cell` is told with the days that follow.
     """
-    moved: _Moved = {segment: Counter() for segment in experiment.segment_keys}
+    moved: _Moved = {segment: Counter() for segment in segments}
     saved = []
-    for day, came in sorted(_visitors(exposures).items()):
+    for day, came in _days(_visitors(exposures, segments=segments), min_cell=min_cell):
         for (epoch, segment), visitors in came.items():
             moved[segment].update(_moved(experiment, segment, allocations[epoch], visitors))
         saved.append(Saved(day, beliefs.combination(moved)))
     return saved
 
 
-def _visitors(exposures: Columns) -> dict[int, Counter[tuple[int, str]]]:
+def _days(came_by_day: Mapping[int, _Came], *, min_cell: int) -> Iterator[tuple[int, _Came]]:
+    """The days in order, each with those before it on which too few came."""
+    waiting: _Came = Counter()
+    for day, came in sorted(came_by_day.items()):
+        waiting += came
+        if waiting.total() >= max(1, min_cell):
+            yield day, waiting
+            waiting = Counter()
+
+
+def _visitors(exposures: Columns, *, segments: Collection[str]) -> dict[int, _Came]:
     """By day, the visitors of each epoch and segment."""
-    found: dict[int, Counter[tuple[int, str]]] = {}
+    found: dict[int, _Came] = {}
     places = zip(exposures.day.tolist(), exposures.epoch.tolist(), exposures.segment, exposures.n.tolist(), strict=True)
     for day, epoch, segment, n in places:
-        found.setdefault(day, Counter())[epoch, segment] += round(n)
+        if segment in segments:
+            found.setdefault(day, Counter())[epoch, segment] += round(n)
     return found
 
 

@@ -10,6 +10,8 @@ from typing import cast
 Row = TypeVar("Row", bound=Mapping[str, Any])
 
 _SHOWN = ("segment", "arm", "role", "weight")
+# What is nothing at all without its figures.
+_WHOLE = ("posterior",)
 
 
 def suppress(rows: Sequence[Row], *, min_cell: int) -> list[Row]:
@@ -41,5 +43,5 @@ def _hide(row: Row) -> Row:
 
 def _blank(value: object) -> Any:
     if isinstance(value, dict):
-        return {name: _blank(inner) for name, inner in value.items()}
+        return {name: None if name in _WHOLE else _blank(inner) for name, inner in value.items()}
     return None

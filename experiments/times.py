@@ -14,3 +14,8 @@ def iso(at_ms: int) -> str:
 def day_of(at_ms: int) -> int:
     """The UTC day of a time, in days since 1970."""
     return at_ms // DAY_MS
+
+
+def date_of(day: int) -> str:
+    """A UTC day, in days since 1970, as ISO 8601."""
+    return iso(day * DAY_MS)[:10]

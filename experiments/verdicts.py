@@ -22,9 +22,9 @@ from experiments.report_shape import Tailoring
 from experiments.report_shape import Verdict
 
 
-def verdict(readings: Readings, book: Book, columns: Table, *, min_cell: int) -> Verdict:
+def verdict(readings: Readings, book: Book, columns: Table, *, beliefs: Beliefs, min_cell: int) -> Verdict:
     """The report's verdict; of arms that fewer visitors than `min_cell` saw it gives the call alone."""
-    experiment, beliefs = readings.experiment, Beliefs(readings.experiment, book)
+    experiment = readings.experiment
     called = calls(contests(readings, book, columns))
     loses = unprofitable(readings, book)
     visitors = visitors_by_segment(experiment, book)
@@ -88,10 +88,14 @@ def _tailoring(experiment: Experiment, beliefs: Beliefs, segments: Sequence[Segm
         if row["call"] in ("tailor", "keep_testing") and (share := row["share_of_visitors"])
     }
     if not kept:
-        return {"gain_per_visitor": None, "probability": None}
+        return {"gain_per_visitor": None, "gain_over_audience": None, "probability": None}
     gain = beliefs.mix(
         {segment: arm for segment, (arm, _) in kept.items()},
         experiment.first_mass.key,
         shares={segment: share for segment, (_, share) in kept.items()},
     )
-    return {"gain_per_visitor": gain.interval(), "probability": gain.probability}
+    return {
+        "gain_per_visitor": gain.interval(),
+        "gain_over_audience": gain.over(experiment.audience).interval() if experiment.audience else None,
+        "probability": gain.probability,
+    }

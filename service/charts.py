@@ -1,31 +1,27 @@
-"""The report's charts: Vega-Lite specifications as plain data, rendered to SVG on the server.
+"""Charts: what every one of them shares, and how a Vega-Lite specification, which is plain data, becomes a drawing.
 
 Nothing is fetched and nothing runs in the reader's browser; the same drawing serves page, print and export.
 """
 
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
-from service.palette import CALL_COLOURS
 from service.palette import DARK_INKS
 from service.palette import INK
 from service.palette import LINE
 from service.palette import MUTED
-from service.palette import arm_colours
-from service.traffic import Epoch
-from service.traffic import labels
-from service.traffic import steps
-from service.traffic import time_format
 
 Spec = dict[str, Any]
 
 #: More small multiples than this cannot be read.
 MOST_FACETS = 12
 
+# Whatever the page is like that the drawing stands on, light or dark.
+_PAGE = "transparent"
 _SVG = "http://www.w3.org/2000/svg"
 _FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sans-serif"
 _NEEDLESS = ("role", "class", "pointer-events", "font-family")
@@ -33,7 +29,6 @@ _NEEDLESS = ("role", "class", "pointer-events", "font-family")
 # are cut short tear in two.
 _UNDRAWABLE = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd]")
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}")
-_CALL_WORDS = {"tailor": "tailor", "mass": "one message", "keep_testing": "keep testing", "none": "no message pays"}
 _CONFIG: Spec = {
     "aria": False,
     "font": _FONT,
@@ -47,80 +42,44 @@ _CONFIG: Spec = {
 }
 
 
-def traffic_chart(
-    epochs: Sequence[Epoch],
-    *,
-    share_by_segment: Mapping[str, float] | None = None,
-    until: str | None = None,
-    columns: int = 3,
-    width: int = 226,
-) -> Spec:
-    """How traffic moved: the weight of each arm over time, one small multiple for each of the largest segments.
-
-    `epochs` has one row for each epoch, segment and arm. `share_by_segment` says how large segments are, and leaves out
-    those it does not name. `until` is when the drawing ends (ISO 8601; the newest epoch if left out). `width` is that
-    of one small multiple in pixels.
-    """
-    shown = shown_segments(epochs, share_by_segment=share_by_segment)
-    rows = [row for row in epochs if row["segment"] in shown]
-    end = until or max((row["at"] for row in rows), default="")
-    role_by_arm = {row["arm"]: row["role"] for row in epochs}
-    colour_by_arm = arm_colours(role_by_arm)
-    order = {arm: index for index, arm in enumerate(colour_by_arm)}
-    marks = [*steps(rows, until=end, order=order), *labels(rows, until=end, order=order)]
-    return _spec("How traffic moved", _traffic_words(rows, shown, order)) | {
-        # Places, since a list of names to sort by would be compiled into an expression: names stay data.
-        "data": {"values": [mark | {"place": shown.index(mark["segment"])} for mark in marks]},
-        "facet": {
-            "field": "segment", "type": "nominal", "sort": {"field": "place", "op": "min"},
-            "header": {"title": None, "labelAnchor": "start", "labelLimit": width + 40, "labelPadding": 4},
-        },
-        "columns": min(columns, max(1, len(shown))),
-        "spacing": {"row": 22, "column": 26},
-        "spec": {
-            "width": width, "height": 104,
-            "layer": [_areas(colour_by_arm, format=time_format(rows, until=end)), _direct_labels()],
-        },
-        "resolve": {"axis": {"x": "independent"}},
+def base(title: str, description: str) -> Spec:
+    """What every specification begins with; the description is for those who cannot see the drawing."""
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "usermeta": {"title": title},
+        "description": description,
+        "background": _PAGE,
+        # The reader's font may be wider than the one that the drawing was laid out with.
+        "padding": {"left": 14, "right": 26, "top": 4, "bottom": 4},
+        "config": _CONFIG,
     }
 
 
-def shown_segments(epochs: Sequence[Epoch], *, share_by_segment: Mapping[str, float] | None = None) -> list[str]:
-    """The segments that are drawn, in the order of the allocation: the largest of those whose share is given."""
-    found = dict.fromkeys(row["segment"] for row in epochs)
-    share = share_by_segment if share_by_segment is not None else dict.fromkeys(found, 0.0)
-    known = [segment for segment in found if segment in share]
-    largest = sorted(known, key=lambda segment: share[segment], reverse=True)[:MOST_FACETS]
-    return [segment for segment in known if segment in largest]
+def largest(segments: Iterable[str], *, share: Mapping[str, float] | None = None) -> list[str]:
+    """The segments that are drawn as small multiples, in their order: the largest of those whose share is given."""
+    found = list(dict.fromkeys(segments))
+    known = found if share is None else [segment for segment in found if segment in share]
+    by_size = known if share is None else sorted(known, key=lambda segment: share[segment], reverse=True)
+    kept = by_size[:MOST_FACETS]
+    return [segment for segment in known if segment in kept]
 
 
-def gain_chart(
-    segments: Sequence[Mapping[str, Any]], *, title: str, scale: float = 1.0, width: int = 640
-) -> Spec:
-    """What tailoring gains in each segment: mean and interval against zero, coloured by the call.
+def by_segment(*, width: int) -> Spec:
+    """One small multiple for each segment, in the order of `place`.
 
-    `segments` are those of the verdict; ones without a gain are left out. Figures are multiplied by `scale`.
+    A place, since a list of names to sort by would be compiled into an expression: names stay data.
     """
-    rows = [_gain_row(segment, scale=scale) for segment in segments if segment["gain"]]
-    return _spec("Gain in each segment", _gain_words(rows, title=title)) | {
-        "width": width,
-        "height": {"step": 30},
-        "data": {"values": rows},
-        "encoding": {
-            "y": {
-                "field": "segment", "type": "nominal", "sort": None, "title": None,
-                "axis": {
-                    "domain": False, "ticks": False, "labelLimit": max(110, width * 0.36),
-                    "labelColor": INK, "labelFontSize": 12,
-                },
-            },
-            "color": {
-                "field": "call", "type": "nominal", "legend": None,
-                "scale": {"domain": list(CALL_COLOURS), "range": list(CALL_COLOURS.values())},
-            },
-        },
-        "layer": [_zero_line(), _intervals(title=title, ticks=max(3, width // 110)), _means(), _calls(width=width)],
+    return {
+        "field": "segment", "type": "nominal", "sort": {"field": "place", "op": "min"},
+        "header": {"title": None, "labelAnchor": "start", "labelLimit": width + 40, "labelPadding": 4},
     }
+
+
+def headed(spec: Spec, title: str, below: str) -> Spec:
+    """The drawing with its title and a line below it on white, for files that leave their page."""
+    heading = {"text": title, "subtitle": below, "anchor": "start", "fontSize": 15, "offset": 14, "color": INK,
+               "subtitleColor": MUTED, "subtitlePadding": 5}
+    return spec | {"title": heading, "background": "#ffffff", "padding": 18}
 
 
 def render_svg(spec: Spec) -> str:
@@ -130,7 +89,15 @@ def render_svg(spec: Spec) -> str:
 
     spec = drawable(spec)
     root = ElementTree.fromstring(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]))
-    return _described(_bare(root), title=spec["usermeta"]["title"], description=spec["description"])
+    style = _dark_style() if spec["background"] == _PAGE else ""
+    return _described(_bare(root), title=spec["usermeta"]["title"], description=spec["description"], style=style)
+
+
+def render_png(spec: Spec) -> bytes:
+    """Draw a specification as a PNG image, sharp enough for slides."""
+    import vl_convert
+
+    return bytes(vl_convert.vegalite_to_png(drawable(spec), scale=2, allowed_base_urls=[]))
 
 
 def drawable(value: Any) -> Any:
@@ -140,115 +107,6 @@ def drawable(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: drawable(inner) for name, inner in value.items()}
     return [drawable(inner) for inner in value] if isinstance(value, Sequence) else value
-
-
-def _spec(title: str, description: str) -> Spec:
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "usermeta": {"title": title},
-        "description": description,
-        "background": "transparent",
-        # The reader's font may be wider than the one that the drawing was laid out with.
-        "padding": {"left": 14, "right": 26, "top": 4, "bottom": 4},
-        "config": _CONFIG,
-    }
-
-
-def _areas(colour_by_arm: Mapping[str, str], *, format: str) -> Spec:
-    return {
-        "transform": [{"filter": "isValid(datum.arm)"}],
-        "mark": {"type": "area", "interpolate": "step-after", "strokeWidth": 0},
-        "encoding": {
-            "x": {
-                "field": "at", "type": "temporal", "scale": {"type": "utc", "nice": False}, "title": None,
-                "axis": {"grid": False, "tickCount": 3, "format": format, "labelOverlap": True},
-            },
-            "y": {
-                "field": "weight", "type": "quantitative", "stack": "zero", "scale": {"domain": [0, 1]}, "title": None,
-                "axis": {"values": [0, 0.5, 1], "format": ".0%", "domain": False, "ticks": False, "grid": False},
-            },
-            "order": {"field": "order", "type": "quantitative"},
-            "color": {
-                "field": "arm", "type": "nominal", "legend": None,
-                "scale": {"domain": list(colour_by_arm), "range": list(colour_by_arm.values())},
-            },
-        },
-    }
-
-
-def _direct_labels() -> Spec:
-    """Each arm's name and weight now, beside its area: no legend to look up."""
-    return {
-        "transform": [{"filter": "isValid(datum.label)"}],
-        "mark": {"type": "text", "align": "left", "baseline": "middle", "dx": 6},
-        "encoding": {
-            "x": {"field": "at", "type": "temporal", "scale": {"type": "utc"}},
-            "y": {"field": "middle", "type": "quantitative"},
-            "text": {"field": "label", "type": "nominal"},
-        },
-    }
-
-
-def _gain_row(segment: Mapping[str, Any], *, scale: float) -> Spec:
-    figures = {name: segment["gain"][name] * scale for name in ("low", "mean", "high")}
-    return {"segment": segment["segment"], "call": segment["call"], "word": _CALL_WORDS[segment["call"]], **figures}
-
-
-def _zero_line() -> Spec:
-    return {"mark": {"type": "rule", "color": MUTED, "strokeDash": [3, 3]}, "encoding": {
-        "x": {"datum": 0}, "y": None, "color": None,
-    }}
-
-
-def _intervals(*, title: str, ticks: int) -> Spec:
-    return {"mark": {"type": "rule", "strokeWidth": 3, "strokeCap": "round"}, "encoding": {
-        "x": {
-            "field": "low", "type": "quantitative", "title": title,
-            "scale": {"nice": False, "padding": 14},
-            "axis": {
-                "labelExpr": "datum.value ? format(datum.value, '+~g') : '0'", "tickCount": ticks, "domain": False,
-                "ticks": False, "labelOverlap": True,
-            },
-        },
-        "x2": {"field": "high"},
-    }}
-
-
-def _means() -> Spec:
-    return {"mark": {"type": "point", "filled": True, "size": 90, "opacity": 1}, "encoding": {
-        "x": {"field": "mean", "type": "quantitative"},
-    }}
-
-
-def _calls(*, width: int) -> Spec:
-    """The calls in a column beside the drawing."""
-    return {"mark": {"type": "text", "align": "left", "baseline": "middle", "dx": 8, "color": MUTED}, "encoding": {
-        "x": {"value": width}, "text": {"field": "word", "type": "nominal"}, "color": None,
-    }}
-
-
-def _traffic_words(rows: Sequence[Epoch], shown: Sequence[str], order: Mapping[str, int]) -> str:
-    newest = max((row["epoch"] for row in rows), default=0)
-    return " ".join([
-        f"The share of visitors that each arm was given over time, up to epoch {newest}; now:",
-        *(f"{segment}: {', '.join(_weights_now(rows, segment, order))}." for segment in shown),
-    ])
-
-
-def _weights_now(rows: Sequence[Epoch], segment: str, order: Mapping[str, int]) -> Iterator[str]:
-    weight_by_arm = {row["arm"]: row["weight"] for row in rows if row["segment"] == segment}
-    return (f"{arm} {weight_by_arm[arm]:.0%}" for arm in order if arm in weight_by_arm)
-
-
-def _gain_words(rows: Sequence[Spec], *, title: str) -> str:
-    return " ".join([
-        f"{title}:",
-        *(f"{row['segment']} {row['mean']:+.3g} ({_range(row)}), {row['word']}." for row in rows),
-    ])
-
-
-def _range(row: Spec) -> str:
-    return f"{row['low']:.3g} to {row['high']:.3g}"
 
 
 def _bare(root: ElementTree.Element) -> ElementTree.Element:
@@ -273,9 +131,9 @@ def _rounded(number: re.Match[str]) -> str:
     return f"{float(number[0]):.1f}"
 
 
-def _described(root: ElementTree.Element, *, title: str, description: str) -> str:
+def _described(root: ElementTree.Element, *, title: str, description: str, style: str) -> str:
     root.attrib.update({"font-family": _FONT, "role": "img", "aria-label": f"{title}. {description}"})
-    for position, (tag, text) in enumerate([("title", title), ("desc", description), ("style", _dark_style())]):
+    for position, (tag, text) in enumerate([("title", title), ("desc", description), ("style", style)]):
         element = ElementTree.Element(f"{{{_SVG}}}{tag}")
         element.text = text
         root.insert(position, element)

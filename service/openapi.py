@@ -42,8 +42,8 @@ _SECURITY_SCHEMES = {
 #: What the groups of the reference are called, by blueprint, in order; others by the blueprint's own name.
 _GROUPS = {
     "admin": "Experiments", "ofrep": "Evaluation", "assignments": "Lists of visitors", "ingest": "Events",
-    "growthbook": "GrowthBook's clients", "sdk": "Web pages", "pages": "Pages", "reference": "Reference",
-    "audit": "Audit log", "login": "Pages", "health": "Health", "preferences": "Privacy",
+    "growthbook": "GrowthBook's clients", "sdk": "Web pages", "pages": "Pages", "report_files": "Pages",
+    "reference": "Reference", "audit": "Audit log", "login": "Pages", "health": "Health", "preferences": "Privacy",
 }
 _INTRODUCTION = (
     "Experiments that find out for whom a tailored message beats the one sent to everybody. Errors are RFC 9457 "

@@ -2,27 +2,33 @@
 
 import re
 from base64 import b64encode
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint
 from flask import Response
 from flask import render_template
 from flask import request
+from flask import url_for
 
 from experiments.audit import audit_of
 from experiments.errors import InvalidSignature
 from experiments.errors import UnknownExperiment
+from experiments.ledger import Decision
 from experiments.ledger import ledger_of
 from experiments.model import StoredExperiment
+from experiments.report_shape import Report
 from experiments.reports import build_report
 from experiments.snapshot import stored_experiment
 from experiments.storage.session import Session
 from service.audit import read_selection
 from service.current import current_installation
 from service.errors import status_of
+from service.explanations import EXPLANATIONS
 from service.links import read_link
 from service.operations import TEXT
 from service.operations import Example
@@ -33,7 +39,7 @@ from service.people import for_people
 from service.refusal_pages import describes_page
 from service.refusal_pages import init_pages
 from service.refusal_pages import refusal_page
-from service.report_charts import report_pictures
+from service.report_pictures import report_pictures
 from service.report_view import report_view
 from service.wording import NOTHING
 
@@ -44,6 +50,12 @@ _ASK_FOR_A_LINK = (
     "Links to a report are signed, and end after a while. Ask whoever sent it for a new one, which "
     "`bespoke report KEY --link` prints, or log in."
 )
+
+#: Where a file of a report is, by its name; a page that stands alone has none.
+FileAddress = Callable[[str], str]
+
+#: What opens a report and its files.
+LINK = {"link": Parameter(TEXT, "the signature, as `bespoke report KEY --link` prints it")}
 
 # A sign stands before a digit or a money symbol, and not inside a word such as a key.
 _HYPHEN = re.compile(r"(?<![\w-])-(?=[^\s-]*\s?\d)")
@@ -61,7 +73,7 @@ def home() -> str:
     return render_template("home.html", experiments=current_installation().store.read(all_of_them))
 
 
-def _by_link() -> bool:
+def by_link() -> bool:
     """Whether a link opens the page.
 
     :raises InvalidSignature: if there is one that is none, is for another experiment, or has expired.
@@ -74,18 +86,26 @@ def _by_link() -> bool:
 
 
 @bp.get("/experiments/<key>")
-@for_people("viewer", unless=_by_link)
-@describes_page(
-    Example(query="link=none", status=403),
-    query={"link": Parameter(TEXT, "the signature, as `bespoke report KEY --link` prints it")},
-)
+@for_people("viewer", unless=by_link)
+@describes_page(Example(query="link=none", status=403), query=LINK)
 def report_page(key: str) -> str:
     """The report of an experiment, for people and for whoever has a link to it."""
+    return render_report(*readable(key), file=_file_of(key))
+
+
+def readable(key: str) -> tuple[Report, list[Decision]]:
+    """The report and the ledger of an experiment."""
     installation = current_installation()
-    report = build_report(
-        installation.store, key, now_ms=installation.clock.now_ms(), min_cell=installation.config.min_cell
-    )
-    return render_report(report, installation.store.read(lambda session: ledger_of(session, key)))
+    now_ms = installation.clock.now_ms()
+    report = build_report(installation.store, key, now_ms=now_ms, min_cell=installation.config.min_cell)
+    return report, installation.store.read(lambda session: ledger_of(session, key))
+
+
+def _file_of(key: str) -> FileAddress:
+    """Files of the report are opened by what opened its page."""
+    page, link = url_for("pages.report_page", key=key), request.args.get("link")
+    query = "" if link is None else f"?{urlencode({'link': link})}"
+    return lambda name: f"{page}/{name}{query}"
 
 
 @bp.get("/audit")
@@ -103,7 +123,7 @@ def audit_page() -> str:
 
 @bp.errorhandler(InvalidSignature)
 @bp.errorhandler(UnknownExperiment)
-def _closed(error: InvalidSignature | UnknownExperiment) -> Response:
+def closed(error: InvalidSignature | UnknownExperiment) -> Response:
     """To strangers the same page for a bad link and for a good one to nothing: an address tells them nothing."""
     if current_person():
         return refusal_page(status_of(error), str(error))
@@ -121,18 +141,21 @@ def render_report(
     allocations: Sequence[Mapping[str, Any]] = (),
     *,
     stylesheet: str | None = None,
+    file: FileAddress | None = None,
 ) -> str:
     """The page of a report (the JSON of `GET /v1/experiments/{key}/report`).
 
     `allocations` are the ledger's rows (`GET .../allocations`), the oldest first; without them the page does not
     show how traffic moved. `stylesheet` is the address of `bespoke.css` if it is not the server's; a page kept as a
-    file takes `inline_stylesheet()`.
+    file takes `inline_stylesheet()`, and no `file`, by which others offer charts and figures to take away.
     """
     return render_template(
         "report.html",
         view=report_view(report, symbols=True),
         pictures=report_pictures(report, allocations),
         colour_by_arm=arm_colours({row["arm"]: row["role"] for row in report["totals"]}),
+        explanations=EXPLANATIONS,
+        file=file,
         stylesheet=stylesheet,
     )
 

@@ -21,6 +21,11 @@ _SHADES_BY_ROLE = {
 CALL_COLOURS = {"tailor": "#d55e00", "mass": "#0072b2", "keep_testing": "#7b8794", "none": "#7b8795"}
 
 
+#: What is known to have been gained (bluish green); one shade of grey for each arm while nothing is settled.
+SAVED = "#009e73"
+UNSETTLED = (MUTED, "#9aa5b1", "#7b8794")
+
+
 def arm_colours(role_by_arm: Mapping[str, str]) -> dict[str, str]:
     """A colour for each arm by its role and its place among arms of that role; controls first, tailored arms last."""
     arms_by_role: dict[str, list[str]] = defaultdict(list)

@@ -1,9 +1,8 @@
 """Refusals that people read: the same status and sentence as programs get, as a page."""
 
 from collections.abc import Callable
-from collections.abc import Mapping
 from http import HTTPStatus
-from types import MappingProxyType
+from typing import Any
 
 from flask import Blueprint
 from flask import Response
@@ -19,12 +18,12 @@ from service.operations import HTML
 from service.operations import TEXT
 from service.operations import Answer
 from service.operations import Example
-from service.operations import Parameter
 from service.operations import View
 from service.operations import describes
 
 #: What a page may answer: itself, the way to somewhere else, or a page that says why not.
 _STATUSES = (200, 303, 400, 403, 404, 413, 422, 429, 503, 507)
+_PAGE = Answer(TEXT, kind=HTML)
 _TITLES = {403: "This is not open to you", 404: "There is nothing here", 400: "This cannot be shown"}
 
 
@@ -35,12 +34,9 @@ def refusal_page(status: int, reason: str, *, title: str | None = None, advice: 
     return retry_later(make_response(page, status))
 
 
-def describes_page(
-    example: Example, *, query: Mapping[str, Parameter] = MappingProxyType({})
-) -> Callable[[View], View]:
-    """Say that a view answers with pages, whatever it answers."""
-    page = Answer(TEXT, kind=HTML)
-    return describes(answers=dict.fromkeys(_STATUSES, page), query=query, example=example)
+def describes_page(example: Example, *, shows: Answer = _PAGE, **more: Any) -> Callable[[View], View]:
+    """Say that a view answers with pages, whatever it answers; with what it `shows` where that is none."""
+    return describes(answers=dict.fromkeys(_STATUSES, _PAGE) | {200: shows}, example=example, **more)
 
 
 def init_pages(bp: Blueprint) -> None:

@@ -12,7 +12,10 @@ from service.wording import money_in
 
 
 class Units(NamedTuple):
-    """The goal, and how its total, its mean, differences of means, the verdict's gains and money are written."""
+    """The goal, and how its total, its mean, differences of means, the verdict's gains and money are written.
+
+    `amount` is what gains add up to over many visitors.
+    """
 
     goal: str
     is_rate: bool
@@ -20,6 +23,7 @@ class Units(NamedTuple):
     rate: Unit
     uplift: Unit
     gain: Unit
+    amount: Unit
     money: Unit
 
 
@@ -29,13 +33,15 @@ def units_of(report: Mapping[str, Any], *, symbols: bool) -> Units:
     is_rate = kind in ("conversion", "retention")
     mean = RATE if is_rate else money if kind == "value" else PLAIN
     uplift = POINTS if is_rate else mean
+    gain = uplift if report["objective"] == "conversion" else money
     return Units(
         goal=goal,
         is_rate=is_rate,
         total=money if kind == "value" else PLAIN,
         rate=mean,
         uplift=uplift,
-        gain=uplift if report["objective"] == "conversion" else money,
+        gain=gain,
+        amount=money._replace(decimals=0) if gain == money else Unit(after=f" {'conversions' if is_rate else goal}"),
         money=money,
     )
 

@@ -14,6 +14,7 @@ from service.report_units import units_of
 from service.verdict_view import Call
 from service.verdict_view import Worth
 from service.verdict_view import calls
+from service.verdict_view import projection
 from service.verdict_view import worth
 from service.wording import NOTHING
 from service.wording import between
@@ -84,6 +85,7 @@ class ReportView:
     hidden_words: str
     headline: str
     worth: Worth
+    projection: str
     calls: tuple[Call, ...]
     groups: tuple[Group, ...]
     totals: tuple[Line, ...]
@@ -109,14 +111,22 @@ def report_view(report: Mapping[str, Any], *, symbols: bool) -> ReportView:
         hidden_words=f"hidden: fewer than {report['method'].get('min_cell', 10)} visitors",
         headline=report["verdict"]["headline"],
         worth=worth(report, symbols=symbols),
+        projection=projection(report, symbols=symbols),
         calls=called,
         groups=tuple(_groups(lines, called)),
         totals=_lines(report["totals"], units, ()),
-        naive=tuple(zip(lines, naive, strict=True)),
+        naive=tuple(_differing(lines, naive)),
         warnings=tuple(warnings(report)),
         checks=tuple(checks(report)),
         method=tuple(_method(report["method"])),
     )
+
+
+def _differing(lines: tuple[Line, ...], naive: tuple[Line, ...]) -> Iterator[tuple[Line, Line]]:
+    """Each line beside the uncorrected one, where that is not written alike."""
+    for line, plain in zip(lines, naive, strict=True):
+        if (line.rate, line.interval) != (plain.rate, plain.interval):
+            yield line, plain
 
 
 def _groups(lines: tuple[Line, ...], called: tuple[Call, ...]) -> Iterator[Group]:

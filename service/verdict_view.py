@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,7 @@ class Call:
     gain: str
     interval: str
     chance: str
+    break_even: str
     share: str
     percent_of_visitors: float
 
@@ -68,6 +70,7 @@ def calls(report: Mapping[str, Any], *, symbols: bool) -> Iterator[Call]:
             gain=signed(gain and gain["mean"], unit, decimals=decimals),
             interval=between(gain, unit, decimals=decimals),
             chance=chance(segment["probability"]),
+            break_even=_break_even(segment, report["totals"]),
             share=share(segment["share_of_visitors"]),
             percent_of_visitors=round(100 * (segment["share_of_visitors"] or 0.0), 1),
         )
@@ -100,13 +103,36 @@ def _without_gain(report: Mapping[str, Any]) -> str:
 
 
 def _settled(gain: float, units: Units) -> str:
-    crowd = f"for every {CROWD:,} visitors"
-    if units.gain == units.money:
-        amount = written(abs(gain) * CROWD, units.money._replace(decimals=0))
-    else:
-        amount = f"{count(abs(gain) * CROWD)} {'conversions' if units.is_rate else units.goal}"
+    amount = written(abs(gain) * CROWD, units.amount)
     more = "more" if gain > 0 else "less" if units.gain == units.money else "fewer"
-    return f"Against one message for all, the mix brings about {amount} {more} {crowd}."
+    return f"Against one message for all, the mix brings about {amount} {more} for every {CROWD:,} visitors."
+
+
+def projection(report: Mapping[str, Any], *, symbols: bool) -> str:
+    """What the mix would bring over the planned audience; nothing where no audience is planned, or nothing gained."""
+    gain = report["verdict"]["tailoring"]["gain_over_audience"]
+    if gain is None:
+        return ""
+    unit = units_of(report, symbols=symbols).amount
+    decimals = max(0, decimals_for([gain], unit))
+    audience, interval = count(report["audience"]), between(gain, unit, decimals=decimals)
+    if not gain["low"] > 0:
+        return f"Over the planned audience of {audience} visitors that would be anything from {interval}."
+    return (
+        f"If everybody in the planned audience of {audience} visitors got the best mix: "
+        f"about {written(gain['mean'], unit, decimals=decimals)} more ({interval})."
+    )
+
+
+def _break_even(segment: Mapping[str, Any], totals: Sequence[Mapping[str, Any]]) -> str:
+    """Where the segment's arm is dearer to make than the mass arm: the reach that repays it."""
+    cost_by_arm = {row["arm"]: row["fixed_cost"] for row in totals}
+    row = next((row for row in totals if row["arm"] == segment["arm"]), None)
+    dear, cheap = cost_by_arm.get(segment["arm"]), cost_by_arm.get(segment["against"])
+    if row is None or dear is None or cheap is None or dear <= cheap:
+        return NOTHING
+    visitors = row["break_even_visitors"]
+    return "not so far" if visitors is None else f"at {count(visitors)} visitors"
 
 
 def _sent(segment: Mapping[str, Any]) -> str | None:

@@ -184,3 +184,62 @@ def test_the_chance_to_repay_a_dearer_creative_is_told_for_the_planned_audience(
     # Four Monte Carlo errors, and the Normal stands for the difference of two Betas.
     assert row["break_even_probability"] == pytest.approx((draws > 250 / 64_000).mean(), abs=0.006)
     assert _row(house.report(key), "one-letter", table="totals", segment=None)["break_even_probability"] is None
+
+
+def test_a_posterior_is_told_by_what_its_mean_and_interval_are_computed_from(house: House) -> None:
+    spend = {"key": "spend", "event": "Bought", "kind": "value", "property": "revenue", "role": "secondary", "cap": 500}
+    document = tiny(arms=_TWO)
+    document["metrics"].append(spend)
+    key = house.start(document)
+    _count(house, key, "c", 5734, 127)
+    _count(house, key, "t", 5851, 174)
+    metrics = _row(house.report(key), "t")["metrics"]
+    assert metrics["signup"]["posterior"] == {"kind": "beta", "alpha": 175, "beta": 5678}
+    posterior = metrics["spend"]["posterior"]
+    low, high = peer.norm(posterior["mean"], posterior["sd"]).ppf([0.025, 0.975])
+    assert posterior["kind"] == "normal"
+    assert (metrics["spend"]["low"], metrics["spend"]["high"]) == pytest.approx((low, high))
+
+
+def test_a_hidden_row_has_no_posterior_and_its_segment_no_savings(house: House) -> None:
+    key = house.start(tiny(arms=_TWO))
+    _count(house, key, "c", 5734, 127)
+    _count(house, key, "t", 9, 2)
+    report = house.report(key, min_cell=10)
+    assert _row(report, "t")["metrics"]["signup"]["posterior"] is None
+    assert report["savings"] == {"total": None, "days": [], "segments": []}
+    assert house.report(key)["savings"]["segments"] == ["everyone-else", "no-personalisation"]
+
+
+def test_savings_end_with_their_total_and_name_their_days(house: House) -> None:
+    document = tiny(arms=_TWO, policy={"kind": "fixed", "shares": {"c": 0.2, "t": 0.8}})
+    key = house.start(document)
+    _count(house, key, "c", 2_000, 200)
+    _count(house, key, "t", 8_000, 1_600)
+    house.now_ms += DAY
+    _count(house, key, "c", 2_000, 200)
+    _count(house, key, "t", 8_000, 1_600)
+    savings = house.report(key, min_cell=10)["savings"]
+    assert [day["day"] for day in savings["days"]] == ["2024-10-04", "2024-10-05"]
+    assert {name: savings["days"][-1][name] for name in ("mean", "low", "high")} == savings["total"]
+    # Of 20,000 visitors, 30 % more than half saw the arm that converts by a tenth more of them.
+    assert savings["total"]["mean"] == pytest.approx(600, rel=0.02)
+
+
+def test_what_tailoring_gains_is_told_over_the_planned_audience_too(house: House) -> None:
+    document = spring_mailing(control_share=0)
+    key = house.start(document)
+    for arm, conversions in (("one-letter", 100), ("womens-letter", 300)):
+        cell = CellKey(key, 1, house.now_ms // DAY, "womens-shoppers", arm, False, "purchase")
+        house.store.transact(
+            lambda session, cell=cell, n=conversions: session.cells.add({
+                cell: (5000, n, float(n)),
+                cell._replace(metric="$exposures"): (5000, 5000, 5000.0),
+            })
+        )
+    report = house.report(key)
+    tailoring = report["verdict"]["tailoring"]
+    assert report["audience"] == document["audience"] == 64_000
+    assert tailoring["gain_over_audience"] == {
+        name: pytest.approx(64_000 * figure) for name, figure in tailoring["gain_per_visitor"].items()
+    }

@@ -28,7 +28,8 @@ def _experiment(**changes: object) -> Experiment:
 
 
 def _saved(
-    experiment: Experiment, epochs: list[tuple[dict[str, int], int]], rates: dict[str, float]
+    experiment: Experiment, epochs: list[tuple[dict[str, int], int]], rates: dict[str, float], *,
+    segments: tuple[str, ...] = (_SEGMENT,), min_cell: int = 0,
 ) -> list[Saved]:
     """Each epoch is a day with weights and visitors, who come and convert exactly as weights and rates say."""
     allocations = {day: Allocation(day, {_SEGMENT: weights}) for day, (weights, _) in enumerate(epochs, start=1)}
@@ -43,7 +44,10 @@ def _saved(
     stored = StoredExperiment(experiment, {}, "running", 0)
     readings = Readings(stored, by_metric(cells), allocations, {}, 0, 0, 0)
     columns = columns_by_metric(readings)
-    return savings(experiment, Beliefs(experiment, corrected(readings, columns)), columns[EXPOSURES], allocations)
+    return savings(
+        experiment, Beliefs(experiment, corrected(readings, columns)), columns[EXPOSURES], allocations,
+        segments=segments, min_cell=min_cell,
+    )
 
 
 def test_an_even_split_saves_nothing() -> None:
@@ -79,3 +83,17 @@ def test_savings_are_money_where_the_objective_is() -> None:
 
 def test_before_anybody_came_nothing_is_told() -> None:
     assert _saved(_experiment(), [], {}) == []
+
+
+def test_days_of_few_visitors_are_told_with_the_next() -> None:
+    moved = {"none": 1000, "a": 1500, "b": 7500}
+    epochs = [(moved, 10_000), (moved, 20), (moved, 20), (moved, 10_000), (moved, 20)]
+    rates = dict(none=0.0, a=0.1, b=0.2)
+    every, told = _saved(_experiment(), epochs, rates), _saved(_experiment(), epochs, rates, min_cell=50)
+    assert [one.day for one in every] == [1, 2, 3, 4, 5]
+    assert told == [every[0], every[3]]
+
+
+def test_segments_that_are_not_asked_for_save_nothing() -> None:
+    moved = {"none": 1000, "a": 1500, "b": 7500}
+    assert _saved(_experiment(), [(moved, 10_000)], dict(none=0.0, a=0.1, b=0.2), segments=()) == []

@@ -15,6 +15,7 @@ HOSTILE = (
     "=HYPERLINK(\"http://example.com\")",
     "\x1b[31mred\x07",
     "\u202egnp.exe",
+    "\u0645\u0631\u062d\u0628\u0627 \U0001f469\U0001f3fd\u200d\U0001f680 \U0001f389",
     "a" * 300,
 )
 
@@ -33,7 +34,8 @@ def thin_report() -> dict[str, Any]:
     """A campaign of which nobody has seen anything yet."""
     report = sample_report()
     report["verdict"]["headline"] = "Nobody has been exposed yet."
-    report["verdict"]["tailoring"] = {"gain_per_visitor": None, "probability": None}
+    report["verdict"]["tailoring"] = {"gain_per_visitor": None, "gain_over_audience": None, "probability": None}
+    report["savings"] = {"total": None, "days": [], "segments": []}
     for segment in report["verdict"]["segments"]:
         segment.update(probability=None, gain=None, share_of_visitors=None)
         if segment["against"]:
@@ -52,8 +54,9 @@ def single_segment_report() -> dict[str, Any]:
     report["verdict"] = {
         "headline": "Send everyone the one letter: tailoring does not pay.",
         "segments": [keep],
-        "tailoring": {"gain_per_visitor": None, "probability": None},
+        "tailoring": {"gain_per_visitor": None, "gain_over_audience": None, "probability": None},
     }
+    report["savings"].update(total={"mean": 0.0, "low": 0.0, "high": 0.0}, days=[], segments=["everyone-else"])
     for table in ("arms", "naive"):
         report[table] = [row for row in report[table] if row["segment"] == "everyone-else"]
     report["totals"] = [row for row in report["totals"] if row["role"] != "tailored"]
@@ -77,8 +80,19 @@ def unprofitable_report() -> dict[str, Any]:
         segment.update(call="none", gain={"mean": -0.31, "low": -0.52, "high": -0.1})
     report["verdict"]["tailoring"] = {
         "gain_per_visitor": {"mean": -0.12, "low": -0.22, "high": -0.02}, "probability": 0.01,
+        "gain_over_audience": {"mean": -7680.0, "low": -14080.0, "high": -1280.0},
     }
     return report
+
+
+def many_segments(count: int) -> dict[str, Any]:
+    """A campaign of so many segments, each with a control, the one letter and a letter of its own."""
+    report = sample_report()
+    first, rows = report["verdict"]["segments"][0], report["arms"][:3]
+    keys = [f"segment-{number}" for number in range(count)]
+    report["verdict"]["segments"] = [first | {"segment": key, "share_of_visitors": 1 / count} for key in keys]
+    report["arms"] = [row | {"segment": key} for key in keys for row in rows]
+    return report | {"naive": report["arms"]}
 
 
 def hostile_report(text: str) -> dict[str, Any]:
@@ -111,11 +125,24 @@ def suppressed(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _blank(value: Any) -> Any:
-    return {name: _blank(inner) for name, inner in value.items()} if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return None
+    return {name: None if name == "posterior" else _blank(inner) for name, inner in value.items()}
 
 
 def _uplift(mean: float, low: float, high: float, probability: float) -> dict[str, float]:
     return {"mean": mean, "low": low, "high": high, "probability": probability}
+
+
+def _posterior(mean: float, low: float, high: float) -> dict[str, Any]:
+    """The Beta posterior with this mean that is about as wide."""
+    total = mean * (1 - mean) / ((high - low) / 3.92) ** 2 - 1
+    return {"kind": "beta", "alpha": mean * total, "beta": (1 - mean) * total}
+
+
+def _saved(day: int) -> dict[str, Any]:
+    low, mean, high = 0.1 * day**1.5 - 0.5, 0.4 * day**1.6, 0.8 * day**1.6
+    return {"day": f"2026-11-{19 + day}", "mean": mean, "low": low, "high": high}
 
 
 def _row(
@@ -128,7 +155,8 @@ def _row(
         "segment": segment, "arm": arm, "role": role, "visitors": visitors, "exposures": round(visitors * 1.017),
         "weight": weight, "suppressed": False,
         "metrics": {"purchase": {
-            "visitors": visitors, "sum": sales, "mean": mean, "low": low, "high": high, "probability_best": best,
+            "visitors": visitors, "sum": sales, "posterior": _posterior(mean, low, high),
+            "mean": mean, "low": low, "high": high, "probability_best": best,
             "expected_loss": None if best is None else (1 - best) * 1e-4,
             "uplift_over_mass": over_mass, "uplift_over_control": over_control,
         }},
@@ -213,6 +241,7 @@ _SAMPLE: dict[str, Any] = {
     "epoch": 18,
     "objective": "conversion",
     "currency": "EUR",
+    "audience": 64_000,
     "goal": {"key": "purchase", "kind": "conversion"},
     "verdict": {
         "headline": "Tailor for womens-shoppers; keep testing mens-shoppers; send everyone else the one letter.",
@@ -226,7 +255,13 @@ _SAMPLE: dict[str, Any] = {
             {"segment": "everyone-else", "call": "mass", "arm": "one-letter", "against": None,
              "probability": None, "gain": None, "share_of_visitors": 0.23},
         ],
-        "tailoring": {"gain_per_visitor": {"mean": 0.0017, "low": 0.0002, "high": 0.0032}, "probability": 0.98},
+        "tailoring": {"gain_per_visitor": {"mean": 0.0017, "low": 0.0002, "high": 0.0032}, "probability": 0.98,
+                      "gain_over_audience": {"mean": 108.8, "low": 12.8, "high": 204.8}},
+    },
+    "savings": {
+        "total": {name: value for name, value in _saved(11).items() if name != "day"},
+        "days": [_saved(day) for day in range(1, 12)],
+        "segments": ["womens-shoppers", "mens-shoppers", "everyone-else"],
     },
     "arms": list(_arms()),
     "totals": list(_totals()),
@@ -237,6 +272,7 @@ _SAMPLE: dict[str, Any] = {
     },
     "method": {
         "interval": 0.95, "prior": "Beta(1, 1)", "maturity": "observed", "code": "0.1.0", "epochs": 18, "min_cell": 10,
-        "policy": {"kind": "thompson", "every_seconds": 3600, "min_share": 0.05},
+        "policy": {"kind": "thompson", "every_seconds": 3600, "min_share": 0.05, "burn_in": 100,
+                   "burn_in_conversions": 10},
     },
 }

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from service.charts import MOST_FACETS
-from service.charts import gain_chart
+from service.charts import largest
 from service.charts import render_svg
-from service.charts import shown_segments
-from service.charts import traffic_chart
+from service.gain_chart import gain_chart
 from service.palette import CALL_COLOURS
 from service.palette import arm_colours
 from service.traffic import MOST_STEPS
@@ -20,6 +19,7 @@ from service.traffic import Epoch
 from service.traffic import epoch_rows
 from service.traffic import labels
 from service.traffic import time_format
+from service.traffic_chart import traffic_chart
 from tests.service.reports import HOSTILE
 from tests.service.reports import sample_allocations
 from tests.service.reports import sample_report
@@ -101,14 +101,13 @@ def test_a_thousand_epochs_of_fifty_segments_stay_small() -> None:
 
 
 def test_the_largest_segments_are_drawn_in_the_order_of_the_allocation() -> None:
-    epochs = long_campaign(1, 20)
     share = {f"segment-{number}": number / 190 for number in range(20)}
-    assert shown_segments(epochs, share_by_segment=share) == [f"segment-{number}" for number in range(8, 20)]
+    assert largest(share, share=share) == [f"segment-{number}" for number in range(8, 20)]
 
 
 def test_segments_without_a_share_are_left_out() -> None:
     share = {"womens-shoppers": 0.4, "everyone-else": 0.6}
-    assert shown_segments(sample_epochs(), share_by_segment=share) == ["womens-shoppers", "everyone-else"]
+    assert largest((row["segment"] for row in sample_epochs()), share=share) == ["womens-shoppers", "everyone-else"]
 
 
 def test_labels_of_small_neighbours_do_not_overlap_and_stay_inside() -> None:

@@ -1,10 +1,12 @@
 """The report's page: opened by a signed link that expires, or by a login."""
 
+import pytest
 from flask.testing import FlaskClient
 
 from service.installation import Installation
 from service.links import report_link
 from tests.service.conftest import NOW_MS
+from tests.service.conftest import Run
 from tests.service.conftest import SetClock
 
 
@@ -40,3 +42,12 @@ def test_without_a_link_nothing_is_shown(client: FlaskClient, running: str, inst
         assert answer.status_code == 403
         assert "Spring mailing" not in answer.text
         assert "This link does not open" in answer.text
+
+
+def test_before_anybody_came_there_is_a_page_even_where_nothing_is_hidden(
+    started: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BESPOKE_MIN_CELL", "0")
+    said = started("report", "spring-mailing", "--format", "html")
+    assert said.status == 0
+    assert "Nobody has been exposed yet." in said.out and "Too little has been seen" in said.out

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -16,22 +18,18 @@ from werkzeug.serving import make_server
 from service import headers
 from service.pages import bp
 from service.pages import render_report
+from service.report_charts import NAMES
 from tests.service.reports import HOSTILE
 from tests.service.reports import hostile_allocations
 from tests.service.reports import hostile_report
+from tests.service.reports import many_segments
 from tests.service.reports import sample_allocations
 from tests.service.reports import sample_report
 from tests.service.reports import thin_report
 
 pytestmark = pytest.mark.browser
 
-
-def many_segments() -> dict[str, Any]:
-    report = sample_report()
-    first, rows = report["verdict"]["segments"][0], report["arms"][:3]
-    report["verdict"]["segments"] = [first | {"segment": f"segment-{number}"} for number in range(50)]
-    report["arms"] = [row | {"segment": f"segment-{number}"} for number in range(50) for row in rows]
-    return report | {"naive": report["arms"]}
+AXE = Path(__file__).parents[1] / "clients" / "web" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def alarming() -> dict[str, Any]:
@@ -44,7 +42,7 @@ PAGES = {
     "sample": lambda: render_report(sample_report(), sample_allocations()),
     "thin": lambda: render_report(thin_report(), sample_allocations(1)),
     "alarming": lambda: render_report(alarming(), sample_allocations()),
-    "many": lambda: render_report(many_segments(), sample_allocations()),
+    "many": lambda: render_report(many_segments(50), sample_allocations()),
 } | {
     f"hostile-{number}": lambda text=text: render_report(hostile_report(text), hostile_allocations(text))
     for number, text in enumerate(HOSTILE)
@@ -58,7 +56,7 @@ def address() -> Iterator[str]:
     app = Flask("service")
     headers.init_app(app)
     app.register_blueprint(bp)
-    app.add_url_rule("/<name>", "page", lambda name: PAGES[name]())
+    app.add_url_rule("/<name>", "page", cache(lambda name: PAGES[name]()))
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = Thread(target=server.serve_forever)
     thread.start()
@@ -148,3 +146,44 @@ def test_the_page_prints_on_one_sheet(chromium: Browser, address: str, name: str
     with opened(chromium, f"{address}/{name}") as (page, _):
         sheets = page.pdf(prefer_css_page_size=True, print_background=True).count(b"/Type /Page\n")
     assert sheets == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["sample", "thin", "alarming", "many"])
+def test_the_page_is_for_everybody(chromium: Browser, address: str, name: str, scheme: Any) -> None:
+    with opened(chromium, f"{address}/{name}", color_scheme=scheme) as (page, _):
+        page.evaluate(AXE.read_text())
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+
+
+def test_an_explained_word_says_what_it_means_and_goes_again(chromium: Browser, address: str) -> None:
+    with opened(chromium, f"{address}/sample") as (page, complaints):
+        axe = AXE.read_text()
+        explanation = page.locator("#explain-range")
+        assert not explanation.is_visible()
+        page.focus("button[popovertarget=explain-range]")
+        page.keyboard.press("Enter")
+        assert explanation.is_visible()
+        page.evaluate(axe)
+        assert page.evaluate("axe.run('#explain-range')")["violations"] == []
+        page.keyboard.press("Escape")
+        assert not explanation.is_visible()
+        assert complaints == []
+
+
+def test_nothing_on_the_page_needs_a_script(chromium: Browser, address: str) -> None:
+    with opened(chromium, f"{address}/sample", java_script_enabled=False) as (page, _):
+        page.click("button[popovertarget=explain-gain]")
+        assert page.locator("#explain-gain").is_visible()
+        page.keyboard.press("Escape")
+        page.click("#checks summary")
+        assert page.is_visible("text=Outcomes whose exposure never came.")
+
+
+def test_charts_of_certainty_and_reach_stay_off_the_paper(chromium: Browser, address: str) -> None:
+    with opened(chromium, f"{address}/sample") as (page, _):
+        page.emulate_media(media="print")
+        shown = [name for name in NAMES if page.locator(f"figure#{name}").is_visible()]
+        assert shown == ["gains", "traffic", "savings"]
+        assert not page.locator("button").first.is_visible()

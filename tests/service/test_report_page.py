@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from service.explanations import EXPLANATIONS
 from service.pages import bp
 from service.pages import inline_stylesheet
 from service.pages import minus
@@ -15,6 +16,7 @@ from service.pages import render_report
 from tests.service.reports import HOSTILE
 from tests.service.reports import hostile_allocations
 from tests.service.reports import hostile_report
+from tests.service.reports import many_segments
 from tests.service.reports import sample_allocations
 from tests.service.reports import sample_report
 from tests.service.reports import single_segment_allocations
@@ -73,6 +75,11 @@ def page_of(report: dict[str, Any], allocations: list[dict[str, Any]] | None = N
     return Page(render_report(report, sample_allocations(4) if allocations is None else allocations))
 
 
+def figures_of(page: Page) -> list[str | None]:
+    """The names of the page's charts."""
+    return [attributes["id"] for attributes in page.having("figure", "id")]
+
+
 def test_the_page_says_what_to_do_and_what_it_is_worth() -> None:
     text = page_of(sample_report()).text
     assert "Tailor for womens-shoppers; keep testing mens-shoppers; send everyone else the one letter." in text
@@ -86,6 +93,7 @@ def test_the_page_says_what_to_do_and_what_it_is_worth() -> None:
 def test_each_segment_has_its_call_its_gain_and_its_share() -> None:
     text = page_of(sample_report()).text
     assert "Tailor womens-shoppers Send womens-letter instead of one-letter. Gain +0.41 points 0.07 to 0.75" in text
+    assert "Pays for itself at 1,524 visitors" in text and "Pays for itself not so far" in text
     assert "Keep testing mens-shoppers mens-letter against one-letter is not settled yet. Gain −0.06 points" in text
     assert "Send the one message everyone-else" in text
     assert "Share of visitors 41%" in text
@@ -116,14 +124,15 @@ def test_a_page_without_data_promises_nothing() -> None:
     assert "Nobody has been exposed yet." in page.text
     assert "Nothing can be said yet" in page.text
     assert "nothing to compare yet" in page.text
-    assert "What tailoring gains" not in page.text
+    assert "gains" not in figures_of(page) and "savings" not in figures_of(page)
+    assert "Too little has been seen in womens-shoppers, mens-shoppers, everyone-else" in page.text
     assert "None" not in page.text and "nan" not in page.text.split()
 
 
 def test_a_campaign_of_one_segment_weighs_no_mix() -> None:
     page = page_of(single_segment_report(), single_segment_allocations())
     assert "there is no mix to weigh" in page.text
-    assert len(page.having("img", "src")) == 1
+    assert figures_of(page) == ["certainty", "traffic", "reach"]
 
 
 def test_a_loss_is_said_in_money() -> None:
@@ -181,18 +190,28 @@ def test_checks_are_loud_when_something_is_wrong(diagnostics: dict[str, Any], wa
 
 def test_charts_are_described_images_for_wide_pages_and_for_phones() -> None:
     page = page_of(sample_report())
-    assert [image["alt"] for image in page.having("img", "alt")] == [
-        "Percentage points, against the one message: womens-shoppers +0.41 (0.07 to 0.75), tailor."
+    words = dict(zip(figures_of(page), [image["alt"] for image in page.having("img", "alt")], strict=True))
+    assert words == {
+        "gains": "Percentage points, against the one message: womens-shoppers +0.41 (0.07 to 0.75), tailor."
         " mens-shoppers -0.06 (-0.5 to 0.38), keep testing.",
-        "The share of visitors that each arm was given over time, up to epoch 4; now:"
+        "certainty": "What each arm may truly bring per visitor:"
+        " womens-shoppers: one-letter 1.26% (0.97 to 1.59%), womens-letter 1.68% (1.35 to 2.04%)."
+        " mens-shoppers: one-letter 1.17% (0.88 to 1.51%), mens-letter 1.12% (0.83 to 1.45%)."
+        " everyone-else: one-letter 1.10% (0.85 to 1.39%).",
+        "traffic": "The share of visitors that each arm was given over time, up to epoch 4; now:"
         " womens-shoppers: nothing 10%, one-letter 8%, womens-letter 82%."
         " mens-shoppers: nothing 10%, one-letter 55%, mens-letter 35%. everyone-else: nothing 10%, one-letter 90%.",
-    ]
-    assert len(page.having("source", "srcset")) == 2
+        "savings": "Conversions from 2026-11-20 to 2026-11-30: +19 conversions (3 to 37 conversions).",
+        "reach": "Visitors reached: nothing 2,843, one-letter 15,230, womens-letter 5,310, mens-letter 4,470."
+        " Cost: nothing €0.00, one-letter €309.17, womens-letter €107.79, mens-letter €90.74."
+        " Conversions: nothing 17, one-letter 176, womens-letter 88, mens-letter 49."
+        " Cost per conversion: nothing €0.00, one-letter €1.76, womens-letter €1.22, mens-letter €1.85.",
+    }
+    assert len(page.having("source", "srcset")) == 5
 
 
 def test_a_page_without_allocations_draws_no_traffic() -> None:
-    assert len(page_of(sample_report(), []).having("img", "src")) == 1
+    assert figures_of(page_of(sample_report(), [])) == ["gains", "certainty", "savings", "reach"]
 
 
 def test_charts_of_many_segments_say_which_are_drawn() -> None:
@@ -233,8 +252,49 @@ def _loud(report: dict[str, Any]) -> dict[str, Any]:
     return report
 
 
-def test_a_page_of_an_ordinary_campaign_is_small() -> None:
-    assert len(render_report(sample_report(), sample_allocations())) < 100_000
+def test_a_page_is_small_but_for_its_pictures() -> None:
+    for report in (sample_report(), many_segments(50)):
+        html = render_report(report, sample_allocations())
+        assert len(re.sub(r"data:image/svg[^\"]*", "", html).encode()) < 100_000
+    assert len(render_report(sample_report(), sample_allocations())) < 180_000
+
+
+def test_every_word_that_can_be_asked_for_is_explained_once_and_every_explanation_can_be_reached() -> None:
+    page = page_of(sample_report())
+    asked = {button["popovertarget"] for button in page.having("button", "popovertarget")}
+    explained = [attributes["id"] for attributes in page.having("div", "popover")]
+    assert asked == set(explained) == {f"explain-{name}" for name in EXPLANATIONS}
+    assert len(explained) == len(set(explained))
+    assert not any("posterior" in text or "credible" in text for _, text in EXPLANATIONS.values())
+
+
+def test_what_the_mix_brings_over_the_planned_audience_is_said_with_its_range() -> None:
+    assert (
+        "If everybody in the planned audience of 64,000 visitors got the best mix: "
+        "about 109 conversions more (13 to 205 conversions)."
+    ) in page_of(sample_report()).text
+    report = sample_report()
+    report["verdict"]["tailoring"]["gain_over_audience"].update(low=-9.0)
+    assert "that would be anything from −9 to 205 conversions." in page_of(report).text
+    report["verdict"]["tailoring"]["gain_over_audience"] = report["audience"] = None
+    assert "audience" not in page_of(report).text
+
+
+def test_uncorrected_figures_are_shown_where_they_differ() -> None:
+    report = sample_report()
+    assert "They are the same." in page_of(report).text
+    report["naive"][2]["metrics"]["purchase"].update(mean=0.02, low=0.015, high=0.025)
+    assert "1.68% 1.35 to 2.04% 2.00% 1.50 to 2.50%" in page_of(report).text
+
+
+def test_a_page_offers_its_charts_and_figures_where_they_can_be_had() -> None:
+    links = [link["href"] for link in page_of(sample_report()).having("a", "download")]
+    assert links == []
+    html = render_report(sample_report(), sample_allocations(4), file=lambda name: f"/there/{name}?link=x")
+    links = [link["href"] for link in Page(html).having("a", "download")]
+    assert "/there/charts/certainty.png?link=x" in links
+    assert links[-2:] == ["/there/figures.csv?link=x&bom=true", "/there/figures.csv?link=x"]
+    assert len(links) == 12
 
 
 def test_a_page_that_stands_alone_holds_its_stylesheet() -> None:
