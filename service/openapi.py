@@ -163,7 +163,7 @@ def _parameter(name: str, place: str, parameter: Parameter) -> dict[str, Any]:
 def _body(operation: Operation, example: Example, components: Components) -> dict[str, Any]:
     content = {"schema": components.schema(operation.body), "example": example.body}
     also = {kind: {"schema": components.schema(shape)} for kind, shape in operation.also.items()}
-    return {"required": True, "content": {**{kind: content for kind in operation.kinds}, **also}}
+    return {"required": operation.is_body_needed, "content": {**{kind: content for kind in operation.kinds}, **also}}
 
 
 def _responses(
