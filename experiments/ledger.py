@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 from typing import Literal
+from typing import NamedTuple
 from typing import TypedDict
 
 import msgspec
@@ -101,6 +102,27 @@ def hold_of(row: LedgerRow | None) -> Weights | None:
 def ledger_of(session: Session, experiment: str) -> list[Decision]:
     """An experiment's ledger, the oldest row first."""
     return [ledger_json(row) for row in session.ledger.rows(experiment)]
+
+
+class Excerpt(NamedTuple):
+    """Rows that did something, the newest first, and how often the policy looked in vain after each of them.
+
+    `before` selects those that come next, None where there are none.
+    """
+
+    rows: list[Decision]
+    looks: list[int]
+    before: int | None
+
+
+def ledger_excerpt(session: Session, experiment: str, *, before: int | None, limit: int) -> Excerpt:
+    """The newest rows of an experiment that did something, of those numbered below `before`."""
+    # One more than is shown says whether there are more.
+    rows = session.ledger.newest_decisions(experiment, before=before, limit=limit + 1)
+    shown, last = rows[:limit], session.ledger.last(experiment)
+    bounds = [before or (last.number + 1 if last else 1), *(row.number for row in shown)]
+    looks = [newer - row.number - 1 for newer, row in zip(bounds, shown, strict=False)]
+    return Excerpt([ledger_json(row) for row in shown], looks, shown[-1].number if len(rows) > limit else None)
 
 
 def ledger_json(row: LedgerRow) -> Decision:

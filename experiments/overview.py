@@ -10,6 +10,7 @@ from typing import NamedTuple
 from experiments.columns import Columns
 from experiments.columns import Table
 from experiments.counting import EXPOSURES
+from experiments.counting import PROFIT
 from experiments.diagnostics import interval_notes
 from experiments.diagnostics import sample_ratio
 from experiments.estimates import Book
@@ -17,10 +18,12 @@ from experiments.estimates import columns_by_metric
 from experiments.estimates import corrected
 from experiments.guardrails import guardrails
 from experiments.inputs import last_open_day
-from experiments.ledger import hold_of
+from experiments.lifecycle import is_frozen
+from experiments.model import Experiment
 from experiments.model import StoredExperiment
 from experiments.publishing import allocations_of
 from experiments.readings import Readings
+from experiments.snapshot import Snapshot
 from experiments.snapshot import stored_experiment
 from experiments.storage.configuration import ExperimentRow
 from experiments.storage.session import Session
@@ -52,28 +55,42 @@ class Summary(NamedTuple):
     concerns: tuple[Concern, ...]
 
 
-def overview(store: Store, *, now_ms: int) -> list[Summary]:
-    """Every experiment, by key; of drafts and archived ones no more than their names."""
-    found = store.read(lambda session: [_read(session, row, now_ms=now_ms) for row in session.experiments.all()])
-    return [_summary(readings, is_frozen=is_frozen) for readings, is_frozen in found]
+def overview(store: Store, *, snapshot: Snapshot, now_ms: int) -> list[Summary]:
+    """Every experiment, by key; of drafts and archived ones no more than their names.
+
+    What the snapshot knows is not parsed again.
+    """
+
+    def read(session: Session) -> list[tuple[Readings, bool]]:
+        return [_read(session, row, snapshot, now_ms=now_ms) for row in session.experiments.all()]
+
+    return [_summary(readings, is_held=is_held) for readings, is_held in store.read(read)]
 
 
-def _read(session: Session, row: ExperimentRow, *, now_ms: int) -> tuple[Readings, bool]:
-    stored = stored_experiment(row)
+def _read(session: Session, row: ExperimentRow, snapshot: Snapshot, *, now_ms: int) -> tuple[Readings, bool]:
+    known = snapshot.entries.get(row.key)
+    stored = stored_experiment(row, known.stored if known else None)
     if not stored.is_live:
         return Readings(stored, {}, {}, {}, 0, 0, now_ms), False
-    columns, allocations = session.cells.columns(row.key), allocations_of(session, row.key)
-    return Readings(stored, columns, allocations, {}, 0, 0, now_ms), hold_of(session.ledger.last(row.key)) is not None
+    columns = session.cells.columns(row.key, metrics=_metrics(stored.experiment))
+    readings = Readings(stored, columns, allocations_of(session, row.key), {}, 0, 0, now_ms)
+    return readings, is_frozen(session, row.key)
 
 
-def _summary(readings: Readings, *, is_frozen: bool) -> Summary:
+def _metrics(experiment: Experiment) -> list[str]:
+    """The metrics that verdict and concerns are made of."""
+    rails = [metric.key for metric in experiment.metrics if metric.role == "guardrail"]
+    return [experiment.goal.key, *rails, EXPOSURES, PROFIT]
+
+
+def _summary(readings: Readings, *, is_held: bool) -> Summary:
     if not readings.stored.is_live:
         return Summary(readings.stored, False, None, {}, ())
     columns = columns_by_metric(readings)
     book = corrected(readings, columns)
     return Summary(
         readings.stored,
-        is_frozen,
+        is_held,
         headline_alone(readings, book, columns),
         _by_day(columns[EXPOSURES]),
         tuple(_concerns(readings, book, columns)),

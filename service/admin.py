@@ -157,7 +157,7 @@ def replace_experiment(key: str) -> Response:
     examples={name: _example(name) for name in ACTS},
 )
 def change_state(key: str, name: AnyAct) -> Response:
-    """Take an experiment to its next state, freeze its weights, finish it with the winners everywhere, or unfreeze it."""
+    """Take an experiment to its next state, freeze its weights, send everybody the winner (finish), or unfreeze."""
     deed = _deed()._replace(reason=_reason())
     return _changed(lambda store: do(store, key, name, deed=deed), _written)
 

@@ -15,14 +15,21 @@ from flask import request
 from experiments.audit import audit_of
 from experiments.errors import InvalidSignature
 from experiments.errors import UnknownExperiment
+from experiments.ledger import Excerpt
+from experiments.ledger import ledger_excerpt
 from experiments.ledger import ledger_of
+from experiments.lifecycle import find
 from experiments.model import StoredExperiment
+from experiments.overview import overview
 from experiments.reports import build_report
-from experiments.snapshot import stored_experiment
 from experiments.storage.session import Session
+from service.audit import HIGHEST_NUMBER
 from service.audit import read_selection
+from service.campaigns_view import campaigns_view
 from service.current import current_installation
 from service.errors import status_of
+from service.ledger_view import ledger_view
+from service.ledger_view import rows_of_a_page
 from service.links import read_link
 from service.operations import TEXT
 from service.operations import Example
@@ -30,6 +37,9 @@ from service.operations import Parameter
 from service.palette import arm_colours
 from service.people import current_person
 from service.people import for_people
+from service.queries import read_query
+from service.queries import whole
+from service.queries import whole_number
 from service.refusal_pages import describes_page
 from service.refusal_pages import init_pages
 from service.refusal_pages import refusal_page
@@ -53,12 +63,11 @@ _HYPHEN = re.compile(r"(?<![\w-])-(?=[^\s-]*\s?\d)")
 @for_people("viewer")
 @describes_page(Example(path={}, status=303))
 def home() -> str:
-    """Every experiment, with the way to its report."""
-
-    def all_of_them(session: Session) -> list[StoredExperiment]:
-        return [stored_experiment(row) for row in session.experiments.all()]
-
-    return render_template("home.html", experiments=current_installation().store.read(all_of_them))
+    """Every campaign: what it has come to, and where somebody is needed."""
+    installation = current_installation()
+    now_ms = installation.clock.now_ms()
+    found = overview(installation.store, snapshot=installation.snapshots.latest, now_ms=now_ms)
+    return render_template("campaigns.html", view=campaigns_view(found, now_ms=now_ms))
 
 
 def _by_link() -> bool:
@@ -86,6 +95,25 @@ def report_page(key: str) -> str:
         installation.store, key, now_ms=installation.clock.now_ms(), min_cell=installation.config.min_cell
     )
     return render_report(report, installation.store.read(lambda session: ledger_of(session, key)))
+
+
+@bp.get("/experiments/<key>/ledger")
+@for_people("viewer")
+@describes_page(
+    Example(status=303), query={"before": Parameter(whole_number(HIGHEST_NUMBER), "only decisions of a lower number")}
+)
+def ledger_page(key: str) -> str:
+    """Why traffic moved, the newest decision first."""
+    before = whole(read_query("before"), "before", highest=HIGHEST_NUMBER)
+
+    def read(session: Session) -> tuple[StoredExperiment, Excerpt]:
+        stored = find(session, key)
+        limit = rows_of_a_page(stored.experiment)
+        return stored, ledger_excerpt(session, key, before=before, limit=limit)
+
+    stored, excerpt = current_installation().store.read(read)
+    view = ledger_view(stored.experiment, excerpt)
+    return render_template("ledger.html", stored=stored, view=view, is_newest=before is None)
 
 
 @bp.get("/audit")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from http import HTTPStatus
 from types import MappingProxyType
 
@@ -24,8 +25,11 @@ from service.operations import View
 from service.operations import describes
 
 #: What a page may answer: itself, the way to somewhere else, or a page that says why not.
-_STATUSES = (200, 303, 400, 403, 404, 413, 422, 429, 503, 507)
-_TITLES = {403: "This is not open to you", 404: "There is nothing here", 400: "This cannot be shown"}
+_STATUSES = (200, 303, 400, 403, 404, 409, 413, 422, 429, 503, 507)
+_TITLES = {
+    400: "This cannot be shown", 403: "This is not open to you", 404: "There is nothing here",
+    409: "This cannot be done now",
+}
 
 
 def refusal_page(status: int, reason: str, *, title: str | None = None, advice: str = "") -> Response:
@@ -36,11 +40,12 @@ def refusal_page(status: int, reason: str, *, title: str | None = None, advice: 
 
 
 def describes_page(
-    example: Example, *, query: Mapping[str, Parameter] = MappingProxyType({})
+    example: Example, *, query: Mapping[str, Parameter] = MappingProxyType({}), words: Sequence[str] = ("",)
 ) -> Callable[[View], View]:
-    """Say that a view answers with pages, whatever it answers."""
+    """Say that a view answers with pages, whatever it answers; `words` are those that its address knows."""
     page = Answer(TEXT, kind=HTML)
-    return describes(answers=dict.fromkeys(_STATUSES, page), query=query, example=example)
+    examples = dict.fromkeys(words, example)
+    return describes(answers=dict.fromkeys(_STATUSES, page), query=query, examples=examples)
 
 
 def init_pages(bp: Blueprint) -> None:
