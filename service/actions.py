@@ -1,5 +1,7 @@
 """Acting on a campaign: what may be done, one question before each, and the deed with who and why."""
 
+from typing import NamedTuple
+
 import msgspec
 from flask import Blueprint
 from flask import Response
@@ -36,6 +38,7 @@ from service.actions_view import acts_view
 from service.actions_view import winners
 from service.current import current_installation
 from service.errors import status_of
+from service.ledger_view import told
 from service.operations import Example
 from service.people import current_person
 from service.people import for_people
@@ -48,10 +51,11 @@ init_pages(bp)
 _NAME = f"/<any({', '.join(ACTS)}):name>"
 
 
-class _Standing(msgspec.Struct):
-    """An experiment, what may be done to it, and its newest row of the ledger."""
+class _Standing(NamedTuple):
+    """An experiment, whether its weights are held, what may be done to it, and its newest row of the ledger."""
 
     stored: StoredExperiment
+    is_frozen: bool
     acts: list[AnyAct]
     last: Decision | None
 
@@ -62,8 +66,14 @@ class _Standing(msgspec.Struct):
 def actions_page(key: str) -> str:
     """What may be done to a campaign now."""
     standing = _standing(key)
-    acts = list(acts_view(standing.acts))
-    return render_template("actions.html", experiment=standing.stored.experiment, standing=standing, acts=acts)
+    return render_template(
+        "actions.html",
+        experiment=standing.stored.experiment,
+        state=standing.stored.state,
+        is_frozen=standing.is_frozen,
+        acts=list(acts_view(standing.acts)),
+        last=told(standing.stored.experiment, standing.last) if standing.last else None,
+    )
 
 
 @bp.get(_NAME)
@@ -130,14 +140,15 @@ def _question(key: str, name: AnyAct, *, refusal: BespokeError | None = None) ->
 
 def _check_open(standing: _Standing, name: AnyAct) -> None:
     if name not in standing.acts:
-        state = "frozen" if standing.last and standing.last["frozen"] else standing.stored.state
+        state = "frozen" if name == "freeze" and standing.is_frozen else standing.stored.state
         raise InvalidTransition(f"experiment {standing.stored.experiment.key!r} is {state}: {name} is not open to it")
 
 
 def _standing(key: str) -> _Standing:
     def read(session: Session) -> _Standing:
         stored, last = find(session, key), session.ledger.last(key)
-        acts = open_acts(stored.state, is_frozen=is_frozen(session, key))
-        return _Standing(stored, acts, ledger_json(last) if last else None)
+        is_held = is_frozen(session, key)
+        acts = open_acts(stored.state, is_frozen=is_held)
+        return _Standing(stored, is_held, acts, ledger_json(last) if last else None)
 
     return current_installation().store.read(read)

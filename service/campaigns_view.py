@@ -116,7 +116,7 @@ def _campaign(summary: Summary, *, today: int) -> Campaign:
         headline=summary.headline or "",
         visitors=count(sum(visitors.values()) if is_counting else None),
         week=count(newest if is_counting else None),
-        spark=spark(visitors, today=today) if visitors else None,
+        spark=spark(visitors, today=today),
         notices=tuple(_notices(summary)),
     )
 
@@ -139,14 +139,16 @@ def _names(concern: Concern) -> list[str]:
     return list(concern.names)
 
 
-def spark(visitors_by_day: Mapping[int, int], *, today: int) -> Spark:
-    """The drawing of the newest days, a bar for each."""
+def spark(visitors_by_day: Mapping[int, int], *, today: int) -> Spark | None:
+    """The drawing of the newest days, a bar for each; None where nobody came on any."""
     days = range(today - SPARK_DAYS + 1, today + 1)
     found = [visitors_by_day.get(day, 0) for day in days]
     most = max(found)
+    if not most:
+        return None
     bars = (_bar(place, n, most) for place, n in enumerate(found) if n)
-    words = f"Visitors per day over the last {SPARK_DAYS} days: "
-    words += f"at most {count(most)}, on {_day(days[found.index(most)])}" if most else "none"
+    best = _day(days[found.index(most)])
+    words = f"Visitors per day over the last {SPARK_DAYS} days: at most {count(most)}, on {best}"
     return Spark("".join(bars), SPARK_DAYS * _STEP, _SPARK_HEIGHT, words)
 
 

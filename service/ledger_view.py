@@ -1,5 +1,6 @@
 """The ledger in words: why traffic moved, decision by decision. Pure: Decision JSON in, text out."""
 
+from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -17,9 +18,9 @@ from service.wording import moment
 from service.wording import money_in
 from service.wording import written
 
-#: A page of many segments shows fewer rows: it holds about so many lines of figures.
-_MOST_LINES = 240
-_FEWEST_ROWS, _MOST_ROWS = 4, 20
+#: So many decisions stand on a page, and of each so many of its largest moves.
+ROWS = 8
+_MOST_MOVES = 12
 
 _SCHEDULER = "scheduler"
 _BY_PEOPLE: Mapping[LedgerAct, str] = {
@@ -59,7 +60,10 @@ class Known(NamedTuple):
 
 
 class Told(NamedTuple):
-    """One decision; `looks` says how often the policy looked afterwards and found too little to move."""
+    """One decision: its largest moves, how many smaller ones there were, and what was known where they were.
+
+    `looks` says how often the policy looked afterwards and found too little to move.
+    """
 
     number: int
     at: str
@@ -69,6 +73,7 @@ class Told(NamedTuple):
     reason: str
     epoch: int | None
     moves: tuple[Move, ...]
+    smaller: int
     known: tuple[Known, ...]
     looks: str
 
@@ -81,43 +86,49 @@ class LedgerView(NamedTuple):
     before: int | None
 
 
-def rows_of_a_page(experiment: Experiment) -> int:
-    """How many decisions stand on one page."""
-    return min(max(_MOST_LINES // len(experiment.segment_keys), _FEWEST_ROWS), _MOST_ROWS)
-
-
 def ledger_view(experiment: Experiment, excerpt: Excerpt) -> LedgerView:
     """The words of some decisions, the newest first."""
-    told = (_told(experiment, row, looks) for row, looks in zip(excerpt.rows, excerpt.looks, strict=True))
-    return LedgerView(experiment.goal.key, tuple(told), excerpt.before)
+    rows = (told(experiment, row, looks=looks) for row, looks in zip(excerpt.rows, excerpt.looks, strict=True))
+    return LedgerView(experiment.goal.key, tuple(rows), excerpt.before)
 
 
-def _told(experiment: Experiment, row: Decision, looks: int) -> Told:
+def told(experiment: Experiment, row: Decision, *, looks: int = 0) -> Told:
+    """The words of one decision."""
+    moves = list(_moves(experiment, row))
+    largest = sorted(moves, key=lambda move: -abs(move.percent_after - move.percent_before))[:_MOST_MOVES]
+    shown = tuple(move for move in moves if move in largest)
     return Told(
         number=row["number"],
         at=row["at"],
         moment=moment(row["at"]),
         title=_title(row),
         actor="the policy" if row["actor"] == _SCHEDULER else row["actor"],
-        reason="" if row["reason"] in _UNSAID else row["reason"],
+        reason=_reason(row),
         epoch=row["epoch"] if row["kind"] == "published" else None,
-        moves=tuple(_moves(row)),
-        known=tuple(_known(experiment, row["inputs"])),
+        moves=shown,
+        smaller=len(moves) - len(shown),
+        known=tuple(_known(experiment, row["inputs"], {move.segment for move in shown})),
         looks=_looks(looks),
     )
 
 
+def _reason(row: Decision) -> str:
+    return "" if row["reason"] in _UNSAID else row["reason"]
+
+
 def _title(row: Decision) -> str:
+    if row["actor"] == _SCHEDULER and row["kind"] == "unchanged":
+        return "The policy looked and found too little to move"
     if row["actor"] == _SCHEDULER:
         return "Traffic moved to what does better"
     return _BY_PEOPLE[row["act"]]
 
 
-def _moves(row: Decision) -> Iterator[Move]:
+def _moves(experiment: Experiment, row: Decision) -> Iterator[Move]:
     """What moved, segment by segment."""
-    for segment, weights in row["weights"].items():
+    for segment in experiment.segment_keys:
         before = row["previous"].get(segment, {})
-        for arm, weight in weights.items():
+        for arm, weight in row["weights"][segment].items():
             if weight != before.get(arm, 0.0):
                 yield _move(segment, arm, before.get(arm), weight)
 
@@ -127,15 +138,17 @@ def _move(segment: str, arm: str, before: float | None, after: float) -> Move:
 
 
 def _share(weight: float | None) -> str:
-    return written(weight, RATE, decimals=2 if weight is not None and 0 < weight < 0.001 else 1)
+    # Of all or nothing the last ten-thousandths tell that it is neither.
+    is_extreme = weight is not None and not 0.001 <= weight <= 0.999
+    return written(weight, RATE, decimals=2 if is_extreme else 1)
 
 
-def _known(experiment: Experiment, inputs: object) -> Iterator[Known]:
+def _known(experiment: Experiment, inputs: object, segments: Collection[str]) -> Iterator[Known]:
     goal = experiment.goal
     unit = money_in(experiment.currency, symbols=True) if goal.kind == "value" else RATE if is_rate(goal) else PLAIN
     for segment, found in read_inputs(inputs).items():
         for arm, known in found.arms.items():
-            if known.visitors:
+            if segment in segments and known.visitors:
                 yield Known(segment, arm, count(known.visitors), written(known.goal.mean, unit, decimals=2))
 
 

@@ -28,8 +28,8 @@ from service.audit import read_selection
 from service.campaigns_view import campaigns_view
 from service.current import current_installation
 from service.errors import status_of
+from service.ledger_view import ROWS
 from service.ledger_view import ledger_view
-from service.ledger_view import rows_of_a_page
 from service.links import read_link
 from service.operations import TEXT
 from service.operations import Example
@@ -108,8 +108,7 @@ def ledger_page(key: str) -> str:
 
     def read(session: Session) -> tuple[StoredExperiment, Excerpt]:
         stored = find(session, key)
-        limit = rows_of_a_page(stored.experiment)
-        return stored, ledger_excerpt(session, key, before=before, limit=limit)
+        return stored, ledger_excerpt(session, key, before=before, limit=ROWS)
 
     stored, excerpt = current_installation().store.read(read)
     view = ledger_view(stored.experiment, excerpt)
