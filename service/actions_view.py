@@ -44,15 +44,15 @@ _WORDS: Mapping[AnyAct, Act] = {
         Act(
             "finish", "Send everybody the winner",
             "Each segment gets the message that won there, the one message where nothing has. It keeps running and "
-            "counting, and undo brings the weights of before back.",
+            "counting, and undoing it brings the weights of before back.",
         ),
         Act(
             "freeze", "Freeze the weights",
             "Traffic stays divided as it is now. Visitors are assigned and counted as before, until you undo it.",
         ),
         Act(
-            "unfreeze", "Undo the freeze",
-            "The weights of before it come back, and traffic moves by itself again.",
+            "unfreeze", "Undo, and let traffic move",
+            "The weights of before you froze or finished it come back, and traffic moves by itself again.",
         ),
         Act(
             "stop", "Stop for good",

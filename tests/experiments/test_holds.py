@@ -1,15 +1,19 @@
 """Holds: people keep weights where they are or on the winners, and let them go again; the ledger can be recomputed."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 from experiments import lifecycle
+from experiments.acts import ACTS
 from experiments.acts import AnyAct
 from experiments.acts import do
+from experiments.acts import open_acts
 from experiments.audit import Deed
 from experiments.audit import Selection
 from experiments.audit import audit_of
+from experiments.document import parse_document
 from experiments.errors import FrozenDocument
 from experiments.errors import InvalidReason
 from experiments.errors import InvalidTransition
@@ -20,7 +24,8 @@ from experiments.holds import finals_of
 from experiments.holds import finish
 from experiments.ledger import Decision
 from experiments.ledger import ledger_of
-from experiments.document import parse_document
+from experiments.lifecycle import find
+from experiments.lifecycle import is_frozen
 from experiments.reading.reasons import MAX_REASON
 from experiments.reading.reasons import parse_reason
 from experiments.reallocation import reallocate_due
@@ -161,6 +166,21 @@ def test_what_the_state_forbids_is_refused(
     with pytest.raises(InvalidTransition, match=rule):
         _do(house, "tiny", refused)
     assert len(_ledger(house, "tiny")) == len(done)
+
+
+@pytest.mark.parametrize("done", [
+    (), ("start",), ("start", "freeze"), ("start", "finish"), ("start", "pause"), ("start", "pause", "freeze"),
+    ("start", "stop"), ("start", "freeze", "stop"), ("start", "stop", "archive"),
+])
+def test_what_is_said_to_be_open_can_be_done_and_nothing_else(house: House, done: tuple[AnyAct, ...]) -> None:
+    for name in ACTS:
+        key = f"for-{name}"
+        lifecycle.create(house.store, tiny(key=key), deed=Deed("ann", house.now_ms))
+        for earlier in done:
+            _do(house, key, earlier)
+        state, held = house.store.read(lambda session, key=key: (find(session, key).state, is_frozen(session, key)))
+        with nullcontext() if name in open_acts(state, is_frozen=held) else pytest.raises(InvalidTransition):
+            _do(house, key, name)
 
 
 def test_a_frozen_experiment_changes_its_policy_but_not_its_arms_and_no_weight_moves(house: House) -> None:
