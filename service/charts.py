@@ -133,6 +133,13 @@ def render_svg(spec: Spec) -> str:
     return _described(_bare(root), title=spec["usermeta"]["title"], description=spec["description"])
 
 
+def render_png(spec: Spec) -> bytes:
+    """Draw a specification as a PNG image, for readers that show no other."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_png(drawable(spec), scale=2, allowed_base_urls=[])
+
+
 def drawable(value: Any) -> Any:
     """The specification with every character replaced that is no text: at some of them vl-convert 1.9 aborts."""
     if isinstance(value, str):

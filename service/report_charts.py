@@ -49,6 +49,14 @@ def _gains(report: Mapping[str, Any]) -> Picture | None:
     )
 
 
+def gains_chart(report: Mapping[str, Any]) -> Spec | None:
+    """What tailoring gains in each segment; None where nothing can be compared yet."""
+    segments, unit = report["verdict"]["segments"], units_of(report, symbols=True).gain
+    if not any(segment["gain"] for segment in segments):
+        return None
+    return gain_chart(segments, title=f"{_measure(unit)}, against the one message", scale=unit.scale)
+
+
 def _measure(unit: Unit) -> str:
     return "Percentage points" if unit == POINTS else f"{unit.before.strip() or 'Gain'} per visitor"
 
