@@ -134,10 +134,10 @@ def render_svg(spec: Spec) -> str:
 
 
 def render_png(spec: Spec) -> bytes:
-    """Draw a specification as a PNG image, for readers that show no other."""
+    """Draw a specification as a PNG image, for readers that show no other; its inks are for a light page."""
     import vl_convert
 
-    return vl_convert.vegalite_to_png(drawable(spec), scale=2, allowed_base_urls=[])
+    return vl_convert.vegalite_to_png({**drawable(spec), "background": "white"}, scale=2, allowed_base_urls=[])
 
 
 def drawable(value: Any) -> Any:
