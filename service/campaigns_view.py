@@ -90,14 +90,18 @@ _WORDS: Mapping[ConcernKind, tuple[str, bool]] = {
 def campaigns_view(summaries: Sequence[Summary], *, now_ms: int) -> CampaignsView:
     """The list, what needs attention first."""
     today = day_of(now_ms)
-    urgent = [one for one in summaries if any(concern.kind != "intervals" for concern in one.concerns)]
-    calm = [one for one in summaries if one not in urgent]
+    urgent, calm = ([one for one in summaries if _is_urgent(one) == wanted] for wanted in (True, False))
     groups = {_URGENT: urgent} | {
         title: [one for one in calm if one.stored.state in states] for title, states in _STATES_BY_TITLE.items()
     }
     shelves = (Shelf(title, _campaigns(found, today=today)) for title, found in groups.items() if found)
     archived = _campaigns([one for one in calm if one.stored.state == "archived"], today=today)
     return CampaignsView(moment(iso(now_ms)), tuple(shelves), archived)
+
+
+def _is_urgent(summary: Summary) -> bool:
+    """Rare conversions are noted, but nobody can do anything about them today."""
+    return any(concern.kind != "intervals" for concern in summary.concerns)
 
 
 def _campaigns(summaries: Sequence[Summary], *, today: int) -> tuple[Campaign, ...]:
