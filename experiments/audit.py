@@ -29,10 +29,14 @@ T = TypeVar("T")
 
 
 class Deed(NamedTuple):
-    """Who acts, and when (ms since 1970, UTC): a key's prefix, a user's e-mail, `command line` or `scheduler`."""
+    """Who acts, when (ms since 1970, UTC), and why, where somebody says it.
+
+    The actor is a key's prefix, a user's e-mail, `command line` or `scheduler`.
+    """
 
     actor: str
     now_ms: int
+    reason: str = ""
 
 
 class Change(NamedTuple, Generic[T]):
@@ -74,7 +78,7 @@ def _row(last: AuditRow | None, change: Change[Any], deed: Deed) -> AuditRow:
         "actor": deed.actor,
         "action": change.action,
         "subject": change.subject,
-        "details": dict(change.details),
+        "details": {**change.details, **({"reason": deed.reason} if deed.reason else {})},
         "previous_hash": last.hash if last else "",
     })
     return AuditRow(number, deed.now_ms, deed.actor, change.action, change.subject, body, digest(body))

@@ -30,7 +30,7 @@ _FEWEST_EXPECTED = 5
 
 def diagnose(readings: Readings, columns: Table) -> Diagnostics:
     """The report's diagnostics."""
-    notes = _notes(readings, columns)
+    notes = interval_notes(readings, columns)
     return {
         "sample_ratio": sample_ratio(readings, columns[EXPOSURES]),
         "matured_share": matured_share(readings, columns[EXPOSURES]),
@@ -104,7 +104,7 @@ def matured_share(readings: Readings, exposures: Columns) -> float | None:
     return float(exposures.n[exposures.day < before].sum()) / everybody if everybody else None
 
 
-def _notes(readings: Readings, columns: Table) -> list[str]:
+def interval_notes(readings: Readings, columns: Table) -> list[str]:
     """Where 95 % intervals cannot be promised: rare conversions on arms that the policy may starve.
 
     Fixed by design, before any arm's outcome is known: visitors x smallest share x rate pooled over arms below 1.

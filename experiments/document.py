@@ -38,10 +38,11 @@ from experiments.reading.values import whole
 
 
 class Standing(TypedDict):
-    """What an answer adds to a document: the experiment's state, its newest epoch, and its times."""
+    """What an answer adds to a document: the state, the newest epoch, whether its weights are held, and the times."""
 
     state: State
     epoch: int | None
+    frozen: bool
     created_at: str
     started_at: str | None
     stopped_at: str | None

@@ -6,6 +6,8 @@ BespokeError
 ├── ExperimentExists       a second experiment of the same key
 ├── InvalidTransition      an act that the experiment's state does not allow
 ├── FrozenDocument         a change that a started experiment does not allow
+├── VerdictChanged         a verdict that was confirmed and is no longer what it was
+├── InvalidReason          a reason that cannot be kept
 ├── IdempotencyKeyReused   a key of one request on another
 ├── InvalidContext         an evaluation context that cannot be used (`code` says which way)
 ├── RejectedEvent          an event that cannot be counted (`code` says why)
@@ -88,6 +90,18 @@ class FrozenDocument(BespokeError):
     """A started experiment does not allow this change."""
 
     code = "frozen"
+
+
+class VerdictChanged(BespokeError):
+    """The verdict that was confirmed is no longer what it was."""
+
+    code = "verdict_changed"
+
+
+class InvalidReason(BespokeError):
+    """The reason cannot be kept."""
+
+    code = "invalid_reason"
 
 
 class IdempotencyKeyReused(BespokeError):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 from typing import Literal
+from typing import NamedTuple
 from typing import TypedDict
 
 import msgspec
@@ -11,6 +12,7 @@ from experiments.allocation import GRAIN
 from experiments.allocation import Weights
 from experiments.chains import canonical
 from experiments.chains import digest
+from experiments.final_allocation import Final
 from experiments.inputs import Inputs
 from experiments.model import Allocation
 from experiments.model import Policy
@@ -19,12 +21,24 @@ from experiments.storage.session import Session
 from experiments.times import iso
 
 
+#: What makes a row: somebody's act, or the policy's when its time has come.
+LedgerAct = Literal[
+    "start", "reallocate", "replace", "pause", "resume", "stop", "archive", "freeze", "unfreeze", "finish"
+]
+
+
 class Decision(TypedDict):
-    """A row of the ledger for people and programs: weights as shares of 1, the hashed body verbatim."""
+    """A row of the ledger for people and programs: weights as shares of 1, the hashed body verbatim.
+
+    `kind` is published where the row made a new epoch, unchanged where the policy looked and little would have moved,
+    acted where somebody did something that leaves the weights. `frozen` says whether they are held from then on,
+    `finals` what a finish gives each segment.
+    """
 
     number: int
     epoch: int
-    kind: Literal["published", "unchanged"]
+    kind: Literal["published", "unchanged", "acted"]
+    act: LedgerAct
     at: str
     reason: str
     actor: str
@@ -32,7 +46,10 @@ class Decision(TypedDict):
     code: str
     policy: Policy
     inputs: Inputs
+    previous: dict[str, dict[str, float]]
     weights: dict[str, dict[str, float]]
+    frozen: bool
+    finals: dict[str, Final] | None
     previous_hash: str
     hash: str
     body: str
@@ -70,21 +87,52 @@ def allocation_of(row: LedgerRow) -> Allocation:
     return Allocation(row.epoch, {segment: dict(arms) for segment, arms in weights.items()})
 
 
+class _Holding(msgspec.Struct):
+    """The weights that come back when held ones are let go."""
+
+    hold: dict[str, list[tuple[str, int]]] | None = None
+
+
+def hold_of(row: LedgerRow | None) -> Weights | None:
+    """What weights go back to when they are let go, as of an experiment's newest row; None where they are not held."""
+    hold = None if row is None else msgspec.json.decode(row.body, type=_Holding).hold
+    return None if hold is None else {segment: dict(arms) for segment, arms in hold.items()}
+
+
 def ledger_of(session: Session, experiment: str) -> list[Decision]:
     """An experiment's ledger, the oldest row first."""
     return [ledger_json(row) for row in session.ledger.rows(experiment)]
 
 
+class Excerpt(NamedTuple):
+    """Rows that did something, the newest first, and how often the policy looked in vain after each of them.
+
+    `before` selects those that come next, None where there are none.
+    """
+
+    rows: list[Decision]
+    looks: list[int]
+    before: int | None
+
+
+def ledger_excerpt(session: Session, experiment: str, *, before: int | None, limit: int) -> Excerpt:
+    """The newest rows of an experiment that did something, of those numbered below `before`."""
+    # One more than is shown says whether there are more.
+    rows = session.ledger.newest_decisions(experiment, before=before, limit=limit + 1)
+    shown, last = rows[:limit], session.ledger.last(experiment)
+    bounds = [before or (last.number + 1 if last else 1), *(row.number for row in shown)]
+    looks = [newer - row.number - 1 for newer, row in zip(bounds, shown, strict=False)]
+    return Excerpt([ledger_json(row) for row in shown], looks, shown[-1].number if len(rows) > limit else None)
+
+
 def ledger_json(row: LedgerRow) -> Decision:
     """A ledger row for people and programs."""
     body = msgspec.json.decode(row.body)
-    shares = {
-        segment: {arm: weight / GRAIN for arm, weight in arms} for segment, arms in body["weights"].items()
-    }
     return {
         "number": row.number,
         "epoch": row.epoch,
         "kind": body["kind"],
+        "act": body["act"],
         "at": iso(row.at_ms),
         "reason": body["reason"],
         "actor": body["actor"],
@@ -92,8 +140,15 @@ def ledger_json(row: LedgerRow) -> Decision:
         "code": body["code"],
         "policy": body["policy"],
         "inputs": body["inputs"],
-        "weights": shares,
+        "previous": _shares(body["previous"]),
+        "weights": _shares(body["weights"]),
+        "frozen": body.get("hold") is not None,
+        "finals": body.get("finals"),
         "previous_hash": body["previous_hash"],
         "hash": row.hash,
         "body": row.body,
     }
+
+
+def _shares(pairs: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    return {segment: {arm: weight / GRAIN for arm, weight in arms} for segment, arms in pairs.items()}

@@ -1,6 +1,5 @@
 """The life of an experiment: written, started, paused, resumed, stopped, archived."""
 
-from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
 from typing import Literal
@@ -17,8 +16,10 @@ from experiments.errors import FrozenDocument
 from experiments.errors import InvalidTransition
 from experiments.errors import UnknownExperiment
 from experiments.errors import shown
+from experiments.ledger import hold_of
 from experiments.model import State
 from experiments.model import StoredExperiment
+from experiments.publishing import publish_act
 from experiments.publishing import publish_changed
 from experiments.publishing import publish_first
 from experiments.snapshot import stored_experiment
@@ -76,11 +77,14 @@ def _replace(session: Session, key: str, document: object, *, deed: Deed) -> Cha
         raise FrozenDocument(f"key: {shown(new.key)} must stay {key!r}")
     if old.state in ("stopped", "archived"):
         raise FrozenDocument(f"experiment {key!r} is {old.state}: its document no longer changes")
-    if old.state in ("running", "paused") and (problems := changes_while_started(old.experiment, new)):
+    is_started = old.state in ("running", "paused")
+    if is_started and (problems := changes_while_started(old.experiment, new)):
         raise FrozenDocument("; ".join(str(problem) for problem in problems))
+    if is_started and new.arm_by_key.keys() != old.experiment.arm_by_key.keys() and is_frozen(session, key):
+        raise FrozenDocument(f"experiment {key!r} is frozen: arms may be added once it is unfrozen")
     session.experiments.replace_document(key, _written(document))
-    if old.state in ("running", "paused"):
-        publish_changed(session, new, actor=deed.actor, now_ms=deed.now_ms)
+    if is_started:
+        publish_changed(session, new, deed=deed)
     stored = find(session, key)
     return Change(stored, "experiment replace", key, {"changed": _changed(old.document, stored.document)})
 
@@ -109,21 +113,14 @@ def _act(session: Session, key: str, name: Act, *, deed: Deed) -> Change[StoredE
     if stored.state not in allowed:
         raise InvalidTransition(f"experiment {key!r} is {stored.state}: {name} needs {' or '.join(allowed)}")
     session.experiments.change_state(key, old=stored.state, new=new)
-    if after := _AFTER.get(name):
-        after(session, stored, deed)
+    if name == "start":
+        session.experiments.mark_started(key, now_ms=deed.now_ms)
+        publish_first(session, stored.experiment, deed=deed)
+    else:
+        publish_act(session, stored.experiment, name, deed=deed)
+    if name == "stop":
+        session.experiments.mark_stopped(key, now_ms=deed.now_ms)
     return Change(find(session, key), f"experiment {name}", key, {"from": stored.state, "to": new})
-
-
-def _started(session: Session, stored: StoredExperiment, deed: Deed) -> None:
-    session.experiments.mark_started(stored.experiment.key, now_ms=deed.now_ms)
-    publish_first(session, stored.experiment, actor=deed.actor, now_ms=deed.now_ms)
-
-
-def _stopped(session: Session, stored: StoredExperiment, deed: Deed) -> None:
-    session.experiments.mark_stopped(stored.experiment.key, now_ms=deed.now_ms)
-
-
-_AFTER: dict[Act, Callable[[Session, StoredExperiment, Deed], None]] = {"start": _started, "stop": _stopped}
 
 
 def find(session: Session, key: str, *, known: StoredExperiment | None = None) -> StoredExperiment:
@@ -137,12 +134,18 @@ def find(session: Session, key: str, *, known: StoredExperiment | None = None) -
     return stored_experiment(row, known)
 
 
+def is_frozen(session: Session, key: str) -> bool:
+    """Whether somebody holds the experiment's weights."""
+    return hold_of(session.ledger.last(key)) is not None
+
+
 def experiment_json(session: Session, stored: StoredExperiment) -> dict[str, Any]:
     """The document with what the service knows of it; what comes back so may be sent back so."""
     newest = session.ledger.newest_epoch(stored.experiment.key)
     standing: Standing = {
         "state": stored.state,
         "epoch": newest.epoch if newest else None,
+        "frozen": is_frozen(session, stored.experiment.key),
         "created_at": iso(stored.created_ms),
         "started_at": None if stored.started_ms is None else iso(stored.started_ms),
         "stopped_at": None if stored.stopped_ms is None else iso(stored.stopped_ms),

@@ -7,6 +7,7 @@ from experiments.audit import Deed
 from experiments.audit import configure
 from experiments.errors import InvalidTransition
 from experiments.lifecycle import find
+from experiments.lifecycle import is_frozen
 from experiments.model import StoredExperiment
 from experiments.publishing import Past
 from experiments.publishing import Proposal
@@ -32,12 +33,12 @@ def reallocate(store: Store, key: str, *, deed: Deed) -> LedgerRow:
     """Reallocate an experiment now, because somebody asks for it; the scheduler's own slots stay as they are.
 
     :raises UnknownExperiment: if there is none.
-    :raises InvalidTransition: if it is not running.
+    :raises InvalidTransition: if it is not running, or frozen.
     """
     prepared = _prepare(store, key, now_ms=deed.now_ms)
 
     def work(session: Session) -> Change[LedgerRow]:
-        row = _publish(session, prepared, reason="asked for", slot=None, deed=deed)
+        row = _publish(session, prepared, slot=None, deed=deed._replace(reason=deed.reason or "asked for"))
         return Change(row, "reallocate", key, {"epoch": row.epoch, "kind": row.kind})
 
     return configure(store, work, deed=deed)
@@ -46,7 +47,7 @@ def reallocate(store: Store, key: str, *, deed: Deed) -> LedgerRow:
 def reallocate_slot(store: Store, key: str, slot: int, *, deed: Deed) -> LedgerRow | None:
     """Do a slot of the scheduler's, for which the ledger is log enough; None where somebody else has done it.
 
-    :raises InvalidTransition: if the experiment is not running.
+    :raises InvalidTransition: if the experiment is not running, or frozen.
     """
     prepared = _prepare(store, key, now_ms=deed.now_ms)
 
@@ -54,7 +55,7 @@ def reallocate_slot(store: Store, key: str, slot: int, *, deed: Deed) -> LedgerR
         if not session.slots.claim(_JOB, key, slot, now_ms=deed.now_ms):
             return None
         session.meta.bump_config_version(now_ms=deed.now_ms)
-        return _publish(session, prepared, reason="scheduled", slot=slot, deed=deed)
+        return _publish(session, prepared, slot=slot, deed=deed._replace(reason="scheduled"))
 
     return store.transact(work)
 
@@ -70,7 +71,7 @@ def _past(session: Session, key: str, *, now_ms: int) -> tuple[StoredExperiment,
     return stored, read_past(session, stored.experiment, now_ms=now_ms)
 
 
-def _publish(session: Session, prepared: _Prepared, *, reason: str, slot: int | None, deed: Deed) -> LedgerRow:
+def _publish(session: Session, prepared: _Prepared, *, slot: int | None, deed: Deed) -> LedgerRow:
     """The next row of the ledger; where a row or a document came in between, it is computed again."""
     stored, proposal = prepared
     key = stored.experiment.key
@@ -79,10 +80,9 @@ def _publish(session: Session, prepared: _Prepared, *, reason: str, slot: int | 
     return publish(
         session,
         proposal if is_current else propose(read_past(session, current.experiment, now_ms=deed.now_ms)),
-        reason=reason,
-        actor=deed.actor,
+        act="reallocate",
         slot=slot,
-        now_ms=deed.now_ms,
+        deed=deed,
     )
 
 
@@ -90,6 +90,8 @@ def _running(session: Session, key: str, *, known: StoredExperiment | None = Non
     stored = find(session, key, known=known)
     if stored.state != "running":
         raise InvalidTransition(f"experiment {key!r} is {stored.state}: only a running one is reallocated")
+    if is_frozen(session, key):
+        raise InvalidTransition(f"experiment {key!r} is frozen: its weights move once it is unfrozen")
     return stored
 
 
@@ -104,7 +106,7 @@ def reallocate_due(store: Store, *, now_ms: int) -> list[LedgerRow]:
         try:
             row = reallocate_slot(store, key, slot, deed=Deed(_SCHEDULER, now_ms))
         except InvalidTransition:
-            continue  # It was paused or stopped a moment ago.
+            continue  # It was paused, stopped or frozen a moment ago.
         except Exception as fault:
             # One experiment's trouble must not keep the others from their slots.
             faults.append(fault)
@@ -121,7 +123,7 @@ def _due(session: Session, *, now_ms: int) -> list[tuple[str, int]]:
         if row.state == "running":
             stored = find(session, row.key)
             slot = _slot(stored, now_ms=now_ms)
-            if slot > (session.slots.last(_JOB, row.key) or 0):
+            if slot > (session.slots.last(_JOB, row.key) or 0) and not is_frozen(session, row.key):
                 due.append((row.key, slot))
     return due
 

@@ -43,6 +43,22 @@ def verdict(readings: Readings, book: Book, columns: Table, *, beliefs: Beliefs,
     }
 
 
+def headline_alone(readings: Readings, book: Book, columns: Table) -> str:
+    """The verdict's headline without its figures, which take longer to work out."""
+    called, loses = calls(contests(readings, book, columns)), unprofitable(readings, book)
+    visitors = visitors_by_segment(readings.experiment, book)
+    return headline(readings.experiment, [
+        {
+            "segment": segment,
+            "call": "none" if segment in loses else segment_call([
+                called[segment, arm.key] for arm in readings.experiment.open_arms(segment) if arm.role == "tailored"
+            ]),
+            "share_of_visitors": visitors[segment],
+        }
+        for segment in readings.experiment.segment_keys if segment != NO_PERSONALISATION
+    ])
+
+
 def _segment(
     experiment: Experiment,
     book: Book,

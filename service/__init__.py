@@ -2,8 +2,8 @@
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open, `cors`, `auth`,
 `people`, `throttle`, `bodies` and `errors` the door, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `audit`
-and `health` the endpoints, `login` and `pages` what people read, `report_files` what they take away, `sdk` what their
-browsers load, `reference` the description of it all, made from what the views say of themselves.
+and `health` the endpoints, `login`, `pages` and `actions` what people read, `report_files` what they take away, `sdk`
+what their browsers load, `reference` the description of it all, made from what the views say of themselves.
 """
 
 import os
@@ -20,6 +20,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     :raises BespokeError: if a setting, the secret or the database cannot be used.
     """
     # Here, not above: commands that need no web import this package too.
+    from service import actions
     from service import admin
     from service import assignments
     from service import audit
@@ -54,7 +55,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
         part.init_app(app)
     app.wsgi_app = throttle.behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     answering = (ofrep, ingest, assignments, growthbook, admin, audit, health, preferences, sdk, reference)
-    for endpoints in (*answering, login, pages, report_files):
+    for endpoints in (*answering, login, pages, report_files, actions):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     installation.before_closing(start_scheduler(installation).stop)

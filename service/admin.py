@@ -4,30 +4,34 @@ from collections.abc import Callable
 from typing import Any
 from typing import TypedDict
 from typing import TypeVar
-from typing import get_args
 
 import msgspec
 from flask import Blueprint
 from flask import Response
 
+from experiments.acts import ACTS
+from experiments.acts import AnyAct
+from experiments.acts import do
+from experiments.acts import states_for
 from experiments.audit import Deed
 from experiments.document import DOCUMENT
 from experiments.errors import ExperimentExists
 from experiments.errors import FrozenDocument
 from experiments.errors import InvalidDocument
+from experiments.errors import InvalidReason
 from experiments.errors import InvalidTransition
 from experiments.errors import UnknownExperiment
+from experiments.errors import shown
 from experiments.ledger import Decision
 from experiments.ledger import ledger_json
 from experiments.ledger import ledger_of
-from experiments.lifecycle import STEPS
-from experiments.lifecycle import Act
-from experiments.lifecycle import act
 from experiments.lifecycle import create
 from experiments.lifecycle import experiment_json
 from experiments.lifecycle import find
 from experiments.lifecycle import replace
 from experiments.model import StoredExperiment
+from experiments.reading.reasons import REASON
+from experiments.reading.reasons import parse_reason
 from experiments.reallocation import reallocate
 from experiments.repetition import Reply
 from experiments.report_shape import Report
@@ -39,6 +43,7 @@ from experiments.storage.store import Store
 from service.answers import json_answer
 from service.auth import requires
 from service.bodies import read_object
+from service.bodies import read_object_if_any
 from service.components import EXPERIMENT
 from service.current import current_installation
 from service.current import current_key
@@ -70,6 +75,17 @@ _LIST = {
     "type": "object", "required": ["experiments"],
     "properties": {"experiments": {"type": "array", "items": EXPERIMENT}},
 }
+
+
+_REASONED = {
+    "type": "object", "additionalProperties": False,
+    "properties": {"reason": {**REASON, "description": "why, for the ledger and the audit log"}},
+}
+
+
+def _example(name: AnyAct) -> Example:
+    state = "frozen" if name == "unfreeze" else states_for(name)[0]
+    return Example(body={"reason": "The spring sale begins."}, state=state)
 
 
 class LedgerOf(TypedDict):
@@ -130,18 +146,20 @@ def replace_experiment(key: str) -> Response:
     return _changed(lambda store: replace(store, key, document, deed=deed), _written)
 
 
-@bp.post(f"/<key>/<any({', '.join(get_args(Act))}):name>")
+@bp.post(f"/<key>/<any({', '.join(ACTS)}):name>")
 @requires("admin")
 @describes(
+    body=_REASONED,
+    is_body_needed=False,
     answers={200: EXPERIMENT},
-    refuses=(UnknownExperiment, InvalidTransition),
+    refuses=(UnknownExperiment, InvalidTransition, InvalidReason),
     is_repeatable=True,
-    examples={name: Example(state=states[0]) for name, (states, _) in STEPS.items()},
+    examples={name: _example(name) for name in ACTS},
 )
-def change_state(key: str, name: Act) -> Response:
-    """Take an experiment to its next state."""
-    deed = _deed()
-    return _changed(lambda store: act(store, key, name, deed=deed), _written)
+def change_state(key: str, name: AnyAct) -> Response:
+    """Take an experiment to its next state, freeze its weights, send everybody the winner (finish), or unfreeze."""
+    deed = _deed()._replace(reason=_reason())
+    return _changed(lambda store: do(store, key, name, deed=deed), _written)
 
 
 @bp.post("/<key>/reallocate")
@@ -181,6 +199,17 @@ def allocations(key: str) -> Response:
 
 def _deed() -> Deed:
     return Deed(current_key().prefix, current_installation().clock.now_ms())
+
+
+def _reason() -> str:
+    """Why, where the request says it.
+
+    :raises InvalidReason: if it says something else.
+    """
+    body = read_object_if_any()
+    if unknown := body.keys() - {"reason"}:
+        raise InvalidReason(f"{shown(min(unknown))} must be reason, the only thing that an act takes")
+    return parse_reason(body["reason"]) if body else ""
 
 
 def _changed(work: Callable[[Store], T], reply: Callable[[Session, T], Reply]) -> Response:

@@ -23,7 +23,7 @@ bp = Blueprint("audit", __name__)
 
 _ROWS = 100
 _MOST_ROWS = 1000
-_HIGHEST_NUMBER = 10**15
+HIGHEST_NUMBER = 10**15
 
 
 class Read(TypedDict):
@@ -41,7 +41,7 @@ class Read(TypedDict):
     query={
         "actor": Parameter(TEXT, "only what this one did"),
         "subject": Parameter(TEXT, "only what was done to this"),
-        "before": Parameter(whole_number(_HIGHEST_NUMBER), "only rows of a lower number"),
+        "before": Parameter(whole_number(HIGHEST_NUMBER), "only rows of a lower number"),
         "limit": Parameter(whole_number(_MOST_ROWS), f"the most rows; {_ROWS} without it"),
     },
     example=Example(path={}, query="limit=10"),
@@ -59,4 +59,4 @@ def read_selection() -> Selection:
     """
     query = read_query("actor", "subject", "before", "limit")
     limit = whole(query, "limit", highest=_MOST_ROWS) or _ROWS
-    return Selection(query.get("actor"), query.get("subject"), whole(query, "before", highest=_HIGHEST_NUMBER), limit)
+    return Selection(query.get("actor"), query.get("subject"), whole(query, "before", highest=HIGHEST_NUMBER), limit)

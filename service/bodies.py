@@ -54,6 +54,14 @@ def read_object(*, limit: int | None = None) -> dict[str, Any]:
     return value
 
 
+def read_object_if_any() -> dict[str, Any]:
+    """The same; an empty one where the request carries nothing.
+
+    :raises Refused: as `read_object`.
+    """
+    return read_object() if _data(None) else {}
+
+
 def read_json(*, limit: int | None = None) -> Any:
     """The JSON value that the request carries; whoever asks again gets the same one.
 

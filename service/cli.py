@@ -20,6 +20,7 @@ COMMANDS = {
     "experiment": "experiments",
     "reallocate": "experiments",
     "report": "reports",
+    "digest": "digests",
     "assign": "assignments",
     "record": "outcomes",
     "simulate": "simulation",

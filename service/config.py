@@ -13,6 +13,8 @@ from experiments.errors import InvalidSetting
 from experiments.errors import shown
 from service import settings
 from service.rates import Rate
+from service.relay import Relay
+from service.relay import parse_relay
 
 PREFIX = "BESPOKE_"
 _FROM_FILE = "_FILE"
@@ -86,6 +88,21 @@ SETTINGS = (
         "ASSIGNMENTS_LIMIT", "assignments_limit", "10000", settings.whole(1, 10**6),
         "the most visitors in one list to assign",
     ),
+    Setting(
+        "ADDRESS", "address", "auto", settings.address,
+        "where browsers reach the server, for links in e-mails; `auto` is host and port",
+    ),
+    Setting(
+        "DIGEST", "digest", "off", settings.one_of("off", "daily", "weekly"),
+        "how often a digest is sent: at seven UTC, the weekly one on Mondays",
+    ),
+    Setting(
+        "DIGEST_TO", "digest_to", "nobody", settings.recipients, "who gets it: e-mail addresses with commas between"
+    ),
+    Setting(
+        "SMTP_URL", "relay", "off", parse_relay,
+        "what e-mails are handed to: smtp://user:password@host:587, or smtps://…", is_secret=True,
+    ),
 )
 _BY_NAME = {PREFIX + setting.name: setting for setting in SETTINGS}
 
@@ -113,6 +130,10 @@ class Config:
     expose_etag: bool
     assignments_body_limit_bytes: int
     assignments_limit: int
+    address: str
+    digest: str
+    digest_to: tuple[str, ...]
+    relay: Relay | None
     written: Mapping[str, str | None]
 
     @property
@@ -132,6 +153,8 @@ def load_config(environ: Mapping[str, str]) -> Config:
     given = _given(environ)
     written = {name: given.get(name, setting.default) for name, setting in _BY_NAME.items()}
     values = {setting.field: _value(name, setting, written[name]) for name, setting in _BY_NAME.items()}
+    if values["digest"] != "off" and not (values["digest_to"] and values["relay"]):
+        raise InvalidSetting(f"BESPOKE_DIGEST: {values['digest']!r} needs BESPOKE_DIGEST_TO and BESPOKE_SMTP_URL")
     return Config(**values, written=MappingProxyType(written))
 
 

@@ -17,6 +17,7 @@ from experiments.errors import FrozenDocument
 from experiments.errors import IdempotencyKeyReused
 from experiments.errors import InvalidContext
 from experiments.errors import InvalidDocument
+from experiments.errors import InvalidReason
 from experiments.errors import InvalidSignature
 from experiments.errors import InvalidTransition
 from experiments.errors import RejectedEvent
@@ -28,6 +29,7 @@ from experiments.errors import UnknownExperiment
 from experiments.errors import UnknownKey
 from experiments.errors import UnknownUser
 from experiments.errors import UserExists
+from experiments.errors import VerdictChanged
 from experiments.errors import WrongLogin
 from experiments.errors import shown
 from service.answers import json_answer
@@ -41,6 +43,8 @@ STATUS_BY_ERROR: dict[type[BespokeError], int] = {
     ExperimentExists: 409,
     InvalidTransition: 409,
     FrozenDocument: 409,
+    VerdictChanged: 409,
+    InvalidReason: 422,
     IdempotencyKeyReused: 422,
     InvalidContext: 400,
     InvalidUser: 422,

@@ -43,7 +43,8 @@ _SECURITY_SCHEMES = {
 _GROUPS = {
     "admin": "Experiments", "ofrep": "Evaluation", "assignments": "Lists of visitors", "ingest": "Events",
     "growthbook": "GrowthBook's clients", "sdk": "Web pages", "pages": "Pages", "report_files": "Pages",
-    "reference": "Reference", "audit": "Audit log", "login": "Pages", "health": "Health", "preferences": "Privacy",
+    "reference": "Reference", "audit": "Audit log", "login": "Pages", "actions": "Pages", "health": "Health",
+    "preferences": "Privacy",
 }
 _INTRODUCTION = (
     "Experiments that find out for whom a tailored message beats the one sent to everybody. Errors are RFC 9457 "
@@ -163,7 +164,7 @@ def _parameter(name: str, place: str, parameter: Parameter) -> dict[str, Any]:
 def _body(operation: Operation, example: Example, components: Components) -> dict[str, Any]:
     content = {"schema": components.schema(operation.body), "example": example.body}
     also = {kind: {"schema": components.schema(shape)} for kind, shape in operation.also.items()}
-    return {"required": True, "content": {**{kind: content for kind in operation.kinds}, **also}}
+    return {"required": operation.is_body_needed, "content": {**{kind: content for kind in operation.kinds}, **also}}
 
 
 def _responses(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
+from typing import Literal
 from typing import NamedTuple
 from typing import TypeVar
 
@@ -25,13 +26,16 @@ Shape = Any
 
 
 class Example(NamedTuple):
-    """A request that works while the experiment spring-mailing is in a `state`; None where it does not exist yet."""
+    """A request that works while the experiment spring-mailing is in a `state`; None where it does not exist yet.
+
+    A frozen one is running.
+    """
 
     path: Mapping[str, str] = {"key": "spring-mailing"}
     body: Any = None
     query: str = ""
     status: int = 200
-    state: State | None = "running"
+    state: State | Literal["frozen"] | None = "running"
 
 
 class Parameter(NamedTuple):
@@ -64,14 +68,16 @@ class Failures(NamedTuple):
 class Operation:
     """All that a view takes and answers.
 
-    `body` is what its request carries, in these `kinds`; `also` is what it may carry in other kinds. `refuses` are the
-    errors of its use case, `codes` further refusals by status; those at the door are known. `is_repeatable` views heed
-    `Idempotency-Key`. `examples` are by the word in the address where a view has several, else under the empty one.
+    `body` is what its request carries in these `kinds`, or may carry; `also` is what it may carry in other kinds.
+    `refuses` are the errors of its use case, `codes` further refusals by status; those at the door are known.
+    `is_repeatable` views heed `Idempotency-Key`. `examples` are by the word in the address where a view has several,
+    else under the empty one.
     """
 
     answers: Mapping[int, Answer]
     examples: Mapping[str, Example]
     body: Shape = None
+    is_body_needed: bool = True
     kinds: tuple[str, ...] = (JSON,)
     also: Mapping[str, Shape] = field(default_factory=dict)
     refuses: tuple[type[BespokeError], ...] = ()

@@ -19,16 +19,23 @@ from experiments.audit import audit_of
 from experiments.errors import InvalidSignature
 from experiments.errors import UnknownExperiment
 from experiments.ledger import Decision
+from experiments.ledger import Excerpt
+from experiments.ledger import ledger_excerpt
 from experiments.ledger import ledger_of
+from experiments.lifecycle import find
 from experiments.model import StoredExperiment
+from experiments.overview import overview
 from experiments.report_shape import Report
 from experiments.reports import build_report
-from experiments.snapshot import stored_experiment
 from experiments.storage.session import Session
+from service.audit import HIGHEST_NUMBER
 from service.audit import read_selection
+from service.campaigns_view import campaigns_view
 from service.current import current_installation
 from service.errors import status_of
 from service.explanations import EXPLANATIONS
+from service.ledger_view import ROWS
+from service.ledger_view import ledger_view
 from service.links import read_link
 from service.operations import TEXT
 from service.operations import Example
@@ -36,6 +43,9 @@ from service.operations import Parameter
 from service.palette import arm_colours
 from service.people import current_person
 from service.people import for_people
+from service.queries import read_query
+from service.queries import whole
+from service.queries import whole_number
 from service.refusal_pages import describes_page
 from service.refusal_pages import init_pages
 from service.refusal_pages import refusal_page
@@ -65,12 +75,11 @@ _HYPHEN = re.compile(r"(?<![\w-])-(?=[^\s-]*\s?\d)")
 @for_people("viewer")
 @describes_page(Example(path={}, status=303))
 def home() -> str:
-    """Every experiment, with the way to its report."""
-
-    def all_of_them(session: Session) -> list[StoredExperiment]:
-        return [stored_experiment(row) for row in session.experiments.all()]
-
-    return render_template("home.html", experiments=current_installation().store.read(all_of_them))
+    """Every campaign: what it has come to, and where somebody is needed."""
+    installation = current_installation()
+    now_ms = installation.clock.now_ms()
+    found = overview(installation.store, snapshot=installation.snapshots.latest, now_ms=now_ms)
+    return render_template("campaigns.html", view=campaigns_view(found, now_ms=now_ms))
 
 
 def by_link() -> bool:
@@ -106,6 +115,24 @@ def _file_of(key: str) -> FileAddress:
     page, link = url_for("pages.report_page", key=key), request.args.get("link")
     query = "" if link is None else f"?{urlencode({'link': link})}"
     return lambda name: f"{page}/{name}{query}"
+
+
+@bp.get("/experiments/<key>/ledger")
+@for_people("viewer")
+@describes_page(
+    Example(status=303), query={"before": Parameter(whole_number(HIGHEST_NUMBER), "only decisions of a lower number")}
+)
+def ledger_page(key: str) -> str:
+    """Why traffic moved, the newest decision first."""
+    before = whole(read_query("before"), "before", highest=HIGHEST_NUMBER)
+
+    def read(session: Session) -> tuple[StoredExperiment, Excerpt]:
+        stored = find(session, key)
+        return stored, ledger_excerpt(session, key, before=before, limit=ROWS)
+
+    stored, excerpt = current_installation().store.read(read)
+    view = ledger_view(stored.experiment, excerpt)
+    return render_template("ledger.html", stored=stored, view=view, is_newest=before is None)
 
 
 @bp.get("/audit")
@@ -151,6 +178,7 @@ def render_report(
     """
     return render_template(
         "report.html",
+        key=report["experiment"],
         view=report_view(report, symbols=True),
         pictures=report_pictures(report, allocations),
         colour_by_arm=arm_colours({row["arm"]: row["role"] for row in report["totals"]}),

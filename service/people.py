@@ -57,7 +57,7 @@ def init_app(app: Flask) -> None:
     """Ask every request for what its page requires, and let pages know who reads them."""
     app.before_request(_check)
     app.after_request(_tell_origin)
-    app.context_processor(lambda: {"person": g.get("person"), "form_token": form_token})
+    app.context_processor(lambda: {"person": g.get("person"), "may": _may, "form_token": form_token})
 
 
 def current_person() -> Person | None:
@@ -69,6 +69,12 @@ def current_person() -> Person | None:
     person = g.person
     assert person is None or isinstance(person, Person)
     return person
+
+
+def _may(role: Role) -> bool:
+    """Whether whoever reads the page has a role that suffices."""
+    person = g.get("person")
+    return isinstance(person, Person) and suffices(person.role, role)
 
 
 def _check() -> AnyResponse | None:

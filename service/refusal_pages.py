@@ -1,6 +1,7 @@
 """Refusals that people read: the same status and sentence as programs get, as a page."""
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -22,9 +23,12 @@ from service.operations import View
 from service.operations import describes
 
 #: What a page may answer: itself, the way to somewhere else, or a page that says why not.
-_STATUSES = (200, 303, 400, 403, 404, 413, 422, 429, 503, 507)
+_STATUSES = (200, 303, 400, 403, 404, 409, 413, 422, 429, 503, 507)
 _PAGE = Answer(TEXT, kind=HTML)
-_TITLES = {403: "This is not open to you", 404: "There is nothing here", 400: "This cannot be shown"}
+_TITLES = {
+    400: "This cannot be shown", 403: "This is not open to you", 404: "There is nothing here",
+    409: "This cannot be done now",
+}
 
 
 def refusal_page(status: int, reason: str, *, title: str | None = None, advice: str = "") -> Response:
@@ -34,9 +38,15 @@ def refusal_page(status: int, reason: str, *, title: str | None = None, advice: 
     return retry_later(make_response(page, status))
 
 
-def describes_page(example: Example, *, shows: Answer = _PAGE, **more: Any) -> Callable[[View], View]:
-    """Say that a view answers with pages, whatever it answers; with what it `shows` where that is none."""
-    return describes(answers=dict.fromkeys(_STATUSES, _PAGE) | {200: shows}, example=example, **more)
+def describes_page(
+    example: Example, *, shows: Answer = _PAGE, words: Sequence[str] = ("",), **more: Any
+) -> Callable[[View], View]:
+    """Say that a view answers with pages, whatever it answers; with what it `shows` where that is none.
+
+    `words` are those that its address knows.
+    """
+    answers = dict.fromkeys(_STATUSES, _PAGE) | {200: shows}
+    return describes(answers=answers, examples=dict.fromkeys(words, example), **more)
 
 
 def init_pages(bp: Blueprint) -> None:

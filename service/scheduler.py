@@ -5,16 +5,20 @@ finds what it missed.
 """
 
 import logging
+from collections.abc import Callable
 from datetime import timezone
 from threading import Event
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from experiments.digests import claim_digest
+from experiments.digests import digest_slot
 from experiments.errors import BespokeError
 from experiments.reallocation import reallocate_due
 from service.clock import AcceleratedClock
 from service.clock import Clock
 from service.installation import Installation
+from service.relay import send
 from service.signals import when_told_to_end
 
 _EVERY_SECONDS = 1.0
@@ -51,18 +55,40 @@ class Scheduler:
 
     def tick(self) -> None:
         """Do what is due now, whatever goes wrong with it."""
-        installation = self._installation
-        now_ms = installation.clock.now_ms()
+        now_ms = self._installation.clock.now_ms()
+        # One job's trouble must not keep the others from their slots.
+        if all([self._is_done(job, now_ms=now_ms) for job in (self._reallocate, self._send_digest)]):
+            self._installation.ticked_ms = now_ms
+
+    def _is_done(self, job: Callable[[int], None], *, now_ms: int) -> bool:
         try:
-            for row in reallocate_due(installation.store, now_ms=now_ms):
-                log.info("%s: slot done, weights %s, epoch %d", row.experiment, row.kind, row.epoch)
+            job(now_ms)
         except BespokeError as error:
             log.warning("what is due must wait: %s", error)
         except Exception:
             # A job that ended the scheduler would leave every experiment at its last allocation for ever.
             log.exception("what is due must wait")
         else:
-            installation.ticked_ms = now_ms
+            return True
+        return False
+
+    def _reallocate(self, now_ms: int) -> None:
+        for row in reallocate_due(self._installation.store, now_ms=now_ms):
+            log.info("%s: slot done, weights %s, epoch %d", row.experiment, row.kind, row.epoch)
+
+    def _send_digest(self, now_ms: int) -> None:
+        """Send the digest whose slot has come; one that the relay does not take is lost, and logged."""
+        installation, config = self._installation, self._installation.config
+        if config.digest == "off" or config.relay is None:
+            return
+        slot = digest_slot("daily" if config.digest == "daily" else "weekly", now_ms=now_ms)
+        if claim_digest(installation.store, slot, now_ms=now_ms):
+            # Charts are slow to load, and few schedulers send any.
+            from service.digest import digest
+            from service.digest import live_campaigns
+
+            send(digest(installation, live_campaigns(installation), recipients=config.digest_to), config.relay)
+            log.info("the %s digest was sent", config.digest)
 
 
 def _rhythm(clock: Clock) -> float:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.durations import parse_duration
+from experiments.errors import InvalidUser
+from experiments.people import parse_email
 from service.rates import Rate
 
 SHORTEST_SECRET = 32
@@ -95,6 +97,25 @@ def size(text: str) -> int:
     if match is None or int(match[1]) == 0:
         raise ValueError("must be a whole number and a unit: 512B, 64kB or 1MB")
     return int(match[1]) * _BYTES_BY_UNIT[match[2]]
+
+
+def recipients(text: str) -> tuple[str, ...]:
+    """E-mail addresses with commas between them, or `nobody`."""
+    if text == "nobody":
+        return ()
+    try:
+        return tuple(parse_email(part.strip()) for part in text.split(","))
+    except InvalidUser as error:
+        raise ValueError("must be e-mail addresses with commas between them, or nobody") from error
+
+
+def address(text: str) -> str:
+    """Where browsers reach the server, without a slash at its end; empty where that is host and port."""
+    if text == "auto":
+        return ""
+    if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", text):
+        raise ValueError("must be like https://bespoke.example, or auto")
+    return text.rstrip("/")
 
 
 Reader = Callable[[str], Any]

@@ -8,6 +8,9 @@ from stats.checks import between
 from stats.checks import not_negative
 from stats.evidence import difference_process
 
+#: Below this a double no longer holds a tail to its last digits.
+_LEAST_TAIL = 1e-290
+
 
 def rate_above(successes: float, visitors: float, *, limit: float) -> float:
     """Log evidence against "the rate is at most the limit".
@@ -41,6 +44,10 @@ def mean_above(mean: float, variance: float, visitors: float, *, limit: float) -
 
 
 def _log_tail(alpha: float, beta: float, limit: float) -> float:
-    """Log of the beta integral from the limit to 1; as low as a double tells where nothing is left of it."""
+    """Log of the beta integral from the limit to 1."""
     tail = float(special.betaincc(alpha, beta, limit))
-    return float(special.betaln(alpha, beta)) + math.log(max(tail, 5e-324))
+    if tail >= _LEAST_TAIL:
+        return float(special.betaln(alpha, beta)) + math.log(tail)
+    # So far beyond its peak the integrand falls at least as fast as its tangent there: it is log-concave.
+    fall = (beta - 1) / (1 - limit) - (alpha - 1) / limit
+    return (alpha - 1) * math.log(limit) + (beta - 1) * math.log1p(-limit) - math.log(fall)

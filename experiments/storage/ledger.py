@@ -64,6 +64,19 @@ class Ledger:
         )
         return [LedgerRow(*row) for row in rows]
 
+    def newest_decisions(self, experiment: str, *, before: int | None, limit: int) -> list[LedgerRow]:
+        """The newest rows numbered below `before` but for those that changed nothing; None leaves the bound out."""
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM ledger"
+            " WHERE experiment = :experiment"
+            " AND kind <> 'unchanged'"
+            " AND (:before IS NULL OR number < :before)"
+            " ORDER BY number DESC"
+            " LIMIT :limit",
+            {"experiment": experiment, "before": before, "limit": limit},
+        )
+        return [LedgerRow(*row) for row in rows]
+
     def rows(self, experiment: str) -> Iterator[LedgerRow]:
         """Every row of an experiment, the oldest first."""
         rows = self._connection.execute(

@@ -187,7 +187,8 @@ def _tell(report: Mapping[str, Any], ledger: list[dict[str, Any]], tally: Tally)
         f"Posted: {sent['visitors']:,} visitors, {sent['visit']:,} visits, {sent['purchase']:,} purchases, "
         f"{sent['spend'] / 100:,.2f} {report['currency']}. The report counts exactly these."
     )
-    click.echo(f"The scheduler reallocated {len(ledger) - 1} times; {published} epochs were published.")
+    looks = sum(row["act"] == "reallocate" for row in ledger)
+    click.echo(f"The scheduler reallocated {looks} times; {published} epochs were published.")
     start = ledger[0]["weights"]
     all_arms = {segment: dict.fromkeys(arms, 1 / len(arms)) for segment, arms in start.items()}
     _tell_gain("the letters evenly, no e-mail as it was", _gain(start, tally))

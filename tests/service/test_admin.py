@@ -166,9 +166,22 @@ def test_only_a_running_one_is_reallocated(desk: Desk, running: dict[str, Any]) 
     desk.post("/spring-mailing/pause")
     response = desk.post("/spring-mailing/reallocate")
     assert (response.status_code, response.json["code"]) == (409, "invalid_state")
-    assert len(desk.get("/spring-mailing/allocations")["allocations"]) == 1
+    assert [row["act"] for row in desk.get("/spring-mailing/allocations")["allocations"]] == ["start", "pause"]
 
 
 def test_small_cells_are_hidden_in_the_report(desk: Desk, running: dict[str, Any]) -> None:
     report = desk.get("/spring-mailing/report")
     assert all(row["suppressed"] for row in report["arms"])
+
+
+def test_acts_take_a_reason_and_nothing_else(desk: Desk, running: dict[str, Any], keys: dict[str, str]) -> None:
+    frozen = desk.post("/spring-mailing/freeze", {"reason": "The shop moves house."})
+    assert (frozen.status_code, frozen.json["frozen"], frozen.json["state"]) == (200, True, "running")
+    row = desk.get("/spring-mailing/allocations")["allocations"][-1]
+    assert (row["act"], row["reason"], row["actor"]) == ("freeze", "The shop moves house.", keys["admin"][:12])
+    assert desk.post("/spring-mailing/unfreeze").json["frozen"] is False
+    for body in ({"reason": ""}, {"reason": 5}, {"reasn": "a"}, {"reason": "a\nb"}):
+        refused = desk.post("/spring-mailing/finish", body)
+        assert (refused.status_code, refused.json["code"]) == (422, "invalid_reason"), body
+    assert desk.post("/spring-mailing/finish").json["epoch"] == 2
+    assert desk.post("/spring-mailing/freeze").json["code"] == "invalid_state"

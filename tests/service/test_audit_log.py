@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from experiments.acts import ACTS
 from experiments.verification import verify
 from service.config import Config
 from service.installation import Installation
@@ -40,8 +41,9 @@ def _ask(client: FlaskClient, keys: dict[str, str]) -> Ask:
 CHANGES = {
     ("POST", "/v1/experiments"): [("/v1/experiments", tiny(), "experiment create")],
     ("PUT", "/v1/experiments/<key>"): [("/v1/experiments/tiny", tiny(name="Another"), "experiment replace")],
-    ("POST", "/v1/experiments/<key>/<any(start, pause, resume, stop, archive):name>"): [
-        (f"/v1/experiments/tiny/{act}", None, f"experiment {act}") for act in ("start", "pause", "resume")
+    ("POST", f"/v1/experiments/<key>/<any({', '.join(ACTS)}):name>"): [
+        (f"/v1/experiments/tiny/{act}", {"reason": "a test"}, f"experiment {act}")
+        for act in ("start", "pause", "resume", "freeze", "finish", "unfreeze")
     ],
     ("POST", "/v1/experiments/<key>/reallocate"): [("/v1/experiments/tiny/reallocate", None, "reallocate")],
 }

@@ -270,3 +270,15 @@ def test_a_user_who_is_not_there_cannot_be_changed(run: Run) -> None:
     saying = "e-mail: 'ann@shop.example' is of no user; `bespoke user list` lists them"
     refused(run("user", "remove", "ann@shop.example"), saying)
     refused(run("user", "password", "ann@shop.example", "--password-stdin", stdin="another password"), saying)
+
+
+def test_weights_are_frozen_finished_and_let_go_by_command(started: Run) -> None:
+    frozen = started("experiment", "freeze", "spring-mailing", "--reason", "A holiday.")
+    assert frozen.out == "spring-mailing: running\n"
+    refused = started("reallocate", "spring-mailing")
+    assert (refused.status, "frozen" in refused.err) == (1, True)
+    assert started("experiment", "finish", "spring-mailing").status == 0
+    assert started("experiment", "unfreeze", "spring-mailing").status == 0
+    assert started("experiment", "unfreeze", "spring-mailing").err.endswith("is not frozen\n")
+    assert "reason: '' must not be empty" in started("experiment", "pause", "spring-mailing", "--reason", "").err
+    assert started("verify").status == 0

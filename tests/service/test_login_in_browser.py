@@ -83,8 +83,8 @@ def test_from_the_report_to_the_login_and_back_and_out(chromium: Browser, addres
         page.get_by_label("Subject").fill("spring-mailing")
         page.get_by_role("button", name="Show").click()
         expect(page.locator("tbody tr")).to_have_count(2)
-        page.get_by_role("link", name="Experiments").click()
-        page.get_by_role("link", name=re.compile("Spring mailing")).click()
+        page.get_by_role("link", name="Campaigns").click()
+        page.get_by_role("link", name=re.compile("^Spring mailing")).click()
         page.get_by_role("button", name="Log out").click()
         expect(page).to_have_url(f"{address}/login")
         page.go_back()
@@ -97,7 +97,7 @@ def test_the_keyboard_alone_is_enough(chromium: Browser, address: str) -> None:
         page.keyboard.press("Tab")
         page.keyboard.type(PASSWORD)
         page.keyboard.press("Enter")
-        expect(page.get_by_role("heading", name="Experiments")).to_be_visible()
+        expect(page.get_by_role("heading", name="Campaigns")).to_be_visible()
 
 
 def test_no_script_sees_the_cookie_and_none_is_needed(chromium: Browser, address: str) -> None:
@@ -124,7 +124,7 @@ def test_it_works_where_browsers_say_little_of_where_a_form_comes_from(
     page.on("request", lambda request: sent.append(request.all_headers()) if request.method == "POST" else None)
     page.goto(f"http://bespoke.test:{server.port}/login")
     log_in(page)
-    expect(page.get_by_role("heading", name="Experiments")).to_be_visible()
+    expect(page.get_by_role("heading", name="Campaigns")).to_be_visible()
     browser.close()
     assert sent[0]["origin"] == f"http://bespoke.test:{server.port}"
     assert "sec-fetch-site" not in sent[0]
@@ -162,7 +162,7 @@ def test_a_form_of_another_site_changes_nothing(chromium: Browser, address: str,
         page.get_by_role("button", name="Win").click()
         expect(page.get_by_role("heading", name="This is not open to you")).to_be_visible()
         page.goto(address)
-        expect(page.get_by_role("heading", name="Experiments")).to_be_visible()
+        expect(page.get_by_role("heading", name="Campaigns")).to_be_visible()
 
 
 @pytest.mark.parametrize(("scheme", "back"), [("light", "rgb(245, 247, 249)"), ("dark", "rgb(16, 21, 28)")])
@@ -184,7 +184,7 @@ def test_who_is_removed_beside_the_server_is_out_at_once(
     add_user(beside, "viewer", email="bob@shop.example")
     with opened(chromium, f"{address}/login") as page:
         log_in(page, email="bob@shop.example")
-        expect(page.get_by_role("heading", name="Experiments")).to_be_visible()
+        expect(page.get_by_role("heading", name="Campaigns")).to_be_visible()
         expect(page.get_by_role("link", name="Audit log")).to_have_count(0)
         remove_user(beside.store, "bob@shop.example", deed=DEED)
         page.reload()

@@ -21,8 +21,8 @@ from openapi_spec_validator import validate
 from schemathesis import GenerationMode
 
 import service
-from experiments.lifecycle import Deed
-from experiments.lifecycle import act
+from experiments.acts import do
+from experiments.audit import Deed
 from experiments.lifecycle import create
 from experiments.reading.soundness import unsound_values
 from service import reference
@@ -46,7 +46,7 @@ PAGES = ("forms", "login", "people", "report_files")
 #: How an experiment comes to a state.
 _WAYS: dict[str, tuple[Any, ...]] = {
     "draft": (), "running": ("start",), "paused": ("start", "pause"), "stopped": ("start", "stop"),
-    "archived": ("start", "stop", "archive"),
+    "archived": ("start", "stop", "archive"), "frozen": ("start", "freeze"),
 }
 
 
@@ -129,7 +129,7 @@ def prepared(installation: Installation, example: Example) -> None:
         deed = Deed("test", NOW_MS)
         create(installation.store, spring_mailing(), deed=deed)
         for name in _WAYS[example.state]:
-            act(installation.store, "spring-mailing", name, deed=deed)
+            do(installation.store, "spring-mailing", name, deed=deed)
         installation.snapshots.refresh()
 
 

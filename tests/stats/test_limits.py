@@ -53,3 +53,12 @@ def test_looking_after_every_batch_calls_a_kept_limit_at_most_once_in_twenty() -
     )
     # The bound is 5 %: 20 of 400, and four standard errors of what it could be at most.
     assert called <= 20 + 4 * math.sqrt(400 * 0.05 * 0.95)
+
+
+@pytest.mark.parametrize("limit", [0.0005, 0.02, 0.3, 0.9])
+def test_a_rate_far_within_its_limit_is_never_called_beyond_it_however_many_visitors_there_are(limit: float) -> None:
+    visitors = [10.0**power for power in range(2, 10)]
+    found = [rate_above(rate * limit * n, n, limit=limit) for rate in (0.0, 0.5) for n in visitors]
+    assert max(found) < 0
+    nobody = [rate_above(0.0, n, limit=limit) for n in visitors]
+    assert nobody == sorted(nobody, reverse=True)

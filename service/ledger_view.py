@@ -1,0 +1,159 @@
+"""The ledger in words: why traffic moved, decision by decision. Pure: Decision JSON in, text out."""
+
+from collections.abc import Collection
+from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from experiments.inputs import read_inputs
+from experiments.ledger import Decision
+from experiments.ledger import Excerpt
+from experiments.ledger import LedgerAct
+from experiments.model import Experiment
+from experiments.objective import is_rate
+from service.wording import PLAIN
+from service.wording import RATE
+from service.wording import count
+from service.wording import moment
+from service.wording import money_in
+from service.wording import written
+
+#: So many decisions stand on a page, and of each so many of its largest moves.
+ROWS = 8
+_MOST_MOVES = 12
+
+_SCHEDULER = "scheduler"
+_BY_PEOPLE: Mapping[LedgerAct, str] = {
+    "start": "Started",
+    "reallocate": "Traffic moved because somebody asked for it",
+    "replace": "The document changed",
+    "pause": "Paused",
+    "resume": "Resumed",
+    "stop": "Stopped",
+    "archive": "Archived",
+    "freeze": "Weights frozen",
+    "unfreeze": "Weights let go: back to those before",
+    "finish": "Everybody was sent the winner",
+}
+#: What the service itself writes where nobody says why.
+_UNSAID = ("started", "scheduled", "asked for", "document changed")
+
+
+class Move(NamedTuple):
+    """The weight of an arm in a segment, before and after, as written and in hundredths for a bar."""
+
+    segment: str
+    arm: str
+    before: str
+    after: str
+    percent_before: float
+    percent_after: float
+
+
+class Known(NamedTuple):
+    """What was known of an arm in a segment."""
+
+    segment: str
+    arm: str
+    visitors: str
+    mean: str
+
+
+class Told(NamedTuple):
+    """One decision: its largest moves, how many smaller ones there were, and what was known where they were.
+
+    `looks` says how often the policy looked afterwards and found too little to move.
+    """
+
+    number: int
+    at: str
+    moment: str
+    title: str
+    actor: str
+    reason: str
+    epoch: int | None
+    moves: tuple[Move, ...]
+    smaller: int
+    known: tuple[Known, ...]
+    looks: str
+
+
+class LedgerView(NamedTuple):
+    """A page of the ledger; `goal` is the metric whose figures are shown."""
+
+    goal: str
+    rows: tuple[Told, ...]
+    before: int | None
+
+
+def ledger_view(experiment: Experiment, excerpt: Excerpt) -> LedgerView:
+    """The words of some decisions, the newest first."""
+    rows = (told(experiment, row, looks=looks) for row, looks in zip(excerpt.rows, excerpt.looks, strict=True))
+    return LedgerView(experiment.goal.key, tuple(rows), excerpt.before)
+
+
+def told(experiment: Experiment, row: Decision, *, looks: int = 0) -> Told:
+    """The words of one decision."""
+    moves = list(_moves(experiment, row))
+    largest = sorted(moves, key=lambda move: -abs(move.percent_after - move.percent_before))[:_MOST_MOVES]
+    shown = tuple(move for move in moves if move in largest)
+    return Told(
+        number=row["number"],
+        at=row["at"],
+        moment=moment(row["at"]),
+        title=_title(row),
+        actor="the policy" if row["actor"] == _SCHEDULER else row["actor"],
+        reason=_reason(row),
+        epoch=row["epoch"] if row["kind"] == "published" else None,
+        moves=shown,
+        smaller=len(moves) - len(shown),
+        known=tuple(_known(experiment, row["inputs"], {move.segment for move in shown})),
+        looks=_looks(looks),
+    )
+
+
+def _reason(row: Decision) -> str:
+    return "" if row["reason"] in _UNSAID else row["reason"]
+
+
+def _title(row: Decision) -> str:
+    if row["actor"] == _SCHEDULER and row["kind"] == "unchanged":
+        return "The policy looked and found too little to move"
+    if row["actor"] == _SCHEDULER:
+        return "Traffic moved to what does better"
+    return _BY_PEOPLE[row["act"]]
+
+
+def _moves(experiment: Experiment, row: Decision) -> Iterator[Move]:
+    """What moved, segment by segment."""
+    for segment in experiment.segment_keys:
+        before = row["previous"].get(segment, {})
+        for arm, weight in row["weights"][segment].items():
+            if weight != before.get(arm, 0.0):
+                yield _move(segment, arm, before.get(arm), weight)
+
+
+def _move(segment: str, arm: str, before: float | None, after: float) -> Move:
+    return Move(segment, arm, _share(before), _share(after), round(100 * (before or 0.0), 1), round(100 * after, 1))
+
+
+def _share(weight: float | None) -> str:
+    # Of all or nothing the last ten-thousandths tell that it is neither.
+    is_extreme = weight is not None and not 0.001 <= weight <= 0.999
+    return written(weight, RATE, decimals=2 if is_extreme else 1)
+
+
+def _known(experiment: Experiment, inputs: object, segments: Collection[str]) -> Iterator[Known]:
+    goal = experiment.goal
+    unit = money_in(experiment.currency, symbols=True) if goal.kind == "value" else RATE if is_rate(goal) else PLAIN
+    for segment, found in read_inputs(inputs).items():
+        for arm, known in found.arms.items():
+            if segment in segments and known.visitors:
+                yield Known(segment, arm, count(known.visitors), written(known.goal.mean, unit, decimals=2))
+
+
+def _looks(looks: int) -> str:
+    if not looks:
+        return ""
+    times = "once" if looks == 1 else f"{looks:,} times"
+    return f"After that the policy looked {times} and found too little to move."

@@ -1,0 +1,115 @@
+"""The list of campaigns: what each has come to in words, loudly where somebody is needed, and nothing else loud."""
+
+import re
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from experiments.acts import AnyAct
+from experiments.acts import do
+from experiments.lifecycle import create
+from experiments.people import Role
+from service.campaigns_view import SPARK_DAYS
+from service.campaigns_view import spark
+from service.installation import Installation
+from tests.experiments.documents import tiny
+from tests.service.conftest import DEED
+from tests.service.conftest import SetClock
+from tests.service.people import logged_in
+
+HOSTILE = [
+    "<script>document.title='run'</script>", "\"><img src=x onerror=\"document.title='run'\">", "' onmouseover='x",
+    "{{ 7 * 7 }}", "\u202eleft to right", "مرحبا بالعالم", "👩‍👩‍👧", "&lt;b&gt;", "x" * 200, "a\u0301" * 50,
+]
+
+
+def write(installation: Installation, key: str, *names: AnyAct, **changes: Any) -> None:
+    create(installation.store, tiny(key=key, **changes), deed=DEED)
+    for name in names:
+        do(installation.store, key, name, deed=DEED)
+
+
+def titles(page: str) -> list[str]:
+    """The shelves and the campaigns on them, in their order."""
+    found = re.findall(r'<h2 id="shelf-\d+">([\w ]+?) <small|id="campaign-([\w-]+)"', page)
+    return [key or title for title, key in found]
+
+
+def test_they_stand_by_what_they_need(app: Flask, installation: Installation, clock: SetClock) -> None:
+    write(installation, "silent", "start")
+    clock.advance(seconds=3 * 86_400)
+    write(installation, "a-draft")
+    write(installation, "paused", "start", "pause")
+    write(installation, "over", "start", "stop")
+    write(installation, "gone", "start", "stop", "archive")
+    page = logged_in(app, installation, "viewer").open("/").text
+    assert titles(page) == [
+        "Needs your attention", "silent", "Running", "paused", "Drafts", "a-draft", "Stopped", "over", "gone"
+    ]
+    assert page.index("<details>") < page.index('id="campaign-gone"')
+    assert "Nothing is arriving: it runs, but no new visitor has been counted since the start." in page
+    assert page.count('class="notice loud"') == 1
+
+
+@pytest.mark.parametrize(("role", "ways"), [
+    ("viewer", set()), ("editor", {"/experiments/new", "/experiments/tiny/edit", "/experiments/tiny/actions"}),
+])
+def test_only_ways_that_are_open_are_shown(
+    app: Flask, installation: Installation, role: Role, ways: set[str]
+) -> None:
+    write(installation, "tiny", "start")
+    found = set(re.findall(r'href="(/[^"]*)"', logged_in(app, installation, role).open("/").text))
+    reading = {"/", "/static/bespoke.css", "/experiments/tiny", "/experiments/tiny/ledger"}
+    assert found == reading | ways
+
+
+@pytest.mark.parametrize(("role", "pages"), [
+    ("viewer", ["Campaigns"]), ("editor", ["Campaigns", "New"]), ("admin", ["Campaigns", "New", "Audit log"]),
+])
+def test_the_bar_leads_to_what_is_open_and_marks_where_one_is(
+    app: Flask, installation: Installation, role: Role, pages: list[str]
+) -> None:
+    page = logged_in(app, installation, role).open("/").text
+    bar = page[page.index("<nav"):page.index("</nav>")]
+    assert re.findall(r">([\w ]+)</a>", bar) == pages
+    assert re.findall(r'<a href="(/)" aria-current="page">', bar) == ["/"]
+    assert f"{role}@shop.example" in page
+
+
+def test_an_empty_list_says_what_to_do(app: Flask, installation: Installation) -> None:
+    assert "Set up the first one" in logged_in(app, installation, "editor").open("/").text
+    assert "Set up" not in logged_in(app, installation, "viewer").open("/").text
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_is_shown_and_never_run(app: Flask, installation: Installation, name: str) -> None:
+    write(installation, "tiny", "start", name=name)
+    editor = logged_in(app, installation, "editor")
+    for path in ("/", "/experiments/tiny/actions", "/experiments/tiny/actions/stop", "/experiments/tiny/ledger"):
+        page = editor.open(path).text
+        assert not re.search(r"<script|<img| on\w+=[\"']|>49<", page), path
+
+
+def test_a_hundred_campaigns_are_a_page_of_less_than_100_kb(app: Flask, installation: Installation) -> None:
+    for number in range(100):
+        write(installation, f"tiny-{number}", "start")
+    page = logged_in(app, installation, "viewer").open("/").text
+    assert page.count('class="campaign"') == 100
+    assert len(page) < 100_000
+
+
+@given(st.dictionaries(st.integers(20_000, 20_100), st.integers(1, 10**9), max_size=40), st.integers(20_000, 20_100))
+@settings(max_examples=100, deadline=None)
+def test_a_spark_has_a_bar_for_each_day_with_visitors_and_none_leaves_it(visitors: dict[int, int], today: int) -> None:
+    drawn, shown = spark(visitors, today=today), [day for day in visitors if today - SPARK_DAYS < day <= today]
+    if drawn is None:
+        assert not shown
+        return
+    bars = [tuple(map(int, bar)) for bar in re.findall(r"M(\d+) (\d+)v-(\d+)h3v\3z", drawn.path)]
+    assert len(bars) == len(shown) == drawn.path.count("M")
+    assert max(height for _, _, height in bars) == drawn.height
+    assert all(1 <= height <= drawn.height and 0 <= left <= drawn.width - 3 for left, _, height in bars)
