@@ -77,7 +77,7 @@ def _replace(session: Session, key: str, document: object, *, deed: Deed) -> Cha
     if old.state in ("stopped", "archived"):
         raise FrozenDocument(f"experiment {key!r} is {old.state}: its document no longer changes")
     if old.state in ("running", "paused") and (problems := changes_while_started(old.experiment, new)):
-        raise FrozenDocument("; ".join(str(problem) for problem in problems))
+        raise FrozenDocument("; ".join(str(problem) for problem in problems), problems)
     session.experiments.replace_document(key, _written(document))
     if old.state in ("running", "paused"):
         publish_changed(session, new, actor=deed.actor, now_ms=deed.now_ms)
