@@ -24,7 +24,7 @@ from service.operations import View
 from service.operations import describes
 
 #: What a page may answer: itself, the way to somewhere else, or a page that says why not.
-_STATUSES = (200, 303, 400, 403, 404, 413, 422, 429, 503, 507)
+_STATUSES = (200, 303, 400, 403, 404, 409, 413, 422, 429, 503, 507)
 _TITLES = {403: "This is not open to you", 404: "There is nothing here", 400: "This cannot be shown"}
 
 
