@@ -176,9 +176,9 @@ def _sent(key: str) -> AnyResponse:
     if button == "discard":
         discard_draft(current_installation().store, _email(), key)
         return _to(key, "basics")
+    setup = typed(setup, step, _texts())
     if button == "paste":
         return _pasted(setup, key)
-    setup = typed(setup, step, _texts())
     return _saved(setup, key, step) if button in ("save", "apply") else _pressed(setup, key, step, button)
 
 
@@ -227,9 +227,9 @@ def _is_to_be_applied(setup: Setup) -> bool:
 
 def _based(setup: Setup, step: str) -> tuple[Setup, list[Problem]]:
     """The set-up on the document as it is now, and the fault that it was made from another."""
-    version, base = version_of(setup.stored), request.form.get("base", "")
+    version = version_of(setup.stored)
     rebased = Setup(setup.stored, setup.sheet, setup.sample, version, True)
-    return rebased, [] if base == version else [Problem(STEPS[step][0], None, _CHANGED)]
+    return rebased, [] if setup.base == version else [Problem(STEPS[step][0], None, _CHANGED)]
 
 
 def _applied(setup: Setup, key: str) -> tuple[list[Problem], str]:

@@ -101,7 +101,8 @@ def typed(setup: Setup, step: str, texts: list[tuple[str, str]]) -> Setup:
     sent = sheet_of_texts(texts)
     mine = {name: sent.get(name) for name in STEPS[step]}
     sheet = with_keys(FORM.trimmed({**setup.sheet, **mine}))
-    return retyped(setup, sheet, sample=_sample(sent) or setup.sample)
+    # What it was made from the form itself says: somebody may have changed the document since it was opened.
+    return replace(retyped(setup, sheet, sample=_sample(sent) or setup.sample), base=str(sent.get("base", "")))
 
 
 def retyped(setup: Setup, sheet: Sheet, *, sample: dict[str, str] | None = None) -> Setup:

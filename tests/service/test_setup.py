@@ -154,6 +154,9 @@ def test_two_editors_do_not_overwrite_each_other_unawares(
 ) -> None:
     base = _BASE.search(ann.open(EDIT).text)
     apply_document(installation.store, {**draft, "audience": 1}, deed=Deed("bob", NOW_MS))
+    pressed = {"do": "add metrics", "base": base[1] if base else "", **texts(draft, "metrics")}
+    assert ann.send(f"{EDIT}?step=metrics", on=EDIT, **pressed).status_code == 303
+    assert base and base[1] in ann.open(EDIT).text
     for step in STEPS:
         fields = {"do": "save", "base": base[1] if base else "", **texts(draft, step, name="Mine")}
         answer = ann.send(f"{EDIT}?step={step}", on=EDIT, **fields)

@@ -105,7 +105,8 @@ def test_the_example_is_set_up_by_the_form_alone(
             expect(field(page, f"attributes[{index}].name")).to_be_visible()
             fill(page, {f"attributes[{index}].name": name, f"attributes[{index}].value": type_})
         press(page, "Add a segment")
-        expect(field(page, "segments[0].name")).to_be_focused() if scripts else None
+        if scripts:
+            expect(field(page, "segments[0].name")).to_be_focused()
         fill(page, {
             "segments[0].name": "Bought women's clothing", "segments[0].key": "womens-shoppers",
             "segments[0].kind": "behavioral", "segments[0].rule.rows[0].attribute": "womens",
