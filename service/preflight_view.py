@@ -29,13 +29,17 @@ _HEADLINES = {
 }
 
 
+#: The policies as what they do; what they are called stands beside that.
+_DEEDS = {**_HEADLINES, "fixed": "The same share for every message", "shares": "The shares that you gave"}
+
+
 @dataclass(frozen=True)
 class Row:
-    """A row of a table: what it is of, and its figures."""
+    """A row of a table: what it is of, its figures, and what else is to be said of it."""
 
     name: str
     figures: tuple[str, ...]
-    is_own: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,6 @@ def _policy(found: Preflight, policy: Forecast) -> Row:
     money = money_in(found.currency, symbols=True)
     unit: Unit = money if found.goal_kind == "value" else PLAIN
     median = f"more than {found.days}" if policy.days.median is None else f"{policy.days.median:.0f}"
-    name = policy_name(policy.policy)
-    won = signed(policy.goals.won, unit)
-    figures = (median, chance(policy.right), won, written(policy.cost, money))
-    return Row(name[0].upper() + name[1:], figures, is_own=policy.policy == found.own)
+    figures = (median, chance(policy.right), signed(policy.goals.won, unit), written(policy.cost, money))
+    note = policy_name(policy.policy) + (", as set up" if policy.policy == found.own else "")
+    return Row(_DEEDS[policy.policy], figures, note)

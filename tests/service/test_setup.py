@@ -294,7 +294,8 @@ def test_the_pre_flight_says_how_long_how_sure_and_what_it_costs_and_starts(
     address = "/experiments/spring-mailing/preflight"
     assert "This takes some seconds" in ann.open(address).text
     page = ann.open(f"{address}?days=20&visitors_per_day=500&rate=5&uplift=20&delay=&consent=100").text
-    for words in ("How long does it take?", "How sure is it?", "€550.00 to make the messages", "Is found from"):
+    for words in ("How long does it take?", "How sure is it?", "€550.00 to make the messages", "Is found from",
+                  "Thompson sampling, as set up"):
         assert words in page
     answer = ann.send(address, on=address)
     assert (answer.status_code, answer.location) == (303, "/experiments/spring-mailing")
