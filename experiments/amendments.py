@@ -75,16 +75,16 @@ def _keys(items: Iterable[_Item]) -> list[str]:
 
 def _differences(path: str, old: _Item, new: _Item, *, free: tuple[str, ...] = ()) -> Iterator[Problem]:
     for name in (field.name for field in fields(old) if field.name not in free):
-        if not _same(getattr(old, name), getattr(new, name)):
+        if not is_same(getattr(old, name), getattr(new, name)):
             yield Problem(f"{path}.{_WRITTEN_NAMES.get(name, name)}", _written(getattr(new, name)), _RULE)
 
 
-def _same(old: Any, new: Any) -> bool:
+def is_same(old: Any, new: Any) -> bool:
     """Equality of JSON: to Python true equals 1, in a rule they are two."""
     if isinstance(old, dict) and isinstance(new, dict):
-        return old.keys() == new.keys() and all(_same(old[name], new[name]) for name in old)
+        return old.keys() == new.keys() and all(is_same(old[name], new[name]) for name in old)
     if isinstance(old, list) and isinstance(new, list):
-        return len(old) == len(new) and all(map(_same, old, new))
+        return len(old) == len(new) and all(map(is_same, old, new))
     return isinstance(old, bool) == isinstance(new, bool) and bool(old == new)
 
 

@@ -27,6 +27,7 @@ BespokeError
     └── StorageLocked      another server serves this file
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -87,9 +88,13 @@ class InvalidTransition(BespokeError):
 
 
 class FrozenDocument(BespokeError):
-    """A started experiment does not allow this change."""
+    """The experiment's state does not allow this change; `problems` lists what is frozen, where that is a part."""
 
     code = "frozen"
+
+    def __init__(self, text: str, problems: Iterable[Problem] = ()) -> None:
+        self.problems = list(problems)
+        super().__init__(text)
 
 
 class VerdictChanged(BespokeError):

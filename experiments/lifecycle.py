@@ -79,7 +79,7 @@ def _replace(session: Session, key: str, document: object, *, deed: Deed) -> Cha
         raise FrozenDocument(f"experiment {key!r} is {old.state}: its document no longer changes")
     is_started = old.state in ("running", "paused")
     if is_started and (problems := changes_while_started(old.experiment, new)):
-        raise FrozenDocument("; ".join(str(problem) for problem in problems))
+        raise FrozenDocument("; ".join(str(problem) for problem in problems), problems)
     if is_started and new.arm_by_key.keys() != old.experiment.arm_by_key.keys() and is_frozen(session, key):
         raise FrozenDocument(f"experiment {key!r} is frozen: arms may be added once it is unfrozen")
     session.experiments.replace_document(key, _written(document))

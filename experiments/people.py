@@ -73,7 +73,7 @@ def change_password(
 
 
 def remove_user(store: Store, email: str, *, deed: Deed) -> None:
-    """Let somebody log in no more, and end every session of theirs.
+    """Let somebody log in no more, end every session of theirs and forget their drafts.
 
     :raises UnknownUser: if there is none.
     """
@@ -83,6 +83,7 @@ def remove_user(store: Store, email: str, *, deed: Deed) -> None:
         if not session.users.remove(known_as):
             raise UnknownUser(known_as)
         session.sessions.remove_of(known_as)
+        session.drafts.remove_of(known_as)
         return Change(None, "user remove", known_as)
 
     perform(store, work, deed=deed)

@@ -72,6 +72,14 @@ class Cells:
         )
         return by_metric(rows.fetchall())
 
+    def visitors_by_segment(self, experiment: str, *, metric: str, since_day: int) -> dict[str, int]:
+        """How many visitors with this metric were first exposed in each segment, from a day on."""
+        rows = self._connection.execute(
+            "SELECT segment, sum(n) FROM cells WHERE experiment = ? AND metric = ? AND day >= ? GROUP BY segment",
+            (experiment, metric, since_day),
+        )
+        return {segment: int(n) for segment, n in rows}
+
     def asserted_visitors(self, experiment: str, *, metric: str) -> int:
         """How many visitors with this metric were shown another arm than was drawn, by the word of the sender."""
         row = self._connection.execute(

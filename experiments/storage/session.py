@@ -7,6 +7,7 @@ from experiments.storage.cells import Lags
 from experiments.storage.configuration import Experiments
 from experiments.storage.configuration import Keys
 from experiments.storage.configuration import Meta
+from experiments.storage.drafts import Drafts
 from experiments.storage.events import Events
 from experiments.storage.ledger import Ledger
 from experiments.storage.ledger import Slots
@@ -40,3 +41,4 @@ class Session:
         self.users = Users(connection)
         self.sessions = Sessions(connection)
         self.audit = Audit(connection)
+        self.drafts = Drafts(connection)

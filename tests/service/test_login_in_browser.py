@@ -59,7 +59,7 @@ def opened(browser: Browser, url: str, **settings: Any) -> Iterator[Page]:
     yield page
     context.close()
     # That a page is a refusal is no complaint of the page.
-    assert [text for text in complaints if "the server responded with a status of 40" not in text] == []
+    assert [text for text in complaints if "the server responded with a status of 4" not in text] == []
 
 
 def log_in(page: Page, *, email: str = EMAIL, password: str = PASSWORD) -> None:

@@ -1,0 +1,268 @@
+"""The guided set-up: an experiment as a form in steps, kept as a draft with every step that is sent."""
+
+from collections.abc import Iterable
+
+from flask import Blueprint
+from flask import Response
+from flask import make_response
+from flask import redirect
+from flask import render_template
+from flask import request
+from flask import url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from experiments.audit import Deed
+from experiments.drafts import NEW
+from experiments.drafts import begun
+from experiments.drafts import discard_draft
+from experiments.drafts import keep_draft
+from experiments.drafts import version_of
+from experiments.errors import ExperimentExists
+from experiments.errors import FrozenDocument
+from experiments.errors import Problem
+from experiments.errors import shown
+from experiments.lifecycle import create
+from experiments.lifecycle import find
+from experiments.lifecycle import replace
+from experiments.model import StoredExperiment
+from experiments.shares import RecentShares
+from experiments.shares import recent_shares
+from service import setup_wording
+from service.current import current_installation
+from service.documents import UnreadableDocument
+from service.documents import read_document
+from service.errors import Refused
+from service.operations import TEXT
+from service.operations import Example
+from service.operations import Parameter
+from service.people import current_person
+from service.people import for_people
+from service.refusal_pages import describes_page
+from service.refusal_pages import init_pages
+from service.setup_errors import errors_of
+from service.setup_form import document_of
+from service.setup_form import sheet_of
+from service.setup_kinds import json_text
+from service.setup_names import UnknownButton
+from service.setup_names import pressed
+from service.setup_preview import previews
+from service.setup_rules import ASKS
+from service.setup_rules import MATCHES
+from service.setup_state import STEPS
+from service.setup_state import Setup
+from service.setup_state import faults
+from service.setup_state import is_changed
+from service.setup_state import opened
+from service.setup_state import retyped
+from service.setup_state import typed
+from service.setup_view import following
+from service.setup_view import setup_view
+
+bp = Blueprint("setup", __name__)
+init_pages(bp)
+
+_QUERY = {
+    "step": Parameter({"type": "string", "enum": [*STEPS]}, "which part of the form; the first without it"),
+    "at": Parameter(TEXT, "the field to go on at"),
+    "faults": Parameter(TEXT, "given, what is wrong is shown"),
+}
+_CHANGED = (
+    "Somebody has changed the experiment since you opened it: discard your draft, or save again to replace theirs"
+)
+
+
+@bp.get("/experiments/new")
+@for_people("editor")
+@describes_page(Example(path={}, status=303), query=_QUERY)
+def new_form() -> Response:
+    """A step of the form of a new experiment."""
+    return _asked(NEW)
+
+
+@bp.post("/experiments/new")
+@for_people("editor")
+@describes_page(Example(path={}, status=403), query=_QUERY)
+def new() -> AnyResponse:
+    """Keep what was typed of a new experiment; make it one as soon as it can work."""
+    return _sent(NEW)
+
+
+@bp.get("/experiments/<key>/edit")
+@for_people("editor")
+@describes_page(Example(status=303), query=_QUERY)
+def edit_form(key: str) -> Response:
+    """A step of the form of an experiment."""
+    return _asked(key)
+
+
+@bp.post("/experiments/<key>/edit")
+@for_people("editor")
+@describes_page(Example(status=403), query=_QUERY)
+def edit(key: str) -> AnyResponse:
+    """Keep what was typed of an experiment; make it the document as soon as it can work."""
+    return _sent(key)
+
+
+@bp.post("/experiments/preview")
+@for_people("editor")
+@describes_page(Example(path={}, status=403))
+def preview() -> str:
+    """The messages that are being typed, written for the sample visitor that is being typed, as text."""
+    setup = typed(_opened(request.form.get("experiment", NEW)), "messages", _texts())
+    return render_template("setup_preview.html", previews=previews(setup.sheet, setup.sample))
+
+
+@bp.get("/experiments/<key>/document")
+@for_people("viewer")
+@describes_page(Example(status=303))
+def document_page(key: str) -> str:
+    """The experiment document as it is stored."""
+    stored = current_installation().store.read(lambda session: find(session, key))
+    return render_template("document.html", stored=stored, document=json_text(dict(stored.document)))
+
+
+def _email() -> str:
+    person = current_person()
+    assert person is not None, "only people are let in"
+    return person.email
+
+
+def _opened(key: str) -> Setup:
+    return opened(begun(current_installation().store, _email(), key))
+
+
+def _step() -> str:
+    step = request.args.get("step", next(iter(STEPS)))
+    if step not in STEPS:
+        raise Refused(400, "invalid_step", f"step: {shown(step)} must be one of {', '.join(STEPS)}")
+    return step
+
+
+def _texts() -> list[tuple[str, str]]:
+    """What was sent; of several values under one name each is a line."""
+    return [(name, "\n".join(texts)) for name, texts in request.form.lists()]
+
+
+def _asked(key: str) -> Response:
+    setup, step = _opened(key), _step()
+    return _page(setup, step, faults(setup), shows_errors="faults" in request.args or step == "check")
+
+
+def _page(setup: Setup, step: str, problems: Iterable[Problem], *, shows_errors: bool) -> Response:
+    view = setup_view(setup, step, problems, shares=_shares(setup.stored, step), shows_errors=shows_errors)
+    status = 422 if view.errors and request.method == "POST" else 200
+    page = render_template(
+        "setup.html", view=view, key=setup.stored.experiment.key if setup.stored else NEW, base=setup.base,
+        words=setup_wording, asks=ASKS, matches=MATCHES, at=request.args.get("at", ""),
+        pasted=request.form.get("document"),
+    )
+    return make_response(page, status)
+
+
+def _shares(stored: StoredExperiment | None, step: str) -> RecentShares | None:
+    if stored is None or step != "segments":
+        return None
+    installation = current_installation()
+    return recent_shares(
+        installation.store, stored.experiment.key, now_ms=installation.clock.now_ms(),
+        min_cell=installation.config.min_cell,
+    )
+
+
+def _sent(key: str) -> AnyResponse:
+    setup, step, button = _opened(key), _step(), request.form.get("do", "save")
+    if setup.has_ended and setup.stored:
+        raise FrozenDocument(f"experiment {key!r} is {setup.stored.state}: its document no longer changes")
+    if button == "discard":
+        discard_draft(current_installation().store, _email(), key)
+        return _to(key, "basics")
+    setup = typed(setup, step, _texts())
+    if button == "paste":
+        return _pasted(setup, key)
+    return _saved(setup, key, step) if button in ("save", "apply") else _pressed(setup, key, step, button)
+
+
+def _pressed(setup: Setup, key: str, step: str, button: str) -> AnyResponse:
+    """A button that changes the form and comes back to it."""
+    if button == "preview":
+        _keep(setup, key)
+        return _to(key, step, at="preview")
+    try:
+        sheet, path = pressed(setup.sheet, button)
+    except UnknownButton as error:
+        raise Refused(400, "invalid_button", f"do: {error}") from error
+    _keep(retyped(setup, sheet), key)
+    return _to(key, step, at=path)
+
+
+def _pasted(setup: Setup, key: str) -> AnyResponse:
+    """The form as a document fills it in that was typed or pasted as JSON."""
+    try:
+        document = read_document(request.form.get("document", "").encode())
+        if not isinstance(document, dict):
+            raise UnreadableDocument("the document must be a JSON object")
+    except UnreadableDocument as error:
+        return _page(setup, "check", [*faults(setup), Problem("document", None, str(error))], shows_errors=True)
+    return _saved(retyped(setup, sheet_of(document)), key, "check")
+
+
+def _saved(setup: Setup, key: str, step: str) -> AnyResponse:
+    """Keep the form, make it the document where it can be, and go on where nothing is wrong with this step."""
+    setup, conflicts = _based(setup, step)
+    _keep(setup, key)
+    problems = [*conflicts, *faults(setup)]
+    if not problems and _is_to_be_applied(setup):
+        problems, key = _applied(setup, key)
+        step = errors_of(problems, setup.sheet)[0].step if problems else step
+    view = setup_view(setup, step, problems, shares=None, shows_errors=True)
+    if view.is_held_up:
+        return _page(setup, step, problems, shows_errors=True)
+    return _to(key, following(step))
+
+
+def _is_to_be_applied(setup: Setup) -> bool:
+    """A campaign that has begun changes only when that is what was asked for."""
+    return not setup.is_started or request.form.get("do") == "apply" or not is_changed(setup)
+
+
+def _based(setup: Setup, step: str) -> tuple[Setup, list[Problem]]:
+    """The set-up on the document as it is now, and the fault that it was made from another."""
+    version = version_of(setup.stored)
+    rebased = Setup(setup.stored, setup.sheet, setup.sample, version, True)
+    return rebased, [] if setup.base == version else [Problem(STEPS[step][0], None, _CHANGED)]
+
+
+def _applied(setup: Setup, key: str) -> tuple[list[Problem], str]:
+    """What keeps the form from being the document after all, and the experiment's key."""
+    installation, document = current_installation(), document_of(setup.sheet).document
+    deed = Deed(_email(), installation.clock.now_ms())
+    try:
+        if key == NEW:
+            create(installation.store, document, deed=deed)
+            discard_draft(installation.store, _email(), NEW)
+        elif is_changed(setup):
+            replace(installation.store, key, document, deed=deed)
+    except ExperimentExists:
+        return [Problem("key", document["key"], "is the key of another experiment")], key
+    except FrozenDocument as error:
+        return error.problems or [Problem("name", None, str(error))], key
+    _keep_sample(document["key"], setup)
+    return [], document["key"]
+
+
+def _keep(setup: Setup, key: str) -> None:
+    installation = current_installation()
+    keep_draft(installation.store, _email(), key, setup.body, now_ms=installation.clock.now_ms())
+
+
+def _keep_sample(key: str, setup: Setup) -> None:
+    """Of a form that has become the document only the sample visitor is one's own."""
+    installation = current_installation()
+    body = {**setup.body, "sheet": None}
+    keep_draft(installation.store, _email(), key, body, now_ms=installation.clock.now_ms())
+
+
+def _to(key: str, step: str, *, at: str | None = None) -> AnyResponse:
+    if key == NEW:
+        return redirect(url_for("setup.new_form", step=step, at=at, _anchor=at), 303)
+    return redirect(url_for("setup.edit_form", key=key, step=step, at=at, _anchor=at), 303)

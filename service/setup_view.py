@@ -1,0 +1,154 @@
+"""What a step of the set-up shows, in words. Pure."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from experiments.errors import Problem
+from experiments.shares import RECENT_DAYS
+from experiments.shares import RecentShares
+from service.setup_errors import Error
+from service.setup_errors import errors_of
+from service.setup_form import document_of
+from service.setup_form import types_of
+from service.setup_kinds import Sheet
+from service.setup_kinds import json_text
+from service.setup_preview import Preview
+from service.setup_preview import previews
+from service.setup_rules import sentence
+from service.setup_state import STEPS
+from service.setup_state import Setup
+from service.setup_state import is_frozen
+from service.wording import count
+from service.wording import share
+
+TITLES = {
+    "basics": "The campaign",
+    "segments": "Who gets what",
+    "messages": "The messages",
+    "metrics": "What counts",
+    "policy": "How traffic is shared out",
+    "check": "Check and finish",
+}
+#: Fields whose errors a later step puts right: what they need of the goal has not been asked for yet.
+_SETTLED_LATER = ("objective", "local_evaluation")
+_STARTED = (
+    "The campaign has begun. What is grey is frozen: figures from before and after a change would not be of the same "
+    "thing. Names, what you expect, the planned reach, how traffic is shared out and further messages may change."
+)
+_ENDED = "The campaign is {}: nothing of it changes any more."
+
+
+@dataclass(frozen=True)
+class StepLink:
+    """A step in the list of steps, and how many errors wait there."""
+
+    name: str
+    title: str
+    is_current: bool
+    faults: int
+
+
+@dataclass(frozen=True)
+class SetupView:
+    """A step of the form.
+
+    Attributes:
+        errors: those to be shown now, at the top and beside their fields.
+        waiting: all that keep the form from becoming the document.
+        notes: by segment's key, how large it was lately.
+    """
+
+    title: str
+    step: str
+    steps: tuple[StepLink, ...]
+    sheet: Sheet
+    errors: tuple[Error, ...]
+    texts_by_field: Mapping[str, list[str]]
+    waiting: tuple[Error, ...]
+    is_frozen: Callable[[str], bool]
+    frozen_words: str
+    state: str
+    is_draft: bool
+    types: Mapping[str, str]
+    sentences: tuple[str, ...]
+    notes: Mapping[str, str]
+    shares_words: str
+    sample: Mapping[str, str]
+    previews: tuple[Preview, ...]
+    document: str
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether an error must be put right here before one can go on."""
+        return any(error.field not in _SETTLED_LATER or self.step == "check" for error in self.errors)
+
+    @property
+    def following(self) -> str:
+        """The step after this one."""
+        return following(self.step)
+
+
+def following(step: str) -> str:
+    """The step after a step."""
+    names = list(STEPS)
+    return names[min(names.index(step) + 1, len(names) - 1)]
+
+
+def setup_view(
+    setup: Setup, step: str, problems: Iterable[Problem], *, shares: RecentShares | None, shows_errors: bool
+) -> SetupView:
+    """One step; `problems` are all that is wrong with the form."""
+    waiting = errors_of(problems, setup.sheet)
+    errors = [error for error in waiting if shows_errors and step in (error.step, "check")]
+    return SetupView(
+        title=TITLES[step],
+        step=step,
+        steps=tuple(_link(name, step, waiting) for name in STEPS),
+        sheet=setup.sheet,
+        errors=tuple(errors),
+        texts_by_field=_by_field(errors),
+        waiting=tuple(waiting),
+        is_frozen=is_frozen(setup),
+        frozen_words=_frozen_words(setup),
+        state=setup.stored.state if setup.stored else "new",
+        is_draft=setup.is_draft,
+        types=types_of(setup.sheet),
+        sentences=tuple(sentence(segment["rule"]) for segment in setup.sheet["segments"]),
+        notes={key: f"{share(part)} of visitors" for key, part in (shares.share_by_segment if shares else {}).items()},
+        shares_words=_shares_words(shares),
+        sample=setup.sample,
+        previews=tuple(previews(setup.sheet, setup.sample)) if step == "messages" else (),
+        document=json_text(document_of(setup.sheet).document),
+    )
+
+
+def _link(name: str, step: str, waiting: Iterable[Error]) -> StepLink:
+    return StepLink(name, TITLES[name], name == step, sum(error.step == name for error in waiting))
+
+
+def _by_field(errors: Iterable[Error]) -> dict[str, list[str]]:
+    texts: dict[str, list[str]] = defaultdict(list)
+    for error in errors:
+        texts[error.field].append(error.text)
+    return dict(texts)
+
+
+def _frozen_words(setup: Setup) -> str:
+    if setup.has_ended and setup.stored:
+        return _ENDED.format(setup.stored.state)
+    return _STARTED if setup.is_started else ""
+
+
+def _shares_words(shares: RecentShares | None) -> str:
+    if shares is None or not shares.visitors:
+        return (
+            "How large each segment is and how far they overlap is not known: attributes of visitors are not kept. "
+            "Once the campaign runs, the share of each segment stands here."
+        )
+    return (
+        f"Shares are of the {count(shares.visitors)} visitors first reached in the last {RECENT_DAYS} days. Who fits "
+        "several segments counts in the first; how far they overlap is not known."
+    )
