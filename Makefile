@@ -12,13 +12,15 @@ SETTINGS := setup.cfg pyproject.toml
 # What the demo is told, for example DEMO_ARGS="--exit --seed 7".
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+# Processes that share the tests, a file of them at a time; PYTEST_JOBS=0 runs them in this one.
+PYTEST_JOBS ?= 2
 
 demo: .venv/installed
 	$(BIN)/bespoke demo $(DEMO_ARGS)
 
 test: lint .venv/installed-clients
 	tests/chromium.sh
-	$(BIN)/python -m pytest -m "not long" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadfile -m "not long" $(PYTEST_ARGS)
 
 test-long: .venv/installed-test .venv/installed-clients
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)

@@ -17,7 +17,14 @@ _BUNDLE = [CLIENTS / "node_modules/.bin/esbuild", "--bundle", "--format=esm"]
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """A server of files that logs nothing."""
+    """A server of files that logs nothing, and has an answer for browsers that look for an icon."""
+
+    def do_GET(self) -> None:
+        """Send a file; of an icon that there is none is no complaint."""
+        if self.path != "/favicon.ico":
+            return super().do_GET()
+        self.send_response(204)
+        self.end_headers()
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

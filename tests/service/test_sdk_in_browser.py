@@ -430,7 +430,9 @@ def test_nobody_sees_one_text_turn_into_another(shop: Shop) -> None:
             visit.page.wait_for_timeout(100)
             seen = visit.do("frames_seen")
         shown = list(dict.fromkeys(seen))
-        assert len(shown) == 1 + (arm != "nothing") and shown[0] == "", shown
+        # A quick answer may be there before the first frame is.
+        texts = [text for text in shown if text]
+        assert len(texts) == (arm != "nothing") and shown in (texts, ["", *texts]), shown
         assert not any(OWN in text for text in seen)
 
 
