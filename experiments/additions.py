@@ -1,6 +1,7 @@
 """What one batch adds to the counters, summed up so that each row is changed once."""
 
 from collections import Counter
+from collections import defaultdict
 from typing import NamedTuple
 
 from experiments.counting import EXPOSURES
@@ -38,7 +39,7 @@ class Additions:
     def __init__(self) -> None:
         self._newcomers: Counter[Place] = Counter()
         self._measures: dict[str, Measures] = {}
-        self._cells: dict[CellKey, tuple[int, int, float]] = {}
+        self._cells: dict[Place, dict[str, tuple[int, int, float]]] = defaultdict(dict)
         self._lags: Counter[LagKey] = Counter()
         self._counters: Counter[tuple[str, str]] = Counter()
 
@@ -65,11 +66,13 @@ class Additions:
         for place, n in self._newcomers.items():
             for metric, value in self._measures[place.experiment].values(place.arm, _NEWCOMER):
                 self._add(place, metric, (n, n * value, float(n * value * value)))
-        session.cells.add(self._cells)
+        session.cells.add({
+            CellKey(*place, metric): change for place, sums in self._cells.items() for metric, change in sums.items()
+        })
         session.lags.add(self._lags)
         session.counters.add(self._counters.items())
 
     def _add(self, place: Place, metric: str, change: tuple[int, int, float]) -> None:
-        cell = CellKey(*place, metric)
-        n, total, squares = self._cells.get(cell, (0, 0, 0.0))
-        self._cells[cell] = (n + change[0], total + change[1], squares + change[2])
+        sums = self._cells[place]
+        n, total, squares = sums.get(metric, (0, 0, 0.0))
+        sums[metric] = (n + change[0], total + change[1], squares + change[2])

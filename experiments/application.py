@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 
 from experiments.additions import Additions
-from experiments.additions import place_of
 from experiments.admission import Admitted
 from experiments.admission import Refusal
 from experiments.admission import fed_metrics
@@ -26,10 +25,8 @@ from experiments.storage.events import EventKey
 from experiments.storage.events import EventRow
 from experiments.storage.session import Session
 from experiments.storage.visitors import ExposureRow
-from experiments.storage.visitors import TotalKey
-from experiments.storage.visitors import VisitorKey
-from experiments.storage.visitors import WaitingKey
 from experiments.storage.visitors import WaitingRow
+from experiments.visitors import Visitor
 from experiments.visitors import Visitors
 
 #: What an outcome that counts for nothing is told, the first that applies.
@@ -45,13 +42,12 @@ class Application:
 
     def __init__(self, session: Session, admitted: Sequence[Admitted]) -> None:
         self._session = session
-        self._visitors = Visitors(session)
         self._additions = Additions()
         rows = [each.row for each in admitted]
         # The constraint finds the repeated; of an id that stands twice in the batch the first row is stored.
         self._numbers = session.events.insert(rows)
         self._digests = session.events.digests(_repeated(rows, self._numbers))
-        self._visitors.look_up(_visitors_by_experiment(rows))
+        self._visitors = Visitors(session, _visitors_by_experiment(rows))
 
     def refuse(self, refusal: Refusal) -> Receipt:
         """Count what is not stored."""
@@ -62,7 +58,7 @@ class Application:
     def apply(self, admitted: Admitted) -> Receipt:
         """Count an event that is stored, or say why not."""
         row, feeds = admitted
-        number = self._numbers.pop(EventKey(row.visitor, row.id), None)
+        number = self._numbers.pop(row.key, None)
         if number is None:
             return self._repeat(row)
         if row.kind == "exposure":
@@ -75,30 +71,31 @@ class Application:
         self._additions.keep(self._session)
 
     def _exposure(self, entry: Entry, row: EventRow) -> Receipt:
-        key = VisitorKey(entry.experiment.key, row.visitor)
-        known = self._visitors.exposure(key)
-        if known is None:
-            self._first_exposure(entry, key, row)
+        visitor = self._visitors.of(entry.experiment.key, row.visitor)
+        if visitor.exposure is None:
+            self._first_exposure(entry, visitor, row)
         else:
-            self._add(entry, known, key, metric=EXPOSURES, amount=1)
+            self._add(entry, visitor, EXPOSURES, amount=1)
         return Receipt("accepted")
 
-    def _first_exposure(self, entry: Entry, key: VisitorKey, event: EventRow) -> None:
+    def _first_exposure(self, entry: Entry, visitor: Visitor, event: EventRow) -> None:
         assert event.arm and event.segment and event.epoch is not None and event.weight is not None
-        exposure = ExposureRow(
-            event.arm, event.segment, event.epoch, event.weight, event.at_ms, bool(event.asserted)
+        key = entry.experiment.key
+        visitor.expose(
+            key,
+            ExposureRow(event.arm, event.segment, event.epoch, event.weight, event.at_ms, bool(event.asserted)),
         )
-        self._visitors.expose(key, exposure)
-        self._visitors.add(TotalKey(*key, EXPOSURES), 1)
-        self._additions.add_newcomer(place_of(key.experiment, exposure), entry.measures)
-        for outcome in self._visitors.take_waiting(key, now_ms=event.received_ms):
-            self._count_waiting(entry, exposure, outcome, now_ms=event.received_ms)
+        visitor.add(EXPOSURES, 1)
+        assert visitor.place, "whoever is exposed counts somewhere"
+        self._additions.add_newcomer(visitor.place, entry.measures)
+        for outcome in visitor.take_waiting(now_ms=event.received_ms):
+            self._count_waiting(entry, visitor, outcome, now_ms=event.received_ms)
 
-    def _count_waiting(self, entry: Entry, exposure: ExposureRow, outcome: EventRow, *, now_ms: int) -> None:
+    def _count_waiting(self, entry: Entry, visitor: Visitor, outcome: EventRow, *, now_ms: int) -> None:
         for metric in fed_metrics(entry.experiment.metrics_by_event[outcome.name], trusted=outcome.trusted):
             # It waits one window of each metric, and for some of them that may be over.
             if outcome.received_ms + metric.window_seconds * 1000 > now_ms:
-                self._attribute(entry, metric, exposure, outcome)
+                self._attribute(entry, visitor, metric, outcome)
 
     def _outcome(self, feeds: Iterable[Feed], number: int, row: EventRow) -> Receipt:
         fates = {fate for feed in feeds for fate in self._count(feed, number, row)}
@@ -109,46 +106,40 @@ class Application:
         return Receipt("rejected", code, f"event {shown(row.name)}: {_USELESS[code]}")
 
     def _count(self, feed: Feed, number: int, outcome: EventRow) -> set[str]:
-        key = VisitorKey(feed.entry.experiment.key, outcome.visitor)
-        exposure = self._visitors.exposure(key)
-        if exposure is not None:
-            return {self._attribute(feed.entry, metric, exposure, outcome) for metric in feed.metrics}
+        visitor = self._visitors.of(feed.entry.experiment.key, outcome.visitor)
+        if visitor.exposure is not None:
+            return {self._attribute(feed.entry, visitor, metric, outcome) for metric in feed.metrics}
         longest = max(metric.window_seconds for metric in feed.metrics)
-        until_ms = outcome.received_ms + longest * 1000
-        self._visitors.wait(WaitingKey(*key, number), WaitingRow(until_ms, outcome))
+        visitor.wait(WaitingRow(number, outcome.received_ms + longest * 1000, outcome))
         return {"waits"}
 
-    def _attribute(self, entry: Entry, metric: Metric, exposure: ExposureRow, outcome: EventRow) -> str:
+    def _attribute(self, entry: Entry, visitor: Visitor, metric: Metric, outcome: EventRow) -> str:
+        exposure, place = visitor.exposure, visitor.place
+        assert exposure and place, "only who is exposed is counted"
         fate = timing(metric, exposed_ms=exposure.at_ms, at_ms=outcome.at_ms)
         if fate != "counts":
             return fate
-        experiment = entry.experiment
-        added = amount_of(metric, outcome.amounts or {}, currency=experiment.currency)
-        key = VisitorKey(experiment.key, outcome.visitor)
-        if added and self._add(entry, exposure, key, metric=metric.key, amount=added) and not exposure.asserted:
-            place = place_of(experiment.key, exposure)
+        added = amount_of(metric, outcome.amounts or {}, currency=entry.experiment.currency)
+        if added and self._add(entry, visitor, metric.key, amount=added) and not exposure.asserted:
             bucket = lag_bucket(metric, exposed_ms=exposure.at_ms, at_ms=outcome.at_ms)
-            self._additions.add_lag(LagKey(experiment.key, metric.key, place.segment, place.day, bucket))
+            self._additions.add_lag(LagKey(place.experiment, metric.key, place.segment, place.day, bucket))
         return fate
 
-    def _add(self, entry: Entry, exposure: ExposureRow, key: VisitorKey, *, metric: str, amount: int) -> bool:
+    def _add(self, entry: Entry, visitor: Visitor, metric: str, *, amount: int) -> bool:
         """Add to a visitor's total and to the cells by the exact difference; whether it is the visitor's first."""
-        after = self._visitors.add(TotalKey(*key, metric), amount)
-        before = after - amount
-        measures, place = entry.measures, place_of(key.experiment, exposure)
-        goal = entry.experiment.goal.key
-        if metric in (goal, EXPOSURES):
-            other = EXPOSURES if metric == goal else goal
-            others = self._visitors.total(TotalKey(*key, other))
-            old, new = (measures.profit(exposure.arm, {metric: total, other: others}) for total in (before, after))
-            self._additions.change(place, PROFIT, old=old, new=new)
-        self._additions.change(
-            place, metric, old=measures.counted(metric, before), new=measures.counted(metric, after)
-        )
+        place, totals, measures = visitor.place, visitor.totals, entry.measures
+        assert place, "only who is exposed is counted"
+        is_profitable = metric in measures.profitable
+        before, profit = totals.get(metric, 0), measures.profit(place.arm, totals) if is_profitable else 0
+        visitor.add(metric, amount)
+        if is_profitable:
+            self._additions.change(place, PROFIT, old=profit, new=measures.profit(place.arm, totals))
+        old, new = measures.counted(metric, before), measures.counted(metric, before + amount)
+        self._additions.change(place, metric, old=old, new=new)
         return before == 0
 
     def _repeat(self, row: EventRow) -> Receipt:
-        if self._digests[EventKey(row.visitor, row.id)] == row.digest:
+        if self._digests[row.key] == row.digest:
             self._count_all(row, "duplicates")
             return Receipt("duplicate")
         self._count_all(row, "rejected")
@@ -162,7 +153,7 @@ class Application:
 def _repeated(rows: Sequence[EventRow], numbers: Mapping[EventKey, int]) -> Iterable[EventKey]:
     if len(rows) == len(numbers):
         return ()
-    return Counter(EventKey(row.visitor, row.id) for row in rows) - Counter(numbers.keys())
+    return Counter(row.key for row in rows) - Counter(numbers.keys())
 
 
 def _visitors_by_experiment(rows: Iterable[EventRow]) -> dict[str, set[bytes]]:

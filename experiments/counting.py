@@ -46,6 +46,8 @@ class Measures:
 
     def __init__(self, experiment: Experiment) -> None:
         self._goal = experiment.goal.key
+        #: The metrics that profit is made of.
+        self.profitable = (self._goal, EXPOSURES)
         self._caps = {metric.key: _cap(metric, currency=experiment.currency) for metric in experiment.metrics}
         self._rates = {arm.key: profit_rates(experiment, arm) for arm in experiment.arms}
 

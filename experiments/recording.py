@@ -58,7 +58,7 @@ def _read(
 ) -> Event | Receipt:
     try:
         event = read_event(
-            item, received_ms=sender.received_ms, sent_at=sent_at, fresh_id=fresh_id(), terms=terms
+            item, received_ms=sender.received_ms, sent_at=sent_at, fresh_id=fresh_id, terms=terms
         )
     except RejectedEvent as error:
         return Receipt("rejected", error.code, str(error))

@@ -12,11 +12,8 @@ import msgspec
 from experiments.storage.sqlite import Connection
 
 
-class EventKey(NamedTuple):
-    """By what an event is known again."""
-
-    visitor: bytes
-    id: bytes
+#: By what an event is known again: visitor and id.
+EventKey = tuple[bytes, bytes]
 
 
 class EventRow(NamedTuple):
@@ -38,6 +35,11 @@ class EventRow(NamedTuple):
     epoch: int | None = None
     weight: int | None = None
     asserted: bool | None = None
+
+    @property
+    def key(self) -> EventKey:
+        """By what it is known again."""
+        return self[:2]
 
 
 _NAMES = (
@@ -62,7 +64,7 @@ class Events:
         (newest,) = self._connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
         self._connection.executemany(_INSERT, map(_stored, events))
         kept = self._connection.execute("SELECT visitor, id, seq FROM events WHERE seq > ?", (newest,))
-        return {EventKey(visitor, id): number for visitor, id, number in kept}
+        return {(visitor, id): number for visitor, id, number in kept}
 
     def digests(self, keys: Iterable[EventKey]) -> dict[EventKey, bytes]:
         """The digests of events that are there."""

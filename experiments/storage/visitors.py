@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from collections.abc import Iterable
-from collections.abc import Mapping
 from typing import Any
 from typing import NamedTuple
 
@@ -22,13 +21,6 @@ class ExposureRow(NamedTuple):
     weight: int
     at_ms: int
     asserted: bool
-
-
-class VisitorKey(NamedTuple):
-    """A visitor in an experiment."""
-
-    experiment: str
-    visitor: bytes
 
 
 class Exposures:
@@ -59,12 +51,12 @@ class Exposures:
         )
         return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
 
-    def insert(self, rows: Mapping[VisitorKey, ExposureRow]) -> None:
-        """Keep first exposures."""
+    def insert(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Keep first exposures: experiment, visitor, and the columns of the exposure."""
         self._connection.executemany(
             "INSERT INTO exposures (experiment, visitor, arm, segment, epoch, weight, at_ms, asserted)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [key + row for key, row in rows.items()],
+            rows,
         )
 
     def all(self, experiment: str) -> list[tuple[bytes, ExposureRow]]:
@@ -81,36 +73,27 @@ def _exposure(row: tuple[Any, ...]) -> ExposureRow:
     return ExposureRow(arm, segment, epoch, weight, at_ms, bool(asserted))
 
 
-class TotalKey(NamedTuple):
-    """A metric of a visitor in an experiment."""
-
-    experiment: str
-    visitor: bytes
-    metric: str
-
-
 class Totals:
     """What each visitor has reached in each metric, before any cap."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add(self, changes: Mapping[TotalKey, int]) -> None:
-        """Add to totals."""
+    def add(self, changes: Iterable[tuple[str, bytes, str, int]]) -> None:
+        """Add to totals: experiment, visitor, metric, amount."""
         self._connection.executemany(
             "INSERT INTO totals (experiment, visitor, metric, total) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (experiment, visitor, metric) DO UPDATE SET total = totals.total + excluded.total",
-            [(*key, amount) for key, amount in changes.items()],
+            changes,
         )
 
-    def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> dict[TotalKey, int]:
-        """The totals of some visitors; none where nothing was added."""
+    def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[tuple[bytes, str, int]]:
+        """The totals of some visitors: visitor, metric, total; none where nothing was added."""
         rows = self._connection.execute(
-            "SELECT visitor, metric, total FROM totals"
-            f" WHERE experiment = ? AND visitor IN ({places(visitors)})",
+            f"SELECT visitor, metric, total FROM totals WHERE experiment = ? AND visitor IN ({places(visitors)})",
             (experiment, *visitors),
         )
-        return {TotalKey(experiment, visitor, metric): total for visitor, metric, total in rows}
+        return list(rows)
 
     def all(self, experiment: str) -> dict[tuple[bytes, str], int]:
         """Every total of an experiment, by visitor and metric."""
@@ -120,17 +103,10 @@ class Totals:
         return {(bytes(visitor), metric): total for visitor, metric, total in rows}
 
 
-class WaitingKey(NamedTuple):
-    """An event, by its number, that waits for a visitor's exposure in an experiment."""
-
-    experiment: str
-    visitor: bytes
-    event: int
-
-
 class WaitingRow(NamedTuple):
-    """An event that waits, and until when; after that it is an orphan."""
+    """An event that waits, by its number too, and until when; after that it is an orphan."""
 
+    number: int
     until_ms: int
     event: EventRow
 
@@ -141,31 +117,24 @@ class Waiting:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def insert(self, rows: Mapping[WaitingKey, WaitingRow]) -> None:
-        """Let events wait for their visitors' exposures."""
+    def insert(self, rows: Iterable[tuple[str, bytes, int, int]]) -> None:
+        """Let events wait: experiment, visitor, the event's number, until when."""
         self._connection.executemany(
-            "INSERT INTO waiting (experiment, visitor, event, until_ms) VALUES (?, ?, ?, ?)",
-            [(*key, row.until_ms) for key, row in rows.items()],
+            "INSERT INTO waiting (experiment, visitor, event, until_ms) VALUES (?, ?, ?, ?)", rows
         )
 
-    def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> dict[WaitingKey, WaitingRow]:
+    def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[WaitingRow]:
         """What waits for the exposures of some visitors, in the order of storing, orphans among it."""
         rows = self._connection.execute(
-            f"SELECT seq, until_ms, {COLUMNS} FROM waiting JOIN events ON events.seq = waiting.event"
-            f" WHERE experiment = ? AND waiting.visitor IN ({places(visitors)}) ORDER BY seq",
+            f"SELECT waiting.event, waiting.until_ms, {COLUMNS} FROM waiting JOIN events ON events.seq = waiting.event"
+            f" WHERE waiting.experiment = ? AND waiting.visitor IN ({places(visitors)}) ORDER BY waiting.event",
             (experiment, *visitors),
         )
-        events = ((number, until_ms, event_of(row)) for number, until_ms, *row in rows)
-        return {
-            WaitingKey(experiment, event.visitor, number): WaitingRow(until_ms, event)
-            for number, until_ms, event in events
-        }
+        return [WaitingRow(number, until_ms, event_of(row)) for number, until_ms, *row in rows]
 
-    def remove(self, keys: Iterable[WaitingKey]) -> None:
-        """Let events wait no more."""
-        self._connection.executemany(
-            "DELETE FROM waiting WHERE experiment = ? AND visitor = ? AND event = ?", list(keys)
-        )
+    def remove(self, keys: Iterable[tuple[str, bytes, int]]) -> None:
+        """Let events wait no more: experiment, visitor, the event's number."""
+        self._connection.executemany("DELETE FROM waiting WHERE experiment = ? AND visitor = ? AND event = ?", keys)
 
     def counts(self, experiment: str, *, now_ms: int) -> tuple[int, int]:
         """How many events wait, and how many have become orphans."""
