@@ -1,38 +1,33 @@
-"""One batch of events applied to the tables, in one transaction: rows at once, counters at the end."""
+"""Batches of events applied to the tables, in one transaction: looked up at once, counted in order, written at once."""
 
+from collections import Counter
 from collections import defaultdict
+from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 
-from experiments.assignment import Plan
+from experiments.additions import Additions
+from experiments.admission import Admitted
+from experiments.admission import Refusal
+from experiments.admission import fed_metrics
 from experiments.counting import EXPOSURES
 from experiments.counting import PROFIT
 from experiments.counting import amount_of
-from experiments.counting import counted
 from experiments.counting import lag_bucket
-from experiments.counting import profit_of
 from experiments.counting import timing
-from experiments.counting import visitor_values
-from experiments.errors import RejectedEvent
 from experiments.errors import shown
-from experiments.events import AUTOMATIC_EVENTS
-from experiments.events import Event
-from experiments.events import ExposureEvent
-from experiments.events import OutcomeEvent
-from experiments.events import amount
-from experiments.exposing import exposed_to
-from experiments.model import Experiment
 from experiments.model import Metric
 from experiments.receipts import Receipt
-from experiments.signing import Keyring
-from experiments.signing import pseudonym
+from experiments.snapshot import Entry
 from experiments.snapshot import Feed
-from experiments.snapshot import Snapshots
-from experiments.storage.cells import CellKey
 from experiments.storage.cells import LagKey
+from experiments.storage.events import EventKey
 from experiments.storage.events import EventRow
 from experiments.storage.session import Session
 from experiments.storage.visitors import ExposureRow
-from experiments.times import day_of
+from experiments.storage.visitors import WaitingRow
+from experiments.visitors import Visitor
+from experiments.visitors import Visitors
 
 #: What an outcome that counts for nothing is told, the first that applies.
 _USELESS = {
@@ -43,202 +38,127 @@ _USELESS = {
 
 
 class Application:
-    """Applies events one after another; `finish` writes the sums."""
+    """Applies what was admitted, as if one after another; `keep` writes what came of it."""
 
-    def __init__(self, session: Session, snapshots: Snapshots, *, trusted: bool, keyring: Keyring) -> None:
+    def __init__(self, session: Session, admitted: Sequence[Admitted]) -> None:
         self._session = session
-        self._snapshot = snapshots.within(session)
-        self._epochs = snapshots.epochs
-        self._trusted = trusted
-        self._keyring = keyring
-        self._cells: dict[CellKey, tuple[int, int, float]] = {}
-        self._lags: dict[LagKey, int] = defaultdict(int)
-        self._counters: dict[tuple[str, str], int] = defaultdict(int)
+        self._additions = Additions()
+        rows = [each.row for each in admitted]
+        # The constraint finds the repeated; of an id that stands twice in the batch the first row is stored.
+        self._numbers = session.events.insert(rows)
+        self._digests = session.events.digests(_repeated(rows, self._numbers))
+        self._visitors = Visitors(session, _visitors_by_experiment(rows))
 
-    def apply(self, event: Event) -> Receipt:
-        """Store an event and count it, or say why not."""
-        try:
-            if isinstance(event, ExposureEvent):
-                return self._exposure(event)
-            assert isinstance(event, OutcomeEvent), "silent events are answered before"
-            return self._outcome(event)
-        except RejectedEvent as error:
-            return Receipt("rejected", error.code, str(error))
+    def refuse(self, refusal: Refusal) -> Receipt:
+        """Count what is not stored."""
+        if refusal.experiment is not None:
+            self._additions.count(refusal.experiment, "rejected")
+        return refusal.receipt
 
-    def finish(self) -> None:
-        """Add what the batch changed to the counters, each row once."""
-        self._session.cells.add(self._cells)
-        self._session.lags.add(self._lags)
-        self._session.counters.add(self._counters.items())
+    def apply(self, admitted: Admitted) -> Receipt:
+        """Count an event that is stored, or say why not."""
+        row, feeds = admitted
+        number = self._numbers.pop(row.key, None)
+        if number is None:
+            return self._repeat(row)
+        if row.kind == "exposure":
+            return self._exposure(feeds[0].entry, row)
+        return self._outcome(feeds, number, row)
 
-    def _exposure(self, event: ExposureEvent) -> Receipt:
-        key = event.experiment
-        entry = self._snapshot.live(key)
-        if entry is None or entry.plan is None:
-            raise RejectedEvent("unknown_experiment", f"properties.experiment_id: {shown(key)} is not running")
-        plan = self._plan_in(entry.plan, event.epoch)
-        try:
-            exposed = exposed_to(
-                event,
-                plan,
-                experiment=entry.experiment,
-                state=entry.stored.state,
-                trusted=self._trusted,
-                token_key=self._keyring.tokens,
-            )
-        except RejectedEvent:
-            self._counters[key, "rejected"] += 1
-            raise
-        visitor = pseudonym(event.visitor, key=self._keyring.visitors)
-        row = EventRow(
-            visitor, event.id, event.digest, "exposure", (key,), "", event.at_ms, event.received_ms,
-            self._trusted, True, None, *exposed,
-        )
-        if self._session.events.insert(row) is None:
-            return self._repeated(row)
-        known = self._session.exposures.get(key, visitor)
-        if known is None:
-            self._first_exposure(entry.experiment, row)
+    def keep(self) -> None:
+        """Write what has changed, each row once."""
+        self._visitors.keep()
+        self._additions.keep(self._session)
+
+    def _exposure(self, entry: Entry, row: EventRow) -> Receipt:
+        visitor = self._visitors.of(entry.experiment.key, row.visitor)
+        if visitor.exposure is None:
+            self._first_exposure(entry, visitor, row)
         else:
-            self._add(entry.experiment, known, visitor, metric=EXPOSURES, amount=1)
+            self._add(entry, visitor, EXPOSURES, amount=1)
         return Receipt("accepted")
 
-    def _plan_in(self, newest: Plan, epoch: int | None) -> Plan | None:
-        return newest if epoch is None else self._epochs.plan(self._session, newest, epoch=epoch)
-
-    def _first_exposure(self, experiment: Experiment, event: EventRow) -> None:
+    def _first_exposure(self, entry: Entry, visitor: Visitor, event: EventRow) -> None:
         assert event.arm and event.segment and event.epoch is not None and event.weight is not None
-        exposure = ExposureRow(
-            event.arm, event.segment, event.epoch, event.weight, event.at_ms, bool(event.asserted)
+        key = entry.experiment.key
+        visitor.expose(
+            key,
+            ExposureRow(event.arm, event.segment, event.epoch, event.weight, event.at_ms, bool(event.asserted)),
         )
-        self._session.exposures.insert(experiment.key, event.visitor, exposure)
-        self._session.totals.add(experiment.key, event.visitor, EXPOSURES, amount=1)
-        for metric, value in visitor_values(experiment, exposure.arm, {EXPOSURES: 1}):
-            self._change(experiment, exposure, metric, visitors=1, old=0, new=value)
-        for number in self._session.waiting.take(experiment.key, event.visitor, now_ms=event.received_ms):
-            self._count_waiting(experiment, exposure, self._session.events.get(number), now_ms=event.received_ms)
+        visitor.add(EXPOSURES, 1)
+        assert visitor.place, "whoever is exposed counts somewhere"
+        self._additions.add_newcomer(visitor.place, entry.measures)
+        for outcome in visitor.take_waiting(now_ms=event.received_ms):
+            self._count_waiting(entry, visitor, outcome, now_ms=event.received_ms)
 
-    def _count_waiting(
-        self, experiment: Experiment, exposure: ExposureRow, outcome: EventRow, *, now_ms: int
-    ) -> None:
-        for metric in fed_metrics(experiment.metrics_by_event[outcome.name], trusted=outcome.trusted):
+    def _count_waiting(self, entry: Entry, visitor: Visitor, outcome: EventRow, *, now_ms: int) -> None:
+        for metric in fed_metrics(entry.experiment.metrics_by_event[outcome.name], trusted=outcome.trusted):
             # It waits one window of each metric, and for some of them that may be over.
             if outcome.received_ms + metric.window_seconds * 1000 > now_ms:
-                self._attribute(experiment, metric, exposure, outcome)
+                self._attribute(entry, visitor, metric, outcome)
 
-    def _outcome(self, event: OutcomeEvent) -> Receipt:
-        if event.name in AUTOMATIC_EVENTS and event.name not in self._snapshot.feeds:
-            return Receipt("ignored", "not_counted")
-        feeds = self._feeds(event.name)
-        row = EventRow(
-            pseudonym(event.visitor, key=self._keyring.visitors), event.id, event.digest, "outcome",
-            tuple(feed.entry.experiment.key for feed in feeds), event.name, event.at_ms, event.received_ms,
-            self._trusted, event.identified, _amounts(event, feeds),
-        )
-        number = self._session.events.insert(row)
-        if number is None:
-            return self._repeated(row)
+    def _outcome(self, feeds: Iterable[Feed], number: int, row: EventRow) -> Receipt:
         fates = {fate for feed in feeds for fate in self._count(feed, number, row)}
         if fates & {"counts", "waits"}:
-            return Receipt("accepted", deduplicated=event.identified)
+            return Receipt("accepted", deduplicated=row.identified)
         code = next(code for code in _USELESS if code in fates)
         self._count_all(row, "rejected")
-        return Receipt("rejected", code, f"event {shown(event.name)}: {_USELESS[code]}")
-
-    def _feeds(self, name: str) -> list[Feed]:
-        feeds = self._snapshot.feeds.get(name, ())
-        if not feeds:
-            raise RejectedEvent("unknown_event", f"event: {shown(name)} is named by no metric of a running experiment")
-        fed = [Feed(feed.entry, fed_metrics(feed.metrics, trusted=self._trusted)) for feed in feeds]
-        heard = [feed for feed in fed if feed.metrics]
-        if not heard:
-            raise RejectedEvent("server_only", f"event: {shown(name)} counts only when a server key sends it")
-        return heard
+        return Receipt("rejected", code, f"event {shown(row.name)}: {_USELESS[code]}")
 
     def _count(self, feed: Feed, number: int, outcome: EventRow) -> set[str]:
-        experiment = feed.entry.experiment
-        exposure = self._session.exposures.get(experiment.key, outcome.visitor)
-        if exposure is not None:
-            return {self._attribute(experiment, metric, exposure, outcome) for metric in feed.metrics}
+        visitor = self._visitors.of(feed.entry.experiment.key, outcome.visitor)
+        if visitor.exposure is not None:
+            return {self._attribute(feed.entry, visitor, metric, outcome) for metric in feed.metrics}
         longest = max(metric.window_seconds for metric in feed.metrics)
-        self._session.waiting.insert(
-            experiment.key, outcome.visitor, number, until_ms=outcome.received_ms + longest * 1000
-        )
+        visitor.wait(WaitingRow(number, outcome.received_ms + longest * 1000, outcome))
         return {"waits"}
 
-    def _attribute(
-        self, experiment: Experiment, metric: Metric, exposure: ExposureRow, outcome: EventRow
-    ) -> str:
+    def _attribute(self, entry: Entry, visitor: Visitor, metric: Metric, outcome: EventRow) -> str:
+        exposure, place = visitor.exposure, visitor.place
+        assert exposure and place, "only who is exposed is counted"
         fate = timing(metric, exposed_ms=exposure.at_ms, at_ms=outcome.at_ms)
-        added = amount_of(metric, outcome.amounts or {}, currency=experiment.currency)
-        if fate != "counts" or not added:
+        if fate != "counts":
             return fate
-        is_first = self._add(experiment, exposure, outcome.visitor, metric=metric.key, amount=added)
-        if is_first and not exposure.asserted:
+        added = amount_of(metric, outcome.amounts or {}, currency=entry.experiment.currency)
+        if added and self._add(entry, visitor, metric.key, amount=added) and not exposure.asserted:
             bucket = lag_bucket(metric, exposed_ms=exposure.at_ms, at_ms=outcome.at_ms)
-            day = day_of(exposure.at_ms)
-            self._lags[LagKey(experiment.key, metric.key, exposure.segment, day, bucket)] += 1
+            self._additions.add_lag(LagKey(place.experiment, metric.key, place.segment, place.day, bucket))
         return fate
 
-    def _add(
-        self, experiment: Experiment, exposure: ExposureRow, visitor: bytes, *, metric: str, amount: int
-    ) -> bool:
+    def _add(self, entry: Entry, visitor: Visitor, metric: str, *, amount: int) -> bool:
         """Add to a visitor's total and to the cells by the exact difference; whether it is the visitor's first."""
-        totals = self._session.totals
-        after = totals.add(experiment.key, visitor, metric, amount=amount)
-        before = after - amount
-        goal = experiment.goal.key
-        if metric in (goal, EXPOSURES):
-            other = EXPOSURES if metric == goal else goal
-            others = totals.get(experiment.key, visitor, other)
-            old, new = ({metric: total, other: others} for total in (before, after))
-            self._change(
-                experiment, exposure, PROFIT,
-                old=profit_of(experiment, exposure.arm, old), new=profit_of(experiment, exposure.arm, new),
-            )
-        self._change(
-            experiment, exposure, metric,
-            old=_value(experiment, metric, before), new=_value(experiment, metric, after),
-        )
+        place, totals, measures = visitor.place, visitor.totals, entry.measures
+        assert place, "only who is exposed is counted"
+        is_profitable = metric in measures.profitable
+        before, profit = totals.get(metric, 0), measures.profit(place.arm, totals) if is_profitable else 0
+        visitor.add(metric, amount)
+        if is_profitable:
+            self._additions.change(place, PROFIT, old=profit, new=measures.profit(place.arm, totals))
+        old, new = measures.counted(metric, before), measures.counted(metric, before + amount)
+        self._additions.change(place, metric, old=old, new=new)
         return before == 0
 
-    def _change(
-        self, experiment: Experiment, exposure: ExposureRow, metric: str, *, visitors: int = 0, old: int, new: int
-    ) -> None:
-        if old == new and not visitors:
-            return
-        cell = CellKey(
-            experiment.key, exposure.epoch, day_of(exposure.at_ms), exposure.segment, exposure.arm,
-            exposure.asserted, metric,
-        )
-        n, total, squares = self._cells.get(cell, (0, 0, 0.0))
-        self._cells[cell] = (n + visitors, total + new - old, squares + float(new * new - old * old))
-
-    def _repeated(self, event: EventRow) -> Receipt:
-        if self._session.events.digest(event.visitor, event.id) == event.digest:
-            self._count_all(event, "duplicates")
+    def _repeat(self, row: EventRow) -> Receipt:
+        if self._digests[row.key] == row.digest:
+            self._count_all(row, "duplicates")
             return Receipt("duplicate")
-        self._count_all(event, "rejected")
+        self._count_all(row, "rejected")
         return Receipt("rejected", "id_reused", "messageId was used before, with another body")
 
-    def _count_all(self, event: EventRow, name: str) -> None:
-        for experiment in event.experiments:
-            self._counters[experiment, name] += 1
+    def _count_all(self, row: EventRow, name: str) -> None:
+        for experiment in row.experiments:
+            self._additions.count(experiment, name)
 
 
-def fed_metrics(metrics: tuple[Metric, ...], *, trusted: bool) -> tuple[Metric, ...]:
-    """The metrics that hear this sender: some only hear server keys."""
-    return tuple(metric for metric in metrics if trusted or metric.source == "any")
+def _repeated(rows: Sequence[EventRow], numbers: Mapping[EventKey, int]) -> Iterable[EventKey]:
+    if len(rows) == len(numbers):
+        return ()
+    return Counter(row.key for row in rows) - Counter(numbers.keys())
 
 
-def _amounts(event: OutcomeEvent, feeds: list[Feed]) -> Mapping[str, int | float] | None:
-    names = {metric.property for feed in feeds for metric in feed.metrics if metric.property is not None}
-    amounts = {name: value for name in sorted(names) if (value := amount(event.properties, name)) is not None}
-    return amounts or None
-
-
-def _value(experiment: Experiment, metric: str, total: int) -> int:
-    if metric == EXPOSURES:
-        return total
-    declared = next(candidate for candidate in experiment.metrics if candidate.key == metric)
-    return counted(declared, total, currency=experiment.currency)
+def _visitors_by_experiment(rows: Iterable[EventRow]) -> dict[str, set[bytes]]:
+    visitors: dict[str, set[bytes]] = defaultdict(set)
+    for row in rows:
+        for experiment in row.experiments:
+            visitors[experiment].add(row.visitor)
+    return visitors

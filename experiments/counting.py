@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from experiments.currency import to_minor
-from experiments.economics import profit_units
+from experiments.economics import profit_rates
 from experiments.model import Experiment
 from experiments.model import Metric
 
@@ -41,26 +41,36 @@ def amount_of(metric: Metric, amounts: Mapping[str, int | float], *, currency: s
     return to_minor(amounts.get(metric.property, 0), currency)
 
 
-def counted(metric: Metric, total: int, *, currency: str) -> int:
-    """What a visitor's total counts for: a conversion once, anything else up to its cap."""
+class Measures:
+    """What totals of an experiment's visitors count for, its caps and prices worked out once for all of them."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._goal = experiment.goal.key
+        #: The metrics that profit is made of.
+        self.profitable = (self._goal, EXPOSURES)
+        self._caps = {metric.key: _cap(metric, currency=experiment.currency) for metric in experiment.metrics}
+        self._rates = {arm.key: profit_rates(experiment, arm) for arm in experiment.arms}
+
+    def counted(self, metric: str, total: int) -> int:
+        """What a visitor's total counts for: a conversion once, anything else up to its cap."""
+        cap = self._caps.get(metric)
+        return total if cap is None or total < cap else cap
+
+    def profit(self, arm: str, totals: Mapping[str, int]) -> int:
+        """A visitor's profit, value less cost of exposures, in ten-thousandths of a minor unit."""
+        goal_total = self.counted(self._goal, totals.get(self._goal, 0))
+        return self._rates[arm].units(goal_total, totals.get(EXPOSURES, 0))
+
+    def values(self, arm: str, totals: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+        """What a visitor with these totals adds to the sums of each metric, the built-in ones included."""
+        for metric in (*self._caps, EXPOSURES):
+            yield metric, self.counted(metric, totals.get(metric, 0))
+        yield PROFIT, self.profit(arm, totals)
+
+
+def _cap(metric: Metric, *, currency: str) -> int | None:
     if metric.kind in ("conversion", "retention"):
-        return min(total, 1)
+        return 1
     if metric.cap is None:
-        return total
-    return min(total, to_minor(metric.cap, currency) if metric.kind == "value" else int(metric.cap))
-
-
-def visitor_values(
-    experiment: Experiment, arm: str, totals: Mapping[str, int]
-) -> Iterator[tuple[str, int]]:
-    """What a visitor with these totals adds to the sums of each metric, the built-in ones included."""
-    for metric in experiment.metrics:
-        yield metric.key, counted(metric, totals.get(metric.key, 0), currency=experiment.currency)
-    yield EXPOSURES, totals.get(EXPOSURES, 0)
-    yield PROFIT, profit_of(experiment, arm, totals)
-
-
-def profit_of(experiment: Experiment, arm: str, totals: Mapping[str, int]) -> int:
-    """A visitor's profit, value less cost of exposures, in ten-thousandths of a minor unit."""
-    goal = counted(experiment.goal, totals.get(experiment.goal.key, 0), currency=experiment.currency)
-    return profit_units(experiment, experiment.arm_by_key[arm], goal, totals.get(EXPOSURES, 0))
+        return None
+    return to_minor(metric.cap, currency) if metric.kind == "value" else int(metric.cap)

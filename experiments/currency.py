@@ -30,7 +30,13 @@ def to_minor(value: int | float | Decimal, currency: str) -> int:
     A float means the decimal it is written as, so 0.285 is 28.5 cents and not a little more.
     Raises ValueError for what is not a finite number of at most `MAX_AMOUNT`.
     """
-    return round(_exact(value) * int(10 ** minor_digits(currency)))
+    _check(value)
+    digits = minor_digits(currency)
+    if isinstance(value, float):
+        # Written with 17 digits at most, which no context rounds.
+        return round(Decimal(repr(value)).scaleb(digits))
+    scale = int(10**digits)
+    return value * scale if isinstance(value, int) else round(Fraction(value) * scale)
 
 
 def from_minor(minor: int, currency: str) -> Decimal:
@@ -38,8 +44,7 @@ def from_minor(minor: int, currency: str) -> Decimal:
     return Decimal(f"{minor}E-{minor_digits(currency)}")
 
 
-def _exact(value: int | float | Decimal) -> Fraction:
-    """The number as written, without binary or context rounding."""
+def _check(value: int | float | Decimal) -> None:
     # A bool is an int to Python, and never an amount.
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError("must be a number")
@@ -47,4 +52,3 @@ def _exact(value: int | float | Decimal) -> Fraction:
         raise ValueError("must be a finite number")
     if not -MAX_AMOUNT <= value <= MAX_AMOUNT:
         raise ValueError(f"must be at most {MAX_AMOUNT}")
-    return Fraction(repr(value) if isinstance(value, float) else value)

@@ -23,6 +23,10 @@ class ProfitRates(NamedTuple):
     gain: int
     cost: int
 
+    def units(self, goal_total: int, exposures: int) -> int:
+        """The profit of a visitor, or of a group by its sums."""
+        return self.gain * goal_total - self.cost * exposures
+
 
 def exposure_cost(arm: Arm, exposures: int) -> Decimal:
     """What so many exposures of an arm cost together, each at the price of the tier it falls in; exact.
@@ -70,8 +74,7 @@ def profit_units(experiment: Experiment, arm: Arm, goal_total: int, exposures: i
     `goal_total` as the goal counts it: 0 or 1, a count, or capped minor units. Linear in both, so that the profit of
     any group of visitors is that of their sums.
     """
-    rates = profit_rates(experiment, arm)
-    return rates.gain * goal_total - rates.cost * exposures
+    return profit_rates(experiment, arm).units(goal_total, exposures)
 
 
 def from_profit_units(units: int, currency: str) -> Decimal:

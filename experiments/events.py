@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Callable
 from collections.abc import Mapping
 from datetime import datetime
 from datetime import timezone
@@ -22,6 +23,11 @@ EXPOSURE_EVENT = "Experiment Viewed"
 
 #: How the rules of a local evaluation name the epoch, behind the experiment's key.
 _EPOCH = re.compile("[0-9]{1,9}")
+
+_CONTROL = re.compile("[\x00-\x1f]")
+
+#: The order of members does not make another body.
+_BODY = msgspec.json.Encoder(order="sorted")
 
 _LARGEST_AMOUNT = 10**9
 
@@ -84,7 +90,9 @@ class SilentEvent(NamedTuple):
 Event = ExposureEvent | OutcomeEvent | SilentEvent
 
 
-def read_event(item: object, *, received_ms: int, sent_at: object, fresh_id: bytes, terms: Terms) -> Event:
+def read_event(
+    item: object, *, received_ms: int, sent_at: object, fresh_id: Callable[[], bytes], terms: Terms
+) -> Event:
     """Read one item of a batch; `fresh_id` serves an outcome that came without an id.
 
     :raises RejectedEvent: with the code and the rule, if it cannot be counted.
@@ -112,7 +120,7 @@ def read_event(item: object, *, received_ms: int, sent_at: object, fresh_id: byt
             visitor, identity, digest, at_ms, received_ms, *_exposed_to(properties), _object(context, "traits"), consent
         )
     return OutcomeEvent(
-        visitor, given_id or fresh_id, digest, at_ms, received_ms, name, properties, given_id is not None
+        visitor, given_id or fresh_id(), digest, at_ms, received_ms, name, properties, given_id is not None
     )
 
 
@@ -176,7 +184,7 @@ def checked_visitor(value: object, field: str) -> str:
 
 
 def _text(value: object, field: str, *, code: str, longest: int) -> str:
-    if isinstance(value, str) and 0 < len(value) <= longest and not any(character < " " for character in value):
+    if isinstance(value, str) and 0 < len(value) <= longest and not _CONTROL.search(value):
         return value
     rule = f"must be a string of 1 to {longest} characters without control characters"
     raise RejectedEvent(code, f"{field}: {shown(value)} {rule}")
@@ -204,6 +212,8 @@ def _object(holder: Mapping[str, Any], field: str) -> Mapping[str, Any]:
 
 
 def _consent(context: Mapping[str, Any], *, default: Consent) -> Consent:
+    if not context:
+        return default
     # Consent managers put an object here in Segment's own clients; it says nothing to us.
     if isinstance(context.get("consent"), dict):
         context = {**context, "consent": None}
@@ -259,7 +269,7 @@ def amount(properties: Mapping[str, Any], field: str) -> int | float | None:
 
 def _digest(item: Mapping[str, Any]) -> bytes:
     body = [item.get("type", "track"), item.get("event"), item.get("properties"), item.get(_time_field(item))]
-    return _sixteen_bytes(msgspec.json.encode(body, order="sorted"))
+    return _sixteen_bytes(_BODY.encode(body))
 
 
 def _sixteen_bytes(data: bytes) -> bytes:

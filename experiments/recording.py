@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
+from experiments.admission import Admission
+from experiments.admission import Admitted
 from experiments.application import Application
 from experiments.errors import RejectedEvent
 from experiments.events import Event
@@ -44,9 +47,8 @@ def record(
     receipts = {index: outcome for index, outcome in enumerate(read) if isinstance(outcome, Receipt)}
     events = {index: outcome for index, outcome in enumerate(read) if not isinstance(outcome, Receipt)}
     if events:
-        applied = store.transact(
-            lambda session: apply(session, snapshots, events=events.values(), trusted=sender.trusted, keyring=keyring)
-        )
+        batch = Batch(list(events.values()), sender.trusted)
+        applied: list[Receipt] = store.transact_together(Applying(snapshots, keyring), batch)
         receipts.update(zip(events, applied, strict=True))
     return [receipts[index] for index in range(len(items))]
 
@@ -56,7 +58,7 @@ def _read(
 ) -> Event | Receipt:
     try:
         event = read_event(
-            item, received_ms=sender.received_ms, sent_at=sent_at, fresh_id=fresh_id(), terms=terms
+            item, received_ms=sender.received_ms, sent_at=sent_at, fresh_id=fresh_id, terms=terms
         )
     except RejectedEvent as error:
         return Receipt("rejected", error.code, str(error))
@@ -67,7 +69,34 @@ def apply(
     session: Session, snapshots: Snapshots, *, events: Iterable[Event], trusted: bool, keyring: Keyring
 ) -> list[Receipt]:
     """Apply events in one transaction: the only way in for every store and partition."""
-    application = Application(session, snapshots, trusted=trusted, keyring=keyring)
-    receipts = [application.apply(event) for event in events]
-    application.finish()
+    [receipts] = Applying(snapshots, keyring)(session, [Batch(list(events), trusted)])
     return receipts
+
+
+class Batch(NamedTuple):
+    """Events of one sender, who is believed or not."""
+
+    events: Sequence[Event]
+    trusted: bool
+
+
+@dataclass(frozen=True)
+class Applying:
+    """Applies the batches of several senders in one transaction, as if one after another."""
+
+    snapshots: Snapshots
+    keyring: Keyring
+
+    def __call__(self, session: Session, batches: Sequence[Batch]) -> list[list[Receipt]]:
+        """The receipts of each batch, in order."""
+        admission = Admission(session, self.snapshots, keyring=self.keyring)
+        read = [
+            [admission.admit(event, trusted=batch.trusted) for event in batch.events] for batch in batches
+        ]
+        application = Application(session, [each for batch in read for each in batch if isinstance(each, Admitted)])
+        receipts = [
+            [application.apply(each) if isinstance(each, Admitted) else application.refuse(each) for each in batch]
+            for batch in read
+        ]
+        application.keep()
+        return receipts

@@ -80,6 +80,7 @@ class _Keeping:
     ) -> None:
         self.reply: Reply | None = None
         self.read = store.read
+        self.transact_together = store.transact_together
         self.changes = store.changes
         self.close = store.close
         self._store = store

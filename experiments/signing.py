@@ -5,14 +5,15 @@ Keys are derived from the installation's secret, one for each purpose, so that a
 
 import hashlib
 import hmac
-from base64 import urlsafe_b64decode
 from base64 import urlsafe_b64encode
 from binascii import Error as Base64Error
+from binascii import a2b_base64
 from dataclasses import dataclass
 
 from experiments.errors import InvalidSignature
 
 _MARK_BYTES = 16
+_FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 @dataclass(frozen=True)
@@ -78,4 +79,4 @@ def _encode(data: bytes) -> str:
 
 
 def _decode(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return a2b_base64(text.encode("ascii").translate(_FROM_URL_SAFE) + b"=" * (-len(text) % 4))

@@ -6,6 +6,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from experiments.assignment import Plan
+from experiments.counting import Measures
 from experiments.document import parse_document
 from experiments.epochs import Epochs
 from experiments.ledger import allocation_of
@@ -23,6 +24,7 @@ class Entry(NamedTuple):
 
     stored: StoredExperiment
     plan: Plan | None
+    measures: Measures
 
     @property
     def experiment(self) -> Experiment:
@@ -73,12 +75,13 @@ def take_snapshot(session: Session, *, previous: Snapshot = _NOTHING) -> Snapsho
 def _entry(session: Session, row: ExperimentRow, previous: Entry | None) -> Entry:
     stored = stored_experiment(row, previous.stored if previous else None)
     newest = session.ledger.newest_epoch(row.key)
+    unchanged = previous if previous and previous.experiment is stored.experiment else None
+    measures = unchanged.measures if unchanged else Measures(stored.experiment)
     if newest is None:
-        return Entry(stored, None)
-    unchanged = previous is not None and previous.experiment is stored.experiment
-    if unchanged and previous and previous.plan and previous.plan.allocation.epoch == newest.epoch:
-        return Entry(stored, previous.plan)
-    return Entry(stored, Plan(stored.experiment, allocation_of(newest)))
+        return Entry(stored, None, measures)
+    if unchanged and unchanged.plan and unchanged.plan.allocation.epoch == newest.epoch:
+        return Entry(stored, unchanged.plan, measures)
+    return Entry(stored, Plan(stored.experiment, allocation_of(newest)), measures)
 
 
 def stored_experiment(row: ExperimentRow, previous: StoredExperiment | None = None) -> StoredExperiment:

@@ -22,6 +22,9 @@ class Claim(NamedTuple):
     expires_ms: int
 
 
+_CLAIM = msgspec.json.Decoder(Claim)
+
+
 def expiry(now_ms: int, *, lifetime_seconds: int) -> int:
     """When a token issued now ends, on a whole day, so that an evaluation repeated on a day has the same body."""
     return (now_ms // _DAY_MS + 1) * _DAY_MS + lifetime_seconds * 1000
@@ -39,6 +42,6 @@ def read(token: str, visitor: str, *, key: bytes) -> Claim:
     """
     payload = unsign(token, key=key, bound_to=visitor.encode("utf-8", "surrogatepass"))
     try:
-        return msgspec.json.decode(payload, type=Claim)
+        return _CLAIM.decode(payload)
     except msgspec.DecodeError as error:
         raise InvalidSignature("the token holds something else") from error

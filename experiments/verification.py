@@ -11,9 +11,9 @@ from experiments.audit import audit_faults
 from experiments.chains import chain_faults
 from experiments.chains import is_whole
 from experiments.counting import EXPOSURES
+from experiments.counting import Measures
 from experiments.counting import amount_of
 from experiments.counting import timing
-from experiments.counting import visitor_values
 from experiments.lifecycle import find
 from experiments.model import Experiment
 from experiments.model import Metric
@@ -78,11 +78,12 @@ def _visitors(session: Session) -> dict[str, dict[bytes, _Visitor]]:
 
 def _recount(experiment: Experiment, visitors: dict[bytes, _Visitor]) -> Cells:
     cells: Cells = defaultdict(lambda: (0, 0, 0.0))
+    measures = Measures(experiment)
     for visitor in visitors.values():
         if visitor.exposures:
             _, first = visitor.exposures[0]
             assert first.arm and first.segment and first.epoch is not None
-            for metric, value in visitor_values(experiment, first.arm, _totals(experiment, visitor)):
+            for metric, value in measures.values(first.arm, _totals(experiment, visitor)):
                 key = CellKey(
                     experiment.key, first.epoch, day_of(first.at_ms), first.segment, first.arm,
                     bool(first.asserted), metric,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from experiments.columns import Columns
 from experiments.columns import by_metric
 from experiments.storage.sqlite import Connection
+from experiments.storage.sqlite import places
 
 
 class CellKey(NamedTuple):
@@ -64,7 +65,7 @@ class Cells:
 
         Of all metrics, or of some.
         """
-        wanted = "" if metrics is None else f" AND metric IN ({', '.join('?' * len(metrics))})"
+        wanted = "" if metrics is None else f" AND metric IN ({places(metrics)})"
         rows = self._connection.execute(
             "SELECT metric, epoch, day, segment, arm, n, sum, sum2"
             f" FROM cells WHERE experiment = ? AND NOT asserted{wanted} ORDER BY epoch, day",

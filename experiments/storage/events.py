@@ -1,13 +1,19 @@
 """The events: what was accepted, once for each visitor and id."""
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
 import msgspec
 
 from experiments.storage.sqlite import Connection
+
+
+#: By what an event is known again: visitor and id.
+EventKey = tuple[bytes, bytes]
 
 
 class EventRow(NamedTuple):
@@ -30,13 +36,19 @@ class EventRow(NamedTuple):
     weight: int | None = None
     asserted: bool | None = None
 
+    @property
+    def key(self) -> EventKey:
+        """By what it is known again."""
+        return self[:2]
 
-_COLUMNS = (
-    "visitor, id, digest, kind, experiments, name, at_ms, received_ms, trusted, identified,"
-    " amounts, arm, segment, epoch, weight, asserted"
+
+_NAMES = (
+    "visitor", "id", "digest", "kind", "experiments", "name", "at_ms", "received_ms", "trusted", "identified",
+    "amounts", "arm", "segment", "epoch", "weight", "asserted",
 )
+COLUMNS = ", ".join(f"events.{name}" for name in _NAMES)
 _INSERT = (
-    f"INSERT INTO events ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO events ({', '.join(_NAMES)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (visitor, id) DO NOTHING"
 )
 
@@ -47,33 +59,33 @@ class Events:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def insert(self, event: EventRow) -> int | None:
-        """Keep an event; its number, or None where the visitor has one of this id."""
-        amounts = None if event.amounts is None else msgspec.json.encode(event.amounts).decode()
-        cursor = self._connection.execute(
-            _INSERT, (*event[:4], " ".join(event.experiments), *event[5:10], amounts, *event[11:])
-        )
-        return int(cursor.lastrowid) if cursor.rowcount else None
+    def insert(self, events: Sequence[EventRow]) -> dict[EventKey, int]:
+        """Keep events, the first of each visitor and id; the numbers of those that were not there before."""
+        (newest,) = self._connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+        self._connection.executemany(_INSERT, map(_stored, events))
+        kept = self._connection.execute("SELECT visitor, id, seq FROM events WHERE seq > ?", (newest,))
+        return {(visitor, id): number for visitor, id, number in kept}
 
-    def digest(self, visitor: bytes, id: bytes) -> bytes:
-        """The digest of the event that a visitor has under an id."""
-        row = self._connection.execute(
-            "SELECT digest FROM events WHERE visitor = ? AND id = ?", (visitor, id)
-        ).fetchone()
+    def digests(self, keys: Iterable[EventKey]) -> dict[EventKey, bytes]:
+        """The digests of events that are there."""
+        return {key: self._digest(key) for key in keys}
+
+    def _digest(self, key: EventKey) -> bytes:
+        row = self._connection.execute("SELECT digest FROM events WHERE visitor = ? AND id = ?", key).fetchone()
         return bytes(row[0])
-
-    def get(self, number: int) -> EventRow:
-        """One event by its number."""
-        return _event(
-            self._connection.execute(f"SELECT {_COLUMNS} FROM events WHERE seq = ?", (number,)).fetchone()
-        )
 
     def in_order(self) -> Iterator[EventRow]:
         """Every event, in the order of storing."""
-        return (_event(row) for row in self._connection.execute(f"SELECT {_COLUMNS} FROM events ORDER BY seq"))
+        return (event_of(row) for row in self._connection.execute(f"SELECT {COLUMNS} FROM events ORDER BY seq"))
 
 
-def _event(row: tuple[Any, ...]) -> EventRow:
+def _stored(event: EventRow) -> tuple[Any, ...]:
+    amounts = None if event.amounts is None else msgspec.json.encode(event.amounts).decode()
+    return (*event[:4], " ".join(event.experiments), *event[5:10], amounts, *event[11:])
+
+
+def event_of(row: Sequence[Any]) -> EventRow:
+    """An event from its columns."""
     fields = dict(zip(EventRow._fields, row, strict=True))
     fields["experiments"] = tuple(fields["experiments"].split())
     fields["trusted"], fields["identified"] = bool(fields["trusted"]), bool(fields["identified"])

@@ -1,6 +1,7 @@
 """SQLite: connections, schema, the lock of the one server, and SQLite's faults by our names."""
 
 import fcntl
+from collections.abc import Collection
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -114,6 +115,11 @@ def split_statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+
+
+def places(values: Collection[object]) -> str:
+    """A place for each of the values in a list of a statement."""
+    return ", ".join("?" * len(values))
 
 
 def pending(connection: Connection) -> list[str]:

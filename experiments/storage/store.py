@@ -1,6 +1,7 @@
 """The store: where use cases read and write, whichever database is behind it."""
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from threading import local
 from typing import IO
@@ -19,6 +20,7 @@ from experiments.storage.sqlite import translated
 from experiments.storage.writer import DirectWriter
 from experiments.storage.writer import GroupWriter
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 _PATIENCE_SECONDS = 2
@@ -32,6 +34,12 @@ class Store(Protocol):
 
     def transact(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one write transaction; its result once it is on disk."""
+
+    def transact_together(self, work: Callable[[Session, Sequence[A]], Sequence[T]], item: A) -> T:
+        """Run `work` in one write transaction, on this item and on those that come with equal work meanwhile.
+
+        It gives one result for each item, as if it were run for one after another.
+        """
 
     def changes(self) -> int:
         """A number that differs once anybody else has committed (per thread)."""
@@ -67,6 +75,10 @@ class SqliteStore:
     def transact(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one write transaction; its result once it is on disk."""
         return self._writer.run(work)
+
+    def transact_together(self, work: Callable[[Session, Sequence[A]], Sequence[T]], item: A) -> T:
+        """Run `work` on this item and on those that come meanwhile; its result once it is on disk."""
+        return self._writer.run_together(work, item)
 
     def changes(self) -> int:
         """A number that differs once another connection has committed since this thread looked."""

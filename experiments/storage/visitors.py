@@ -1,11 +1,15 @@
-"""What is known of each visitor: the first exposure, the totals, and outcomes that wait for an exposure."""
+"""What is known of visitors: first exposures, totals, and outcomes that wait for an exposure; of many at a time."""
 
+from collections.abc import Collection
 from collections.abc import Iterable
-from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
+from experiments.storage.events import COLUMNS
+from experiments.storage.events import EventRow
+from experiments.storage.events import event_of
 from experiments.storage.sqlite import Connection
+from experiments.storage.sqlite import places
 
 
 class ExposureRow(NamedTuple):
@@ -38,21 +42,21 @@ class Exposures:
         found = {experiment: self.get(experiment, visitor) for experiment in experiments}
         return {experiment: row for experiment, row in found.items() if row is not None}
 
-    def of_visitors(self, experiment: str, visitors: Sequence[bytes]) -> list[tuple[bytes, ExposureRow]]:
+    def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[tuple[bytes, ExposureRow]]:
         """The exposures of those of some visitors who have one."""
         rows = self._connection.execute(
             "SELECT visitor, arm, segment, epoch, weight, at_ms, asserted FROM exposures"
-            f" WHERE experiment = ? AND visitor IN ({', '.join('?' * len(visitors))})",
+            f" WHERE experiment = ? AND visitor IN ({places(visitors)})",
             (experiment, *visitors),
         )
         return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
 
-    def insert(self, experiment: str, visitor: bytes, row: ExposureRow) -> None:
-        """Keep a first exposure."""
-        self._connection.execute(
+    def insert(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Keep first exposures: experiment, visitor, and the columns of the exposure."""
+        self._connection.executemany(
             "INSERT INTO exposures (experiment, visitor, arm, segment, epoch, weight, at_ms, asserted)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (experiment, visitor, *row),
+            rows,
         )
 
     def all(self, experiment: str) -> list[tuple[bytes, ExposureRow]]:
@@ -75,23 +79,21 @@ class Totals:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add(self, experiment: str, visitor: bytes, metric: str, *, amount: int) -> int:
-        """Add to a total; the total after it."""
-        cursor = self._connection.execute(
+    def add(self, changes: Iterable[tuple[str, bytes, str, int]]) -> None:
+        """Add to totals: experiment, visitor, metric, amount."""
+        self._connection.executemany(
             "INSERT INTO totals (experiment, visitor, metric, total) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (experiment, visitor, metric) DO UPDATE SET total = totals.total + excluded.total"
-            " RETURNING total",
-            (experiment, visitor, metric, amount),
+            " ON CONFLICT (experiment, visitor, metric) DO UPDATE SET total = totals.total + excluded.total",
+            changes,
         )
-        return int(cursor.fetchone()[0])
 
-    def get(self, experiment: str, visitor: bytes, metric: str) -> int:
-        """A total; 0 where nothing was added."""
-        row = self._connection.execute(
-            "SELECT total FROM totals WHERE experiment = ? AND visitor = ? AND metric = ?",
-            (experiment, visitor, metric),
-        ).fetchone()
-        return 0 if row is None else int(row[0])
+    def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[tuple[bytes, str, int]]:
+        """The totals of some visitors: visitor, metric, total; none where nothing was added."""
+        rows = self._connection.execute(
+            f"SELECT visitor, metric, total FROM totals WHERE experiment = ? AND visitor IN ({places(visitors)})",
+            (experiment, *visitors),
+        )
+        return list(rows)
 
     def all(self, experiment: str) -> dict[tuple[bytes, str], int]:
         """Every total of an experiment, by visitor and metric."""
@@ -101,26 +103,38 @@ class Totals:
         return {(bytes(visitor), metric): total for visitor, metric, total in rows}
 
 
+class WaitingRow(NamedTuple):
+    """An event that waits, by its number too, and until when; after that it is an orphan."""
+
+    number: int
+    until_ms: int
+    event: EventRow
+
+
 class Waiting:
     """Outcomes whose visitor is not known to be exposed: kept for one window, orphans after it."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def insert(self, experiment: str, visitor: bytes, event: int, *, until_ms: int) -> None:
-        """Let an event wait for the visitor's exposure."""
-        self._connection.execute(
-            "INSERT INTO waiting (experiment, visitor, event, until_ms) VALUES (?, ?, ?, ?)",
-            (experiment, visitor, event, until_ms),
+    def insert(self, rows: Iterable[tuple[str, bytes, int, int]]) -> None:
+        """Let events wait: experiment, visitor, the event's number, until when."""
+        self._connection.executemany(
+            "INSERT INTO waiting (experiment, visitor, event, until_ms) VALUES (?, ?, ?, ?)", rows
         )
 
-    def take(self, experiment: str, visitor: bytes, *, now_ms: int) -> list[int]:
-        """The numbers of the events that waited for this exposure, in order; orphans stay behind."""
+    def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[WaitingRow]:
+        """What waits for the exposures of some visitors, in the order of storing, orphans among it."""
         rows = self._connection.execute(
-            "DELETE FROM waiting WHERE experiment = ? AND visitor = ? AND until_ms > ? RETURNING event",
-            (experiment, visitor, now_ms),
+            f"SELECT waiting.event, waiting.until_ms, {COLUMNS} FROM waiting JOIN events ON events.seq = waiting.event"
+            f" WHERE waiting.experiment = ? AND waiting.visitor IN ({places(visitors)}) ORDER BY waiting.event",
+            (experiment, *visitors),
         )
-        return sorted(row[0] for row in rows)
+        return [WaitingRow(number, until_ms, event_of(row)) for number, until_ms, *row in rows]
+
+    def remove(self, keys: Iterable[tuple[str, bytes, int]]) -> None:
+        """Let events wait no more: experiment, visitor, the event's number."""
+        self._connection.executemany("DELETE FROM waiting WHERE experiment = ? AND visitor = ? AND event = ?", keys)
 
     def counts(self, experiment: str, *, now_ms: int) -> tuple[int, int]:
         """How many events wait, and how many have become orphans."""

@@ -2,7 +2,12 @@
 
 import logging
 from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from queue import Empty
 from queue import SimpleQueue
@@ -11,6 +16,7 @@ from threading import Thread
 from time import monotonic
 from time import sleep
 from typing import Any
+from typing import NamedTuple
 from typing import TypeVar
 
 from experiments.errors import StorageBusy
@@ -24,8 +30,10 @@ from experiments.storage.sqlite import log_is_large
 from experiments.storage.sqlite import take_log_in
 from experiments.storage.sqlite import translated
 
+A = TypeVar("A")
 T = TypeVar("T")
-Work = Callable[[Session], Any]
+#: What is done on the items of all who ask for the same: a result for each, as if one after another.
+Together = Callable[[Session, Sequence[A]], Sequence[T]]
 
 _LARGEST_GROUP = 1000
 _PATIENCE_SECONDS = 15
@@ -52,6 +60,11 @@ class DirectWriter:
             self._make_room(monotonic() - began)
         return result
 
+    def run_together(self, work: Together[A, T], item: A) -> T:
+        """Run `work` on the item, which comes alone; its result once it is on disk."""
+        [result] = self.run(lambda session: work(session, [item]))
+        return result
+
     def _make_room(self, held_seconds: float) -> None:
         """Without a server, do for the log what a server would; beside one, let it have its turn."""
         try:
@@ -70,6 +83,22 @@ class DirectWriter:
         self._connection.close()
 
 
+class _Call(NamedTuple):
+    """Somebody who waits for what becomes of an item."""
+
+    work: Together[Any, Any]
+    item: Any
+    future: Future[Any]
+
+
+class _Answer(NamedTuple):
+    """What became of it: a result, or the fault."""
+
+    call: _Call
+    result: Any
+    fault: BaseException | None = None
+
+
 class GroupWriter:
     """One thread that commits whatever has come in while it was committing before."""
 
@@ -78,7 +107,7 @@ class GroupWriter:
         self._connection = connect(path, checkpoints=True)
         self._session = Session(self._connection)
         self._next_try = 0.0
-        self._queue: SimpleQueue[tuple[Work, Future[Any]] | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Call | None] = SimpleQueue()
         self._thread = Thread(target=self._serve, name="writer", daemon=True)
         self._thread.start()
 
@@ -87,8 +116,15 @@ class GroupWriter:
 
         :raises StorageBusy: if it was not on disk in time; it may or may not come to be.
         """
+        return self.run_together(lambda session, _: [work(session)], None)
+
+    def run_together(self, work: Together[A, T], item: A) -> T:
+        """Run `work` on the item and on those of others who wait with equal work; its result once it is on disk.
+
+        :raises StorageBusy: as `run`.
+        """
         future: Future[T] = Future()
-        self._queue.put((work, future))
+        self._queue.put(_Call(work, item, future))
         try:
             return future.result(timeout=_PATIENCE_SECONDS)
         except TimeoutError as error:
@@ -104,8 +140,8 @@ class GroupWriter:
         while group := self._next_group():
             self._commit(group)
 
-    def _first(self) -> tuple[Work, Future[Any]] | None:
-        """The next work, once there is one; meanwhile, what other processes write is taken in."""
+    def _first(self) -> _Call | None:
+        """The next call, once there is one; meanwhile, what other processes write is taken in."""
         while True:
             self._take_log_in()
             try:
@@ -125,49 +161,62 @@ class GroupWriter:
             # The log keeps what it has, and works that come in are told of what ails the database.
             log.warning("the log is not taken in for now: %s", error)
 
-    def _next_group(self) -> list[tuple[Work, Future[Any]]]:
+    def _next_group(self) -> list[_Call]:
         first = self._first()
         group = [] if first is None else [first]
         while group and len(group) < _LARGEST_GROUP:
             try:
-                item = self._queue.get_nowait()
+                call = self._queue.get_nowait()
             except Empty:
                 break
-            if item is None:
+            if call is None:
                 self._queue.put(None)
                 break
-            group.append(item)
+            group.append(call)
         return group
 
-    def _commit(self, group: list[tuple[Work, Future[Any]]]) -> None:
-        answers: list[tuple[Future[Any], Any, BaseException | None]] = []
+    def _commit(self, group: list[_Call]) -> None:
+        answers: list[_Answer] = []
         try:
             with translated(self._path), immediate(self._connection):
-                answers.extend((future, *self._run_alone(work)) for work, future in group)
+                for work, calls in groupby(group, attrgetter("work")):
+                    answers += self._answers(work, list(calls))
         except Exception as error:
             # Nothing of the group is on disk: nobody may be told that it is.
-            answers = [(future, None, error) for _, future in group]
-        for future, result, fault in answers:
-            _answer(future, result, fault)
+            answers = [_Answer(call, None, error) for call in group]
+        for answer in answers:
+            _tell(answer)
 
-    def _run_alone(self, work: Work) -> tuple[Any, BaseException | None]:
-        # A savepoint keeps one work's fault from undoing its neighbours.
-        self._connection.execute("SAVEPOINT work")
+    def _answers(self, work: Together[Any, Any], calls: list[_Call]) -> list[_Answer]:
         try:
-            with translated(self._path):
-                result = work(self._session)
+            with self._savepoint():
+                results = work(self._session, [call.item for call in calls])
         except Exception as error:
             if not self._connection.in_transaction:
                 raise
-            self._connection.execute("ROLLBACK TO work")
-            self._connection.execute("RELEASE work")
-            return None, error
+            if len(calls) == 1:
+                return [_Answer(calls[0], None, error)]
+            # The fault is of one of them: the others must not share it.
+            return [answer for call in calls for answer in self._answers(work, [call])]
+        return [_Answer(call, result) for call, result in zip(calls, results, strict=True)]
+
+    @contextmanager
+    def _savepoint(self) -> Iterator[None]:
+        """Undo a faulty work, and nothing of what came before it in the transaction."""
+        self._connection.execute("SAVEPOINT work")
+        try:
+            with translated(self._path):
+                yield
+        except Exception:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK TO work")
+                self._connection.execute("RELEASE work")
+            raise
         self._connection.execute("RELEASE work")
-        return result, None
 
 
-def _answer(future: Future[Any], result: Any, fault: BaseException | None) -> None:
-    if fault is None:
-        future.set_result(result)
+def _tell(answer: _Answer) -> None:
+    if answer.fault is None:
+        answer.call.future.set_result(answer.result)
     else:
-        future.set_exception(fault)
+        answer.call.future.set_exception(answer.fault)

@@ -1,0 +1,120 @@
+"""What an event would store, or why it cannot be counted: read against the snapshot, before any row is looked at."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from experiments.assignment import Plan
+from experiments.errors import RejectedEvent
+from experiments.errors import shown
+from experiments.events import AUTOMATIC_EVENTS
+from experiments.events import Event
+from experiments.events import ExposureEvent
+from experiments.events import OutcomeEvent
+from experiments.events import amount
+from experiments.exposing import exposed_to
+from experiments.model import Metric
+from experiments.receipts import Receipt
+from experiments.signing import Keyring
+from experiments.signing import pseudonym
+from experiments.snapshot import Feed
+from experiments.snapshot import Snapshots
+from experiments.storage.events import EventRow
+from experiments.storage.session import Session
+
+
+class Admitted(NamedTuple):
+    """A row to store, and whom it may count for: an exposure for one experiment, an outcome for what it feeds."""
+
+    row: EventRow
+    feeds: tuple[Feed, ...]
+
+
+class Refusal(NamedTuple):
+    """A receipt for what is not stored; `experiment` is the one to count it with, or None."""
+
+    receipt: Receipt
+    experiment: str | None = None
+
+
+class Admission:
+    """Admits events as the snapshot of one transaction allows."""
+
+    def __init__(self, session: Session, snapshots: Snapshots, *, keyring: Keyring) -> None:
+        self._session = session
+        self._snapshot = snapshots.within(session)
+        self._epochs = snapshots.epochs
+        self._keyring = keyring
+
+    def admit(self, event: Event, *, trusted: bool) -> Admitted | Refusal:
+        """The row of an event, or its receipt; `trusted` is a server key's."""
+        try:
+            if isinstance(event, ExposureEvent):
+                return self._exposure(event, trusted=trusted)
+            assert isinstance(event, OutcomeEvent), "silent events are answered before"
+            return self._outcome(event, trusted=trusted)
+        except RejectedEvent as error:
+            return _refusal(error)
+
+    def _exposure(self, event: ExposureEvent, *, trusted: bool) -> Admitted | Refusal:
+        key = event.experiment
+        entry = self._snapshot.live(key)
+        if entry is None or entry.plan is None:
+            raise RejectedEvent("unknown_experiment", f"properties.experiment_id: {shown(key)} is not running")
+        try:
+            exposed = exposed_to(
+                event,
+                self._plan_in(entry.plan, event.epoch),
+                experiment=entry.experiment,
+                state=entry.stored.state,
+                trusted=trusted,
+                token_key=self._keyring.tokens,
+            )
+        except RejectedEvent as error:
+            return _refusal(error, key)
+        row = EventRow(
+            self._pseudonym(event.visitor), event.id, event.digest, "exposure", (key,), "", event.at_ms,
+            event.received_ms, trusted, True, None, *exposed,
+        )
+        return Admitted(row, (Feed(entry, ()),))
+
+    def _plan_in(self, newest: Plan, epoch: int | None) -> Plan | None:
+        return newest if epoch is None else self._epochs.plan(self._session, newest, epoch=epoch)
+
+    def _outcome(self, event: OutcomeEvent, *, trusted: bool) -> Admitted | Refusal:
+        if event.name in AUTOMATIC_EVENTS and event.name not in self._snapshot.feeds:
+            return Refusal(Receipt("ignored", "not_counted"))
+        feeds = self._feeds(event.name, trusted=trusted)
+        row = EventRow(
+            self._pseudonym(event.visitor), event.id, event.digest, "outcome",
+            tuple(feed.entry.experiment.key for feed in feeds), event.name, event.at_ms, event.received_ms,
+            trusted, event.identified, _amounts(event, feeds),
+        )
+        return Admitted(row, feeds)
+
+    def _feeds(self, name: str, *, trusted: bool) -> tuple[Feed, ...]:
+        feeds = self._snapshot.feeds.get(name, ())
+        if not feeds:
+            raise RejectedEvent("unknown_event", f"event: {shown(name)} is named by no metric of a running experiment")
+        fed = (Feed(feed.entry, fed_metrics(feed.metrics, trusted=trusted)) for feed in feeds)
+        heard = feeds if trusted else tuple(feed for feed in fed if feed.metrics)
+        if not heard:
+            raise RejectedEvent("server_only", f"event: {shown(name)} counts only when a server key sends it")
+        return heard
+
+    def _pseudonym(self, visitor: str) -> bytes:
+        return pseudonym(visitor, key=self._keyring.visitors)
+
+
+def fed_metrics(metrics: tuple[Metric, ...], *, trusted: bool) -> tuple[Metric, ...]:
+    """The metrics that hear this sender: some only hear server keys."""
+    return tuple(metric for metric in metrics if trusted or metric.source == "any")
+
+
+def _amounts(event: OutcomeEvent, feeds: tuple[Feed, ...]) -> Mapping[str, int | float] | None:
+    names = {metric.property for feed in feeds for metric in feed.metrics if metric.property is not None}
+    amounts = {name: value for name in sorted(names) if (value := amount(event.properties, name)) is not None}
+    return amounts or None
+
+
+def _refusal(error: RejectedEvent, experiment: str | None = None) -> Refusal:
+    return Refusal(Receipt("rejected", error.code, str(error)), experiment)

@@ -1,0 +1,93 @@
+"""What is known of the visitors of some batches: looked up at once, changed here event by event, kept at once."""
+
+from collections.abc import Collection
+from collections.abc import Iterator
+from collections.abc import Mapping
+
+from experiments.additions import Place
+from experiments.additions import place_of
+from experiments.storage.events import EventRow
+from experiments.storage.session import Session
+from experiments.storage.visitors import ExposureRow
+from experiments.storage.visitors import WaitingRow
+
+
+class Visitor:
+    """A visitor in an experiment, as the events so far have left things; `place` is where an exposed one counts."""
+
+    __slots__ = ("added", "begun", "ended", "exposure", "is_new", "place", "totals", "waiting")
+
+    def __init__(self) -> None:
+        self.exposure: ExposureRow | None = None
+        self.place: Place | None = None
+        self.is_new = False
+        self.totals: dict[str, int] = {}
+        self.added: dict[str, int] = {}
+        self.waiting: list[WaitingRow] = []
+        self.begun: list[WaitingRow] = []
+        self.ended: list[WaitingRow] = []
+
+    def know(self, experiment: str, exposure: ExposureRow) -> None:
+        """Take in the first exposure that is on record."""
+        self.exposure, self.place = exposure, place_of(experiment, exposure)
+
+    def expose(self, experiment: str, exposure: ExposureRow) -> None:
+        """Fix the first exposure for good."""
+        self.know(experiment, exposure)
+        self.is_new = True
+
+    def add(self, metric: str, amount: int) -> None:
+        """Add to what the visitor has reached in a metric."""
+        self.totals[metric] = self.totals.get(metric, 0) + amount
+        self.added[metric] = self.added.get(metric, 0) + amount
+
+    def wait(self, row: WaitingRow) -> None:
+        """Let an event wait for the visitor's exposure."""
+        self.begun.append(row)
+
+    def take_waiting(self, *, now_ms: int) -> Iterator[EventRow]:
+        """The events that waited for the exposure, in the order of storing; orphans stay behind."""
+        self.ended = [row for row in self.waiting if row.until_ms > now_ms]
+        taken = [row for row in self.begun if row.until_ms > now_ms]
+        self.begun = [row for row in self.begun if row.until_ms <= now_ms]
+        return (row.event for row in (*self.ended, *taken))
+
+
+class Visitors:
+    """Every visitor of the batches in every experiment that they may count for; `keep` writes what has changed."""
+
+    def __init__(self, session: Session, visitors_by_experiment: Mapping[str, Collection[bytes]]) -> None:
+        self._session = session
+        self._visitors = {
+            (experiment, visitor): Visitor()
+            for experiment, visitors in visitors_by_experiment.items()
+            for visitor in visitors
+        }
+        for experiment, visitors in visitors_by_experiment.items():
+            self._look_up(experiment, visitors)
+
+    def _look_up(self, experiment: str, visitors: Collection[bytes]) -> None:
+        exposures = self._session.exposures.of_visitors(experiment, visitors)
+        for visitor, exposure in exposures:
+            self.of(experiment, visitor).know(experiment, exposure)
+        for visitor, metric, total in self._session.totals.of_visitors(experiment, [one for one, _ in exposures]):
+            self.of(experiment, visitor).totals[metric] = total
+        unknown = set(visitors).difference(one for one, _ in exposures)
+        for row in self._session.waiting.of_visitors(experiment, unknown):
+            self.of(experiment, row.event.visitor).waiting.append(row)
+
+    def of(self, experiment: str, visitor: bytes) -> Visitor:
+        """One visitor in one experiment."""
+        return self._visitors[experiment, visitor]
+
+    def keep(self) -> None:
+        """Write what has changed."""
+        changed = self._visitors.items()
+        self._session.exposures.insert(
+            (*key, *known.exposure) for key, known in changed if known.is_new and known.exposure
+        )
+        self._session.totals.add(
+            (*key, metric, amount) for key, known in changed for metric, amount in known.added.items()
+        )
+        self._session.waiting.remove((*key, row.number) for key, known in changed for row in known.ended)
+        self._session.waiting.insert((*key, row.number, row.until_ms) for key, known in changed for row in known.begun)
