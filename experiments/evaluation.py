@@ -189,7 +189,7 @@ def _exposed(
     if consent == "none" or not keys:
         return {}
     stand_in = pseudonym(visitor, key=keyring.visitors)
-    rows = store.read(lambda session: session.exposures.of_visitor(stand_in, keys))
+    rows = store.exposures_of(stand_in, keys)
     return {key: _fixed(row) for key, row in rows.items()}
 
 

@@ -22,6 +22,7 @@ from typing import TypeVar
 from experiments.errors import StorageBusy
 from experiments.errors import StorageError
 from experiments.errors import StorageLocked
+from experiments.storage.exposed import Exposed
 from experiments.storage.session import Session
 from experiments.storage.sqlite import connect
 from experiments.storage.sqlite import immediate
@@ -102,10 +103,11 @@ class _Answer(NamedTuple):
 class GroupWriter:
     """One thread that commits whatever has come in while it was committing before."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, exposed: Exposed) -> None:
         self._path = path
         self._connection = connect(path, checkpoints=True)
-        self._session = Session(self._connection)
+        self._exposed = exposed
+        self._session = Session(self._connection, note_exposed=exposed.add)
         self._next_try = 0.0
         self._queue: SimpleQueue[_Call | None] = SimpleQueue()
         self._thread = Thread(target=self._serve, name="writer", daemon=True)
@@ -144,6 +146,8 @@ class GroupWriter:
         """The next call, once there is one; meanwhile, what other processes write is taken in."""
         while True:
             self._take_log_in()
+            if self._exposed.is_behind():
+                self._commit([])
             try:
                 return self._queue.get(timeout=_LOOK_SECONDS)
             except Empty:
@@ -179,6 +183,7 @@ class GroupWriter:
         answers: list[_Answer] = []
         try:
             with translated(self._path), immediate(self._connection):
+                self._exposed.follow(self._session)
                 for work, calls in groupby(group, attrgetter("work")):
                     answers += self._answers(work, list(calls))
         except Exception as error:
