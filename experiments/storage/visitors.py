@@ -47,6 +47,11 @@ class Exposures:
         )
         return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
 
+    def has_any(self, experiment: str) -> bool:
+        """Whether anybody was ever exposed."""
+        row = self._connection.execute("SELECT 1 FROM exposures WHERE experiment = ? LIMIT 1", (experiment,)).fetchone()
+        return row is not None
+
     def insert(self, experiment: str, visitor: bytes, row: ExposureRow) -> None:
         """Keep a first exposure."""
         self._connection.execute(
