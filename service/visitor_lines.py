@@ -1,0 +1,69 @@
+"""Visitors on lines of JSON, read as strictly as `service.bodies` reads, at a twentieth of the cost.
+
+msgspec refuses all that the strict parser refuses but for two things, and reads nothing differently: it takes the last of
+two members of one name, and looks at nothing but the syntax of what it does not know. Either shows in the number of names
+written. Whatever is not plainly in order goes to the strict parser, which has the last word, and the words.
+"""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import msgspec
+
+from experiments.errors import InvalidContext
+from service.bodies import parse
+from service.errors import Refused
+
+_Scalar = str | int | float | bool | None
+
+
+class _Visitor(TypedDict, total=False):
+    """A visitor as nearly all are written; anything else may be right or wrong, but not quickly."""
+
+    id: str
+    attributes: dict[str, _Scalar | list[_Scalar]] | None
+    consent: str | None
+    token: str | None
+
+
+_DECODER = msgspec.json.Decoder(_Visitor)
+
+#: Ends a name that is written as nearly all are; within a text it stands rarely, and does no harm.
+_NAME_END = b'":'
+_OTHER_NAME_ENDS = (b" :", b"\t:", b"\r:", b"\n:")
+
+
+def read_visitors(lines: Sequence[bytes]) -> list[object]:
+    """The value on each line, or in its place what is wrong with it."""
+    plain = _plain(lines)
+    return [_read(line) for line in lines] if plain is None else plain
+
+
+def _read(line: bytes) -> object:
+    plain = _plain([line])
+    return _read_strictly(line) if plain is None else plain[0]
+
+
+def _plain(lines: Sequence[bytes]) -> list[object] | None:
+    """The visitors, if all are plainly in order."""
+    try:
+        visitors = [_DECODER.decode(line) for line in lines]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return [*visitors] if _has_read_every_name(visitors, b"\n".join(lines)) else None
+
+
+def _has_read_every_name(visitors: Sequence[_Visitor], text: bytes) -> bool:
+    """Whether no name stands twice in an object, and none was passed over."""
+    # At least as many names are written as are read, on every line; so if the sums are the same, so are all of them.
+    if any(end in text for end in _OTHER_NAME_ENDS):
+        return False
+    attributes = (visitor.get("attributes") or {} for visitor in visitors)
+    return text.count(_NAME_END) == sum(map(len, visitors)) + sum(map(len, attributes))
+
+
+def _read_strictly(line: bytes) -> object:
+    try:
+        return parse(line)
+    except Refused as error:
+        return InvalidContext(error.stable_code, (error.description or "").replace("the body", "the line"))
