@@ -1,32 +1,36 @@
-"""Commits: how many a database has seen, read from the index of its log, which all processes share."""
+"""Commits beside the server: how many there were, in a number that all processes of a database share."""
 
 import mmap
+import os
 import struct
 from pathlib import Path
 
-from experiments.storage.sqlite import connect
-
-# https://www.sqlite.org/walformat.html#the_wal_index_file_format: `iChange`, counted up by every transaction that
-# wrote, when it becomes visible to others.
-_CHANGE = struct.Struct("=I")
-_OFFSET = 8
+_COUNT = struct.Struct("=Q")
 
 
-class Commits:
-    """The number of commits by whomever; asking costs less than any statement would."""
+class CommitsBeside:
+    """The commits of commands; asking for their number costs less than any statement would.
+
+    Not from SQLite's own files: whoever closes one of those takes away the locks that its process holds on it.
+    """
 
     def __init__(self, path: Path) -> None:
-        # An open connection that has read makes sure that the index is there, and stays.
-        self._connection = connect(path)
-        self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        with Path(f"{path}-shm").open("rb") as index:
-            self._index = mmap.mmap(index.fileno(), mmap.PAGESIZE, mmap.MAP_SHARED, mmap.PROT_READ)
+        file = os.open(f"{path}-commits", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            # As much as there may be already: a number in use is not changed by this.
+            os.ftruncate(file, _COUNT.size)
+            self._shared = mmap.mmap(file, _COUNT.size)
+        finally:
+            os.close(file)
 
     def count(self) -> int:
-        """A number that each commit makes one larger."""
-        return int(_CHANGE.unpack_from(self._index, _OFFSET)[0])
+        """A number that each commit of a command makes larger before anybody can see what it wrote."""
+        return int(_COUNT.unpack_from(self._shared)[0])
+
+    def announce(self) -> None:
+        """Say that a commit comes; in its transaction, so that only one process does at a time."""
+        _COUNT.pack_into(self._shared, 0, self.count() + 1)
 
     def close(self) -> None:
-        """Let the index go."""
-        self._index.close()
-        self._connection.close()
+        """Let the number go."""
+        self._shared.close()

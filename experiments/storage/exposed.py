@@ -14,7 +14,7 @@ from threading import Event
 from threading import Lock
 from typing import Any
 
-from experiments.storage.commits import Commits
+from experiments.storage.commits import CommitsBeside
 from experiments.storage.session import Session
 from experiments.storage.visitors import VisitorKey
 
@@ -31,17 +31,17 @@ class Exposed:
     """Everybody who was exposed, through this process or another that writes to the same database."""
 
     def __init__(self, path: Path) -> None:
-        self._commits = Commits(path)
+        self._commits = CommitsBeside(path)
         self._layers = [_Layer(_FIRST_BITS)]
         self._adding = Lock()
         self._is_filled = False
         self._newest_event = 0
-        # After which numbers of commits nobody is missing.
-        self._complete: tuple[int, ...] = ()
+        # The number of commits beside this process at which nobody is missing.
+        self._complete: int | None = None
 
     def may_hold(self, key: VisitorKey) -> bool:
         """Whether a visitor may have been exposed; a no is certain."""
-        if self._commits.count() not in self._complete:
+        if self._commits.count() != self._complete:
             return True
         places = _places(key)
         return any(layer.holds(places) for layer in self._layers)
@@ -69,20 +69,20 @@ class Exposed:
 
     def is_behind(self) -> bool:
         """Whether others have committed, and `follow` must look what."""
-        return self._is_filled and self._commits.count() not in self._complete
+        return self._is_filled and self._commits.count() != self._complete
 
     def follow(self, session: Session) -> None:
-        """Hold whom others have exposed; in a write transaction, before it writes."""
+        """Hold whom others have exposed; in a write transaction, in which nobody else can announce a commit."""
+        if not self._is_filled:
+            return
         if self.is_behind():
             self.add(session.exposures.keys_by_events(after=self._newest_event))
-        if self._is_filled:
-            self._newest_event = session.events.newest()
-            # The second is that of this transaction: nobody else commits before it ends.
-            self._complete = self._commits.count(), self._commits.count() + 1
+            self._complete = self._commits.count()
+        self._newest_event = session.events.newest()
 
     def close(self) -> None:
         """Hold no more."""
-        self._complete = ()
+        self._complete = None
         self._commits.close()
 
 

@@ -22,6 +22,7 @@ from typing import TypeVar
 from experiments.errors import StorageBusy
 from experiments.errors import StorageError
 from experiments.errors import StorageLocked
+from experiments.storage.commits import CommitsBeside
 from experiments.storage.exposed import Exposed
 from experiments.storage.session import Session
 from experiments.storage.sqlite import connect
@@ -50,6 +51,7 @@ class DirectWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = connect(path)
+        self._commits = CommitsBeside(path)
         self._lock = Lock()
 
     def run(self, work: Callable[[Session], T]) -> T:
@@ -58,6 +60,7 @@ class DirectWriter:
             with translated(self._path), immediate(self._connection):
                 began = monotonic()
                 result = work(Session(self._connection))
+                self._commits.announce()
             self._make_room(monotonic() - began)
         return result
 
@@ -82,6 +85,7 @@ class DirectWriter:
     def close(self) -> None:
         """Let the file go."""
         self._connection.close()
+        self._commits.close()
 
 
 class _Call(NamedTuple):
