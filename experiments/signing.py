@@ -17,10 +17,13 @@ from experiments.errors import InvalidSignature
 _MARK_BYTES = 16
 _FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _MARK_LETTERS = 22
-_BLOCK_BYTES = 64
-_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 #: Brings a mark to whole groups of base64, so that many can be written at once.
 _FILLING = bytes(2)
+
+# Of HMAC with SHA-256, for keys that are no longer than a block.
+_BLOCK_BYTES = 64
+_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,12 @@ def derive_key(secret: bytes, purpose: str) -> bytes:
 
 def pseudonym(visitor: str, *, key: bytes) -> bytes:
     """The 16 bytes that stand for a visitor on disk; the id itself is never stored."""
-    return _keyed(key, visitor.encode("utf-8", "surrogatepass"))
+    return _marks(key, [visitor.encode("utf-8", "surrogatepass")])[0]
 
 
 def pseudonyms(visitors: Iterable[str], *, key: bytes) -> list[bytes]:
-    """What `pseudonym` gives for each visitor, at a third of its cost."""
-    return [pseudonym(visitor, key=key) for visitor in visitors]
+    """What `pseudonym` gives for each visitor, at a third of the cost."""
+    return _marks(key, (visitor.encode("utf-8", "surrogatepass") for visitor in visitors))
 
 
 def sign(payload: bytes, *, key: bytes, bound_to: bytes = b"") -> str:
@@ -66,10 +69,10 @@ def sign(payload: bytes, *, key: bytes, bound_to: bytes = b"") -> str:
 
 
 def sign_all(payload: bytes, *, key: bytes, bound_to: Iterable[bytes]) -> list[str]:
-    """What `sign` gives for each of `bound_to`, at a third of its cost."""
+    """What `sign` gives for each of `bound_to`, at a third of the cost."""
     head = _head(payload)
-    marks = (_mark(payload, key, each) for each in bound_to)
-    letters = urlsafe_b64encode(b"".join(mark + _FILLING for mark in marks)).decode()
+    marks = _marks(key, (hashlib.sha256(each).digest() + payload for each in bound_to))
+    letters = urlsafe_b64encode(_FILLING.join([*marks, b""])).decode()
     return [head + letters[start : start + _MARK_LETTERS] for start in range(0, len(letters), _MARK_LETTERS + 2)]
 
 
@@ -90,22 +93,25 @@ def unsign(text: str, *, key: bytes, bound_to: bytes = b"") -> bytes:
 
 
 def _mark(payload: bytes, key: bytes, bound_to: bytes) -> bytes:
-    return _keyed(key, hashlib.sha256(bound_to).digest() + payload)
+    return _marks(key, [hashlib.sha256(bound_to).digest() + payload])[0]
 
 
-def _keyed(key: bytes, data: bytes) -> bytes:
+def _marks(key: bytes, payloads: Iterable[bytes]) -> list[bytes]:
     """HMAC-SHA256 as RFC 2104 defines it, cut: states copied after the key went in cost a third of `hmac.digest`."""
-    begun, ended = _states(key)
-    inner, outer = begun.copy(), ended.copy()
-    inner.update(data)
-    outer.update(inner.digest())
-    return outer.digest()[:_MARK_BYTES]
+    inner, outer = _states(key)
+    marks = []
+    for payload in payloads:
+        within, around = inner.copy(), outer.copy()
+        within.update(payload)
+        around.update(within.digest())
+        marks.append(around.digest()[:_MARK_BYTES])
+    return marks
 
 
 @lru_cache(maxsize=16)
 def _states(key: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
     block = key.ljust(_BLOCK_BYTES, b"\0")
-    return hashlib.sha256(block.translate(_INNER)), hashlib.sha256(block.translate(_OUTER))
+    return hashlib.sha256(block.translate(_INNER_PAD)), hashlib.sha256(block.translate(_OUTER_PAD))
 
 
 # Tokens of one assignment have their payload in common.
