@@ -23,9 +23,9 @@ class Visitor:
         self.is_new = False
         self.totals: dict[str, int] = {}
         self.added: dict[str, int] = {}
-        self.waiting: list[WaitingRow] = []
-        self.begun: list[WaitingRow] = []
-        self.ended: list[WaitingRow] = []
+        self.waiting: tuple[WaitingRow, ...] = ()
+        self.begun: tuple[WaitingRow, ...] = ()
+        self.ended: tuple[WaitingRow, ...] = ()
 
     def know(self, experiment: str, exposure: ExposureRow) -> None:
         """Take in the first exposure that is on record."""
@@ -43,14 +43,14 @@ class Visitor:
 
     def wait(self, row: WaitingRow) -> None:
         """Let an event wait for the visitor's exposure."""
-        self.begun.append(row)
+        self.begun += (row,)
 
     def take_waiting(self, *, now_ms: int) -> Iterator[EventRow]:
         """The events that waited for the exposure, in the order of storing; orphans stay behind."""
-        self.ended = [row for row in self.waiting if row.until_ms > now_ms]
-        taken = [row for row in self.begun if row.until_ms > now_ms]
-        self.begun = [row for row in self.begun if row.until_ms <= now_ms]
-        return (row.event for row in (*self.ended, *taken))
+        self.ended = tuple(row for row in self.waiting if row.until_ms > now_ms)
+        taken = tuple(row for row in self.begun if row.until_ms > now_ms)
+        self.begun = tuple(row for row in self.begun if row.until_ms <= now_ms)
+        return (row.event for row in self.ended + taken)
 
 
 class Visitors:
@@ -74,7 +74,7 @@ class Visitors:
             self.of(experiment, visitor).totals[metric] = total
         unknown = set(visitors).difference(one for one, _ in exposures)
         for row in self._session.waiting.of_visitors(experiment, unknown):
-            self.of(experiment, row.event.visitor).waiting.append(row)
+            self.of(experiment, row.event.visitor).waiting += (row,)
 
     def of(self, experiment: str, visitor: bytes) -> Visitor:
         """One visitor in one experiment."""
