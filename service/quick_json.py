@@ -40,7 +40,7 @@ def _is_deeper(text: bytes, deepest: int) -> bool:
     # Strings without a bracket inside leave two quotes side by side.
     marks = text.translate(_BRACKETS, _NOT_STRUCTURE).replace(b'""', b"")
     outside = b"".join(marks.split(b'"')[::2])
-    for _ in range(deepest):
+    while outside and deepest:
         # Takes away the innermost level everywhere.
-        outside = outside.replace(b"()", b"")
+        outside, deepest = outside.replace(b"()", b""), deepest - 1
     return bool(outside)

@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from threading import Timer
 
 import pytest
@@ -49,6 +51,39 @@ def test_one_works_fault_undoes_that_work_alone(store: Store) -> None:
     assert [type(error).__name__ for error in errors if error] == ["ValueError"]
     assert store.read(lambda session: session.meta.get("half")) is None
     assert store.read(lambda session: session.meta.get("n4")) == "x"
+
+
+def test_those_who_ask_for_the_same_while_the_writer_is_busy_have_it_done_together(
+    opened: Callable[[bool], Store]
+) -> None:
+    store, sizes, is_busy, may_go_on = opened(True), [], Event(), Event()
+
+    def all_of_them(session: Session, items: Sequence[int]) -> list[int]:
+        sizes.append(len(items))
+        session.meta.set("sum", str(int(session.meta.get("sum") or 0) + sum(items)))
+        if 13 in items:
+            raise ValueError("unlucky")
+        return [item * item for item in items]
+
+    def hold_up(_: Session) -> None:
+        is_busy.set()
+        may_go_on.wait()
+
+    try:
+        with ThreadPoolExecutor(30) as threads:
+            threads.submit(store.transact, hold_up)
+            is_busy.wait()
+            answers = [threads.submit(store.transact_together, all_of_them, item) for item in range(20)]
+            wait_until(lambda: sum(answer.running() for answer in answers) == 20, what="all of them ask")
+            may_go_on.set()
+        assert {type(answer.exception()) for answer in answers} == {type(None), ValueError}
+        assert [answer.result() for item, answer in enumerate(answers) if item != 13] == [
+            item * item for item in range(20) if item != 13
+        ]
+        assert max(sizes) > 1
+        assert store.read(lambda session: session.meta.get("sum")) == str(sum(range(20)) - 13)
+    finally:
+        store.close()
 
 
 def test_what_one_process_commits_another_notices(opened: Callable[[bool], Store]) -> None:
