@@ -85,7 +85,6 @@ class Application:
             key,
             ExposureRow(event.arm, event.segment, event.epoch, event.weight, event.at_ms, bool(event.asserted)),
         )
-        visitor.add(EXPOSURES, 1)
         assert visitor.place, "whoever is exposed counts somewhere"
         self._additions.add_newcomer(visitor.place, entry.measures)
         for outcome in visitor.take_waiting(now_ms=event.received_ms):

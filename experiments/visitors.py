@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from experiments.additions import Place
 from experiments.additions import place_of
+from experiments.counting import EXPOSURES
 from experiments.storage.events import EventRow
 from experiments.storage.session import Session
 from experiments.storage.visitors import ExposureRow
@@ -28,8 +29,9 @@ class Visitor:
         self.ended: tuple[WaitingRow, ...] = ()
 
     def know(self, experiment: str, exposure: ExposureRow) -> None:
-        """Take in the first exposure that is on record."""
+        """Take in the exposures that are on record."""
         self.exposure, self.place = exposure, place_of(experiment, exposure)
+        self.totals[EXPOSURES] = exposure.n
 
     def expose(self, experiment: str, exposure: ExposureRow) -> None:
         """Fix the first exposure for good."""
@@ -82,12 +84,19 @@ class Visitors:
 
     def keep(self) -> None:
         """Write what has changed."""
+        self._keep_exposures()
         changed = self._visitors.items()
-        self._session.exposures.insert(
-            (*key, *known.exposure) for key, known in changed if known.is_new and known.exposure
-        )
         self._session.totals.add(
             (*key, metric, amount) for key, known in changed for metric, amount in known.added.items()
         )
         self._session.waiting.remove((*key, row.number) for key, known in changed for row in known.ended)
         self._session.waiting.insert((*key, row.number, row.until_ms) for key, known in changed for row in known.begun)
+
+    def _keep_exposures(self) -> None:
+        added = [(key, known, known.added.pop(EXPOSURES, 0)) for key, known in self._visitors.items()]
+        self._session.exposures.insert(
+            (*key, *known.exposure._replace(n=known.totals[EXPOSURES]))
+            for key, known, _ in added
+            if known.is_new and known.exposure
+        )
+        self._session.exposures.add((*key, n) for key, known, n in added if n and not known.is_new)

@@ -157,17 +157,39 @@ def test_migrations_are_applied_once(tmp_path: Path) -> None:
 
 def test_the_database_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> None:
     path = tmp_path / "bespoke.db"
-    connection = sqlite3.connect(str(path), isolation_level=None)
-    connection.execute("CREATE TABLE migrations (name TEXT PRIMARY KEY, applied_at TEXT DEFAULT CURRENT_TIMESTAMP)")
-    for name, statements in steps()[:1]:
-        for statement in split_statements(statements):
-            connection.execute(statement)
-        connection.execute("INSERT INTO migrations (name) VALUES (?)", (name,))
-    connection.close()
+    _made_by(path, versions=1).close()
     assert "0003_people" in migrate_database(path, fingerprint="one")
     store = open_store(path, fingerprint="one")
     assert store.read(lambda session: session.users.all()) == []
     store.close()
+
+
+def test_exposures_counted_by_the_version_before_are_counted_on(tmp_path: Path) -> None:
+    path = tmp_path / "bespoke.db"
+    old = _made_by(path, versions=4)
+    for visitor, exposures in ((b"ann", 3), (b"bob", 1)):
+        old.execute("INSERT INTO exposures VALUES ('tiny', ?, 'everyone', 'everyone-else', 1, 5000, 7, 0)", (visitor,))
+        old.execute("INSERT INTO totals VALUES ('tiny', ?, '$exposures', ?)", (visitor, exposures))
+        old.execute("INSERT INTO totals VALUES ('tiny', ?, 'signup', 2)", (visitor,))
+    old.close()
+    migrate_database(path, fingerprint="one")
+    store = open_store(path, fingerprint="one")
+    assert {visitor: row.n for visitor, row in store.read(lambda session: session.exposures.all("tiny"))} == {
+        b"ann": 3, b"bob": 1
+    }
+    assert store.read(lambda session: session.totals.all("tiny")) == {(b"ann", "signup"): 2, (b"bob", "signup"): 2}
+    store.close()
+
+
+def _made_by(path: Path, *, versions: int) -> sqlite3.Connection:
+    """A database with the first so many steps taken."""
+    connection = sqlite3.connect(str(path), isolation_level=None)
+    connection.execute("CREATE TABLE migrations (name TEXT PRIMARY KEY, applied_at TEXT DEFAULT CURRENT_TIMESTAMP)")
+    for name, statements in steps()[:versions]:
+        for statement in split_statements(statements):
+            connection.execute(statement)
+        connection.execute("INSERT INTO migrations (name) VALUES (?)", (name,))
+    return connection
 
 
 def test_the_disk_is_synced_before_a_write_is_answered(store: Store) -> None:
