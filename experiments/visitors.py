@@ -1,11 +1,12 @@
 """What is known of the visitors of some batches: looked up at once, changed here event by event, kept at once."""
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Mapping
 
 from experiments.additions import Place
 from experiments.additions import place_of
+from experiments.counting import EXPOSURES
 from experiments.storage.events import EventRow
 from experiments.storage.session import Session
 from experiments.storage.visitors import ExposureRow
@@ -28,8 +29,9 @@ class Visitor:
         self.ended: list[WaitingRow] = []
 
     def know(self, experiment: str, exposure: ExposureRow) -> None:
-        """Take in the first exposure that is on record."""
+        """Take in the exposures that are on record."""
         self.exposure, self.place = exposure, place_of(experiment, exposure)
+        self.totals[EXPOSURES] = exposure.n
 
     def expose(self, experiment: str, exposure: ExposureRow) -> None:
         """Fix the first exposure for good."""
@@ -56,25 +58,28 @@ class Visitor:
 class Visitors:
     """Every visitor of the batches in every experiment that they may count for; `keep` writes what has changed."""
 
-    def __init__(self, session: Session, visitors_by_experiment: Mapping[str, Collection[bytes]]) -> None:
+    def __init__(self, session: Session, rows: Iterable[EventRow]) -> None:
         self._session = session
-        self._visitors = {
-            (experiment, visitor): Visitor()
-            for experiment, visitors in visitors_by_experiment.items()
-            for visitor in visitors
-        }
-        for experiment, visitors in visitors_by_experiment.items():
-            self._look_up(experiment, visitors)
+        self._visitors: dict[tuple[str, bytes], Visitor] = {}
+        rows_by_experiment: dict[str, list[EventRow]] = defaultdict(list)
+        for row in rows:
+            for experiment in row.experiments:
+                rows_by_experiment[experiment].append(row)
+        for experiment, concerned in rows_by_experiment.items():
+            self._look_up(experiment, concerned)
 
-    def _look_up(self, experiment: str, visitors: Collection[bytes]) -> None:
-        exposures = self._session.exposures.of_visitors(experiment, visitors)
-        for visitor, exposure in exposures:
+    def _look_up(self, experiment: str, rows: Iterable[EventRow]) -> None:
+        visitors = {row.visitor for row in rows}
+        self._visitors.update(((experiment, visitor), Visitor()) for visitor in visitors)
+        exposures = dict(self._session.exposures.of_visitors(experiment, visitors))
+        for visitor, exposure in exposures.items():
             self.of(experiment, visitor).know(experiment, exposure)
-        for visitor, metric, total in self._session.totals.of_visitors(experiment, [one for one, _ in exposures]):
+        for visitor, metric, total in self._session.totals.of_visitors(experiment, exposures):
             self.of(experiment, visitor).totals[metric] = total
-        unknown = set(visitors).difference(one for one, _ in exposures)
-        for row in self._session.waiting.of_visitors(experiment, unknown):
-            self.of(experiment, row.event.visitor).waiting.append(row)
+        # What waits is many rows for some, and asked for by a first exposure alone.
+        arriving = {row.visitor for row in rows if row.kind == "exposure"} - exposures.keys()
+        for waiting in self._session.waiting.of_visitors(experiment, arriving):
+            self.of(experiment, waiting.event.visitor).waiting.append(waiting)
 
     def of(self, experiment: str, visitor: bytes) -> Visitor:
         """One visitor in one experiment."""
@@ -82,12 +87,19 @@ class Visitors:
 
     def keep(self) -> None:
         """Write what has changed."""
+        self._keep_exposures()
         changed = self._visitors.items()
-        self._session.exposures.insert(
-            (*key, *known.exposure) for key, known in changed if known.is_new and known.exposure
-        )
         self._session.totals.add(
             (*key, metric, amount) for key, known in changed for metric, amount in known.added.items()
         )
         self._session.waiting.remove((*key, row.number) for key, known in changed for row in known.ended)
         self._session.waiting.insert((*key, row.number, row.until_ms) for key, known in changed for row in known.begun)
+
+    def _keep_exposures(self) -> None:
+        added = [(key, known, known.added.pop(EXPOSURES, 0)) for key, known in self._visitors.items()]
+        self._session.exposures.insert(
+            (*key, *known.exposure._replace(n=known.totals[EXPOSURES]))
+            for key, known, _ in added
+            if known.is_new and known.exposure
+        )
+        self._session.exposures.add((*key, n) for key, known, n in added if n and not known.is_new)

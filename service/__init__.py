@@ -61,7 +61,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     for endpoints in (*answering, login, pages, report_files, actions, setup, preflight_page):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
-    lanes = express.Express(app.wsgi_app, installation, {("POST", "/ofrep/v1/evaluate/flags"): ofrep.evaluated})
+    lanes = express.Express(app.wsgi_app, installation, {**ofrep.LANES, **ingest.LANES})
     app.wsgi_app = throttle.behind_proxies(lanes, settings.trusted_proxies)  # type: ignore[method-assign]
     installation.before_closing(start_scheduler(installation).stop)
     return app

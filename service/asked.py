@@ -1,9 +1,11 @@
 """What a client asks, in plain values: the same whether Flask read the request or the express lane."""
 
+from collections.abc import Callable
 from typing import Any
 from typing import NamedTuple
 
 from experiments.storage.configuration import KeyRow
+from service.installation import Installation
 
 
 class Asked(NamedTuple):
@@ -13,3 +15,7 @@ class Asked(NamedTuple):
     body: dict[str, Any]
     key: KeyRow
     objects: bool
+
+
+#: Answers what is asked with a JSON value, or raises what everything else is refused by.
+Lane = Callable[[Installation, Asked], Any]

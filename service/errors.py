@@ -95,12 +95,15 @@ class Problem(TypedDict):
 
 
 class Refused(HTTPException):
-    """A request refused at the door: an HTTP status, a stable code, and the rule."""
+    """A request refused: an HTTP status, a stable code, and the rule; `extra` are further members of the problem."""
 
-    def __init__(self, status: int, stable_code: str, detail: str) -> None:
+    def __init__(
+        self, status: int, stable_code: str, detail: str, *, extra: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(detail)
         self.code = status
         self.stable_code = stable_code
+        self.extra = extra
 
 
 def status_of(error: BespokeError | type[BespokeError]) -> int:
@@ -155,7 +158,7 @@ def _plain(value: object) -> Any:
 
 def _http(error: HTTPException) -> Response:
     status, code, detail = refusal(error)
-    response = problem(status, code, detail)
+    response = problem(status, code, detail, getattr(error, "extra", None))
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value

@@ -21,6 +21,7 @@ from experiments.keys import includes
 from experiments.storage.configuration import KeyRow
 from service.answers import JSON
 from service.asked import Asked
+from service.asked import Lane
 from service.bodies import parse
 from service.cors import VARY
 from service.cors import allowance
@@ -36,16 +37,13 @@ Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
 Application = Callable[..., Iterable[bytes]]
 
-#: Answers what is asked with a JSON value.
-Lane = Callable[[Installation, Asked], Any]
-
 _FAULT = "bespoke.fault"
 _PLAIN_KINDS = {"", JSON, f"{JSON}; charset=utf-8", f"{JSON};charset=utf-8"}
 _FIXED = (("Content-Type", JSON), *ALWAYS.items(), UNCACHED, VARY)
 
 
 class Express:
-    """An application with lanes before it, each for a method and an address up to its last part."""
+    """An application with lanes before it, each for a method and an address, or one up to its last part."""
 
     def __init__(
         self, application: Application, installation: Installation, lanes: Mapping[tuple[str, str], Lane]
@@ -56,8 +54,9 @@ class Express:
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request by its lane, or else by the application."""
-        path, _, name = environ["PATH_INFO"].rpartition("/")
-        lane = self._lanes.get((environ["REQUEST_METHOD"], path))
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        before, slash, name = path.rpartition("/")
+        lane = self._lanes.get((method, path)) or self._lanes.get((method, before + slash))
         asked = None if lane is None else self._asked(environ, name)
         body = None if lane is None or asked is None else self._body(lane, asked, environ)
         if asked is None or body is None:

@@ -10,6 +10,7 @@ from service.answers import json_answer
 from service.auth import requires
 from service.bodies import read_json
 from service.current import current_installation
+from service.current import current_key
 from service.ingest import KINDS
 from service.ingest import Recorded
 from service.ingest import checked_batch
@@ -21,6 +22,7 @@ from service.operations import Answer
 from service.operations import Example
 from service.operations import Parameter
 from service.operations import describes
+from service.preferences import objects_to_tracking
 
 bp = Blueprint("growthbook", __name__)
 
@@ -62,6 +64,7 @@ def features(client_key: str) -> Response:
 )
 def track() -> Response:
     """Record what a tracking plugin posts; the answer is 200 whatever became of each event, as the plugins expect."""
-    items = checked_batch(read_json(), field="body")
-    receipts = record_items([segment_call(item) for item in items], sent_at=None)
+    installation = current_installation()
+    items = [segment_call(item) for item in checked_batch(installation, read_json(), field="body")]
+    receipts = record_items(installation, items, sent_at=None, key=current_key(), objects=objects_to_tracking())
     return json_answer({"success": True, **tally(receipts)})

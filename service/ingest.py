@@ -18,8 +18,11 @@ from experiments.receipts import Receipt
 from experiments.receipts import Status
 from experiments.recording import Sender
 from experiments.recording import record
+from experiments.storage.configuration import KeyRow
 from service.answers import JSON
 from service.answers import json_answer
+from service.asked import Asked
+from service.asked import Lane
 from service.auth import requires
 from service.bodies import read_object
 from service.current import current_installation
@@ -27,7 +30,7 @@ from service.current import current_key
 from service.errors import PROBLEM
 from service.errors import Problem
 from service.errors import Refused
-from service.errors import problem
+from service.installation import Installation
 from service.operations import Answer
 from service.operations import Example
 from service.operations import describes
@@ -97,9 +100,17 @@ def _written_key() -> str | None:
 )
 def batch() -> Response:
     """Record the calls of a batch; the answer is 200 whatever became of each."""
-    body = read_object()
-    receipts = record_items(checked_batch(body.get("batch"), field="batch"), sent_at=body.get("sentAt"))
-    return json_answer({"success": True, **tally(receipts)})
+    return json_answer(recorded_batch(current_installation(), _asked("batch")))
+
+
+def recorded_batch(installation: Installation, asked: Asked) -> Recorded:
+    """What became of the calls of a batch.
+
+    :raises Refused: as `checked_batch`.
+    """
+    items = checked_batch(installation, asked.body.get("batch"), field="batch")
+    receipts = record_items(installation, items, sent_at=asked.body.get("sentAt"), key=asked.key, objects=asked.objects)
+    return {"success": True, **tally(receipts)}
 
 
 @bp.post("/<any(track, identify, page):call>")
@@ -116,42 +127,67 @@ def batch() -> Response:
 )
 def single(call: str) -> Response:
     """Record one call."""
-    body = read_object()
-    receipts = record_items([{**body, "type": call}], sent_at=body.get("sentAt"))
-    receipt = receipts[0]
-    if receipt.status == "rejected":
+    return json_answer(recorded_call(current_installation(), _asked(call)))
+
+
+def recorded_call(installation: Installation, asked: Asked) -> Recorded:
+    """What became of the one call, whose name ends the address.
+
+    :raises Refused: 422 if it is rejected.
+    """
+    items = [{**asked.body, "type": asked.name}]
+    receipts = record_items(installation, items, sent_at=asked.body.get("sentAt"), key=asked.key, objects=asked.objects)
+    status, code, detail, _ = receipts[0]
+    if status == "rejected":
         extra = {"success": False, **tally(receipts)}
-        return problem(422, receipt.code or "rejected", receipt.detail or "the event cannot be counted", extra)
-    return json_answer({"success": True, **tally(receipts)})
+        raise Refused(422, code or "rejected", detail or "the event cannot be counted", extra=extra)
+    return {"success": True, **tally(receipts)}
 
 
-def checked_batch(items: object, *, field: str) -> list[object]:
+#: What the express lane does by the address.
+LANES: dict[tuple[str, str], Lane] = {
+    ("POST", "/v1/batch"): recorded_batch,
+    ("POST", "/v1/track"): recorded_call,
+    ("POST", "/v1/identify"): recorded_call,
+    ("POST", "/v1/page"): recorded_call,
+}
+
+
+def _asked(name: str) -> Asked:
+    return Asked(name, read_object(), current_key(), objects_to_tracking())
+
+
+def checked_batch(installation: Installation, items: object, *, field: str) -> list[object]:
     """The events of a batch, each still as it was sent.
 
     :raises Refused: 400 if it is no array, 413 if it is too long.
     """
     if not isinstance(items, list):
         raise Refused(400, "invalid_batch", f"{field}: {shown(items)} must be an array of events")
-    limit = current_installation().config.batch_limit
+    limit = installation.config.batch_limit
     if len(items) > limit:
         raise Refused(413, "batch_too_large", f"{field}: {len(items)} events are more than {limit}; nothing was stored")
     return items
 
 
-def record_items(items: Sequence[object], *, sent_at: object) -> list[Receipt]:
-    """Record events for the key of the request."""
-    installation = current_installation()
-    trusted = includes(current_key().scope, "server")
+def record_items(
+    installation: Installation, items: Sequence[object], *, sent_at: object, key: KeyRow, objects: bool
+) -> list[Receipt]:
+    """Record events that came with this key."""
     return record(
         installation.store,
         installation.snapshots,
         items=items,
         sent_at=sent_at,
-        sender=Sender(trusted, installation.clock.now_ms(), objects_to_tracking()),
+        sender=Sender(includes(key.scope, "server"), installation.clock.now_ms(), objects),
         terms=installation.terms(),
         keyring=installation.keyring,
-        fresh_id=lambda: secrets.token_bytes(_ID_BYTES),
+        fresh_id=_fresh_id,
     )
+
+
+def _fresh_id() -> bytes:
+    return secrets.token_bytes(_ID_BYTES)
 
 
 def tally(receipts: Sequence[Receipt]) -> Tally:

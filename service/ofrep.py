@@ -16,6 +16,7 @@ from experiments.evaluation import evaluate
 from experiments.evaluation import evaluate_all
 from service.answers import json_answer
 from service.asked import Asked
+from service.asked import Lane
 from service.auth import requires
 from service.bodies import read_object
 from service.current import current_installation
@@ -72,6 +73,10 @@ def evaluated(installation: Installation, asked: Asked) -> Evaluated:
         keyring=installation.keyring,
     )
     return success(asked.name, evaluation)
+
+
+#: What the express lane does by the address up to its last part.
+LANES: dict[tuple[str, str], Lane] = {("POST", "/ofrep/v1/evaluate/flags/"): evaluated}
 
 
 @bp.post("/evaluate/flags")

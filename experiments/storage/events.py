@@ -62,7 +62,9 @@ class Events:
     def insert(self, events: Sequence[EventRow]) -> dict[EventKey, int]:
         """Keep events, the first of each visitor and id; the numbers of those that were not there before."""
         newest = self.newest()
-        self._connection.executemany(_INSERT, map(_stored, events))
+        cursor = self._connection.executemany(_INSERT, map(_stored, events))
+        if cursor.rowcount == len(events):
+            return {event.key: number for number, event in enumerate(events, newest + 1)}
         kept = self._connection.execute("SELECT visitor, id, seq FROM events WHERE seq > ?", (newest,))
         return {(visitor, id): number for visitor, id, number in kept}
 

@@ -100,7 +100,7 @@ class SqliteStore:
         asked = [each for each in experiments if exposed is None or exposed.may_hold((each, visitor))]
         if not asked:
             return {}
-        # Exposures do not change, so that several statements need no transaction to agree.
+        # What exposures fixed does not change, so that several statements need no transaction to agree.
         with translated(self._path):
             return self._session().exposures.of_visitor(visitor, asked)
 

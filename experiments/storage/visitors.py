@@ -21,7 +21,7 @@ Note = Callable[[Iterable[VisitorKey]], None]
 
 
 class ExposureRow(NamedTuple):
-    """A visitor's first exposure in an experiment; `weight` in ten-thousandths."""
+    """A visitor's first exposure in an experiment; `weight` in ten-thousandths, `n` counts all of them."""
 
     arm: str
     segment: str
@@ -29,6 +29,10 @@ class ExposureRow(NamedTuple):
     weight: int
     at_ms: int
     asserted: bool
+    n: int = 1
+
+
+_EXPOSURE = "arm, segment, epoch, weight, at_ms, asserted, n"
 
 
 class Exposures:
@@ -41,7 +45,7 @@ class Exposures:
     def get(self, experiment: str, visitor: bytes) -> ExposureRow | None:
         """A visitor's exposure, or None."""
         row = self._connection.execute(
-            "SELECT arm, segment, epoch, weight, at_ms, asserted FROM exposures WHERE experiment = ? AND visitor = ?",
+            f"SELECT {_EXPOSURE} FROM exposures WHERE experiment = ? AND visitor = ?",
             (experiment, visitor),
         ).fetchone()
         return None if row is None else _exposure(row)
@@ -54,7 +58,7 @@ class Exposures:
     def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[tuple[bytes, ExposureRow]]:
         """The exposures of those of some visitors who have one."""
         rows = self._connection.execute(
-            "SELECT visitor, arm, segment, epoch, weight, at_ms, asserted FROM exposures"
+            f"SELECT visitor, {_EXPOSURE} FROM exposures"
             f" WHERE experiment = ? AND visitor IN ({places(visitors)})",
             (experiment, *visitors),
         )
@@ -71,9 +75,13 @@ class Exposures:
         if self._note:
             self._note((experiment, visitor) for experiment, visitor, *_ in kept)
         self._connection.executemany(
-            "INSERT INTO exposures (experiment, visitor, arm, segment, epoch, weight, at_ms, asserted)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            kept,
+            f"INSERT INTO exposures (experiment, visitor, {_EXPOSURE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", kept
+        )
+
+    def add(self, changes: Iterable[tuple[str, bytes, int]]) -> None:
+        """Count further exposures: experiment, visitor, how many."""
+        self._connection.executemany(
+            "UPDATE exposures SET n = n + ?3 WHERE experiment = ?1 AND visitor = ?2", changes
         )
 
     def keys(self, *, after: VisitorKey, limit: int) -> list[VisitorKey]:
@@ -95,19 +103,19 @@ class Exposures:
     def all(self, experiment: str) -> list[tuple[bytes, ExposureRow]]:
         """Every visitor's exposure in an experiment."""
         rows = self._connection.execute(
-            "SELECT visitor, arm, segment, epoch, weight, at_ms, asserted FROM exposures WHERE experiment = ?",
+            f"SELECT visitor, {_EXPOSURE} FROM exposures WHERE experiment = ?",
             (experiment,),
         )
         return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
 
 
 def _exposure(row: tuple[Any, ...]) -> ExposureRow:
-    arm, segment, epoch, weight, at_ms, asserted = row
-    return ExposureRow(arm, segment, epoch, weight, at_ms, bool(asserted))
+    arm, segment, epoch, weight, at_ms, asserted, n = row
+    return ExposureRow(arm, segment, epoch, weight, at_ms, bool(asserted), n)
 
 
 class Totals:
-    """What each visitor has reached in each metric, before any cap."""
+    """What each visitor has reached in each declared metric, before any cap."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import groupby
 from operator import attrgetter
@@ -16,8 +15,8 @@ from threading import Thread
 from time import monotonic
 from time import sleep
 from typing import Any
-from typing import NamedTuple
 from typing import TypeVar
+from typing import cast
 
 from experiments.errors import StorageBusy
 from experiments.errors import StorageError
@@ -88,20 +87,27 @@ class DirectWriter:
         self._commits.close()
 
 
-class _Call(NamedTuple):
-    """Somebody who waits for what becomes of an item."""
+class _Call:
+    """Somebody who waits for what becomes of an item: a result, or the fault."""
 
-    work: Together[Any, Any]
-    item: Any
-    future: Future[Any]
+    __slots__ = ("_told", "fault", "item", "result", "work")
 
+    def __init__(self, work: Together[Any, Any], item: Any) -> None:
+        self.work = work
+        self.item = item
+        self.result: Any = None
+        self.fault: BaseException | None = None
+        # Held until there is an answer: a Future would cost as much as the write of a single event.
+        self._told = Lock()
+        self._told.acquire()
 
-class _Answer(NamedTuple):
-    """What became of it: a result, or the fault."""
+    def wait(self) -> bool:
+        """Wait for the answer; False where it does not come in time."""
+        return self._told.acquire(timeout=_PATIENCE_SECONDS)
 
-    call: _Call
-    result: Any
-    fault: BaseException | None = None
+    def tell(self) -> None:
+        """Let whoever waits have the answer."""
+        self._told.release()
 
 
 class GroupWriter:
@@ -129,12 +135,13 @@ class GroupWriter:
 
         :raises StorageBusy: as `run`.
         """
-        future: Future[T] = Future()
-        self._queue.put(_Call(work, item, future))
-        try:
-            return future.result(timeout=_PATIENCE_SECONDS)
-        except TimeoutError as error:
-            raise StorageBusy(f"{self._path}: the write waited {_PATIENCE_SECONDS} s for its turn") from error
+        call = _Call(work, item)
+        self._queue.put(call)
+        if not call.wait():
+            raise StorageBusy(f"{self._path}: the write waited {_PATIENCE_SECONDS} s for its turn")
+        if call.fault is not None:
+            raise call.fault
+        return cast(T, call.result)
 
     def close(self) -> None:
         """Commit what waits, then let the file go."""
@@ -150,12 +157,11 @@ class GroupWriter:
         """The next call, once there is one; meanwhile, what other processes write is taken in."""
         while True:
             self._take_log_in()
-            if self._exposed.is_behind():
-                self._commit([])
             try:
                 return self._queue.get(timeout=_LOOK_SECONDS)
             except Empty:
-                continue
+                if self._exposed.is_behind():
+                    self._commit([])
 
     def _take_log_in(self) -> None:
         if not log_is_large(self._path) or monotonic() < self._next_try:
@@ -184,30 +190,37 @@ class GroupWriter:
         return group
 
     def _commit(self, group: list[_Call]) -> None:
-        answers: list[_Answer] = []
         try:
             with translated(self._path), immediate(self._connection):
                 self._exposed.follow(self._session)
                 for work, calls in groupby(group, attrgetter("work")):
-                    answers += self._answers(work, list(calls))
+                    self._do(work, list(calls))
         except Exception as error:
             # Nothing of the group is on disk: nobody may be told that it is.
-            answers = [_Answer(call, None, error) for call in group]
-        for answer in answers:
-            _tell(answer)
+            for call in group:
+                call.fault = error
+        for call in group:
+            call.tell()
 
-    def _answers(self, work: Together[Any, Any], calls: list[_Call]) -> list[_Answer]:
+    def _do(self, work: Together[Any, Any], calls: list[_Call]) -> None:
         try:
             with self._savepoint():
                 results = work(self._session, [call.item for call in calls])
         except Exception as error:
             if not self._connection.in_transaction:
                 raise
-            if len(calls) == 1:
-                return [_Answer(calls[0], None, error)]
-            # The fault is of one of them: the others must not share it.
-            return [answer for call in calls for answer in self._answers(work, [call])]
-        return [_Answer(call, result) for call, result in zip(calls, results, strict=True)]
+            self._share_fault(calls, error)
+        else:
+            for call, result in zip(calls, results, strict=True):
+                call.result = result
+
+    def _share_fault(self, calls: list[_Call], error: Exception) -> None:
+        if len(calls) == 1:
+            calls[0].fault = error
+            return
+        # It is the fault of one of them, which the others must not share.
+        for call in calls:
+            self._do(call.work, [call])
 
     @contextmanager
     def _savepoint(self) -> Iterator[None]:
@@ -222,10 +235,3 @@ class GroupWriter:
                 self._connection.execute("RELEASE work")
             raise
         self._connection.execute("RELEASE work")
-
-
-def _tell(answer: _Answer) -> None:
-    if answer.fault is None:
-        answer.call.future.set_result(answer.result)
-    else:
-        answer.call.future.set_exception(answer.fault)

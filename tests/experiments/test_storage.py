@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from threading import Timer
 
 import pytest
@@ -49,6 +51,39 @@ def test_one_works_fault_undoes_that_work_alone(store: Store) -> None:
     assert [type(error).__name__ for error in errors if error] == ["ValueError"]
     assert store.read(lambda session: session.meta.get("half")) is None
     assert store.read(lambda session: session.meta.get("n4")) == "x"
+
+
+def test_those_who_ask_for_the_same_while_the_writer_is_busy_have_it_done_together(
+    opened: Callable[[bool], Store]
+) -> None:
+    store, sizes, is_busy, may_go_on = opened(True), [], Event(), Event()
+
+    def all_of_them(session: Session, items: Sequence[int]) -> list[int]:
+        sizes.append(len(items))
+        session.meta.set("sum", str(int(session.meta.get("sum") or 0) + sum(items)))
+        if 13 in items:
+            raise ValueError("unlucky")
+        return [item * item for item in items]
+
+    def hold_up(_: Session) -> None:
+        is_busy.set()
+        may_go_on.wait()
+
+    try:
+        with ThreadPoolExecutor(30) as threads:
+            threads.submit(store.transact, hold_up)
+            is_busy.wait()
+            answers = [threads.submit(store.transact_together, all_of_them, item) for item in range(20)]
+            wait_until(lambda: sum(answer.running() for answer in answers) == 20, what="all of them ask")
+            may_go_on.set()
+        assert {type(answer.exception()) for answer in answers} == {type(None), ValueError}
+        assert [answer.result() for item, answer in enumerate(answers) if item != 13] == [
+            item * item for item in range(20) if item != 13
+        ]
+        assert max(sizes) > 1
+        assert store.read(lambda session: session.meta.get("sum")) == str(sum(range(20)) - 13)
+    finally:
+        store.close()
 
 
 def test_what_one_process_commits_another_notices(opened: Callable[[bool], Store]) -> None:
@@ -122,17 +157,39 @@ def test_migrations_are_applied_once(tmp_path: Path) -> None:
 
 def test_the_database_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> None:
     path = tmp_path / "bespoke.db"
-    connection = sqlite3.connect(str(path), isolation_level=None)
-    connection.execute("CREATE TABLE migrations (name TEXT PRIMARY KEY, applied_at TEXT DEFAULT CURRENT_TIMESTAMP)")
-    for name, statements in steps()[:1]:
-        for statement in split_statements(statements):
-            connection.execute(statement)
-        connection.execute("INSERT INTO migrations (name) VALUES (?)", (name,))
-    connection.close()
+    _made_by(path, versions=1).close()
     assert "0003_people" in migrate_database(path, fingerprint="one")
     store = open_store(path, fingerprint="one")
     assert store.read(lambda session: session.users.all()) == []
     store.close()
+
+
+def test_exposures_counted_by_the_version_before_are_counted_on(tmp_path: Path) -> None:
+    path = tmp_path / "bespoke.db"
+    old = _made_by(path, versions=4)
+    for visitor, exposures in ((b"ann", 3), (b"bob", 1)):
+        old.execute("INSERT INTO exposures VALUES ('tiny', ?, 'everyone', 'everyone-else', 1, 5000, 7, 0)", (visitor,))
+        old.execute("INSERT INTO totals VALUES ('tiny', ?, '$exposures', ?)", (visitor, exposures))
+        old.execute("INSERT INTO totals VALUES ('tiny', ?, 'signup', 2)", (visitor,))
+    old.close()
+    migrate_database(path, fingerprint="one")
+    store = open_store(path, fingerprint="one")
+    assert {visitor: row.n for visitor, row in store.read(lambda session: session.exposures.all("tiny"))} == {
+        b"ann": 3, b"bob": 1
+    }
+    assert store.read(lambda session: session.totals.all("tiny")) == {(b"ann", "signup"): 2, (b"bob", "signup"): 2}
+    store.close()
+
+
+def _made_by(path: Path, *, versions: int) -> sqlite3.Connection:
+    """A database with the first so many steps taken."""
+    connection = sqlite3.connect(str(path), isolation_level=None)
+    connection.execute("CREATE TABLE migrations (name TEXT PRIMARY KEY, applied_at TEXT DEFAULT CURRENT_TIMESTAMP)")
+    for name, statements in steps()[:versions]:
+        for statement in split_statements(statements):
+            connection.execute(statement)
+        connection.execute("INSERT INTO migrations (name) VALUES (?)", (name,))
+    return connection
 
 
 def test_the_disk_is_synced_before_a_write_is_answered(store: Store) -> None:
