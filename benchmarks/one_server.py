@@ -33,6 +33,7 @@ from service.installation import open_installation
 _CONNECTIONS = 8
 _SECONDS = 4.0
 _BATCH = 100
+_LIST = 10_000
 
 _CAMPAIGN = campaign_named("hillstrom")
 
@@ -54,6 +55,7 @@ def measure() -> Iterator[Row]:
         address = free_address("127.0.0.1", 0)
         with server(settings, address=address, clock=SystemClock()):
             yield _measured("evaluations (OFREP)", address, _evaluations(key), each=1)
+            yield _measured(f"visitors in lists of {_LIST:,}", address, _lists(key), each=_LIST, connections=1)
             yield _measured(f"events in batches of {_BATCH}", address, _batches(key, _BATCH), each=_BATCH)
             yield _measured("events in batches of 2", address, _batches(key, 2), each=2)
 
@@ -77,6 +79,14 @@ def _evaluations(key: str) -> Callable[[int], bytes]:
     return request
 
 
+def _lists(key: str) -> Callable[[int], bytes]:
+    """The same list each time, of people who were never exposed."""
+    people = [{"id": f"customer-{n}", "attributes": {"womens": n % 2 == 0, "mens": n % 3 == 0}} for n in range(_LIST)]
+    path = f"/v1/assignments?experiment={_CAMPAIGN.key}"
+    request = _posted(path, msgspec.json.Encoder().encode_lines(people), key=key, kind="application/x-ndjson")
+    return lambda number: request
+
+
 def _batches(key: str, size: int) -> Callable[[int], bytes]:
     # Each run its own visitors: a repeated event costs less.
     run = secrets.token_hex(4)
@@ -97,16 +107,21 @@ def _events(visitor: str) -> list[dict[str, Any]]:
 
 
 def _request(path: str, body: object, *, key: str) -> bytes:
-    text = msgspec.json.encode(body)
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: {len(text)}\r\n\r\n"
-    return head.encode() + text
+    return _posted(path, msgspec.json.encode(body), key=key, kind="application/json")
 
 
-def _measured(what: str, address: Address, request: Callable[[int], bytes], *, each: int) -> Row:
+def _posted(path: str, text: bytes, *, key: str, kind: str) -> bytes:
+    headers = (f"POST {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {key}", f"Content-Type: {kind}")
+    return "\r\n".join((*headers, f"Content-Length: {len(text)}", "", "")).encode() + text
+
+
+def _measured(
+    what: str, address: Address, request: Callable[[int], bytes], *, each: int, connections: int = _CONNECTIONS
+) -> Row:
     numbers = count()
     begun = time.perf_counter()
-    with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        works = [pool.submit(_client, address, request, numbers, begun + _SECONDS) for _ in range(_CONNECTIONS)]
+    with ThreadPoolExecutor(connections) as pool:
+        works = [pool.submit(_client, address, request, numbers, begun + _SECONDS) for _ in range(connections)]
         times = sorted(seconds for work in works for seconds in work.result())
     rate = len(times) * each / (time.perf_counter() - begun)
     return Row(what, rate, times[len(times) // 2] * 1000, times[len(times) * 99 // 100] * 1000)
@@ -126,10 +141,11 @@ def _client(address: Address, request: Callable[[int], bytes], numbers: "count[i
 
 
 def _answer(connection: socket.socket) -> bytes:
-    """One whole answer, whose length its head says."""
-    answer = connection.recv(65_536)
-    head, _, body = answer.partition(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-    while len(body) < length:
-        body += connection.recv(65_536)
-    return head + body
+    """One whole answer: of the length that its head says, or in chunks until an empty one."""
+    answer = bytearray(connection.recv(65_536))
+    head = bytes(answer).partition(b"\r\n\r\n")[0]
+    _, is_known, length = head.lower().partition(b"content-length:")
+    whole = len(head) + 4 + int(length.split(b"\r\n")[0]) if is_known else None
+    while not answer.endswith(b"\r\n0\r\n\r\n") if whole is None else len(answer) < whole:
+        answer += connection.recv(1 << 20)
+    return bytes(answer)

@@ -182,16 +182,14 @@ class _Assigning:
 
     def _tokens(self, listed: VisitorList, decisions: Decisions) -> list[str | None]:
         """The tokens of those who may be counted, for each assignment at once."""
-        issued: list[str | None] = [None] * len(listed.visitors)
+        visitors = np.array(listed.visitors, np.object_)
+        issued = np.full(len(visitors), None, np.object_)
         for assignment, place in decisions.different.items():
             claim = claim_of(self._order.experiment, assignment, asking=self._asking)
-            indices = np.flatnonzero(decisions.places == place).tolist() if claim else ()
-            if claim and indices:
-                visitors = (listed.visitors[index] for index in indices)
-                made = tokens.issue_all(claim, visitors, key=self._keyring.tokens)
-                for index, token in zip(indices, made, strict=True):
-                    issued[index] = token
-        return issued
+            holders = np.flatnonzero(decisions.places == place)
+            if claim and len(holders):
+                issued[holders] = tokens.issue_all(claim, visitors[holders], key=self._keyring.tokens)
+        return list(issued)
 
     def _expose(self, listed: VisitorList, issued: Sequence[str | None]) -> list[Receipt | None]:
         """Count those who may be counted, by the one way in that events have."""

@@ -87,10 +87,10 @@ _LINES = {"type": "string", "description": "one visitor, or one item of the answ
 
 
 class Call(NamedTuple):
-    """What a request asks for."""
+    """What a request asks for; visitors of NDJSON are read when it is their turn."""
 
     order: Order
-    visitors: Sequence[object]
+    batches: Iterator[Batch]
 
 
 @bp.post("/assignments")
@@ -125,7 +125,8 @@ def _json_call() -> Call:
     visitors = body.get("visitors")
     if not isinstance(visitors, list):
         raise Refused(400, "invalid_visitors", f"visitors: {shown(visitors)} must be an array of visitors")
-    return Call(_order(body), _bounded(visitors))
+    order = _order(body)
+    return Call(order, _batched(order, visitors))
 
 
 def _ndjson_call() -> Call:
@@ -134,7 +135,7 @@ def _ndjson_call() -> Call:
         said["expose"] = _FLAGS.get(said["expose"], said["expose"])
     lines = read_lines(limit=current_installation().config.assignments_body_limit_bytes)
     order = _order(said)
-    return Call(order, read_visitors(_bounded(lines)))
+    return Call(order, map(read_visitors, _batched(order, lines)))
 
 
 def _order(said: Mapping[str, Any]) -> Order:
@@ -149,22 +150,21 @@ def _order(said: Mapping[str, Any]) -> Order:
     return Order(experiment, expose, message_id(said))
 
 
-def _bounded(visitors: list[Any]) -> list[Any]:
+def _batched(order: Order, visitors: list[Any]) -> Iterator[list[Any]]:
     limit = current_installation().config.assignments_limit
     if len(visitors) > limit:
         detail = f"visitors: {len(visitors)} are more than {limit}; none was assigned"
         raise Refused(413, "too_many_visitors", detail)
-    return visitors
+    return batched(visitors, size=BATCH if order.exposes else BATCH_OF_READERS)
 
 
 def _answers(call: Call) -> Iterator[list[str]]:
     """The items of the answer, a batch at a time, the first of them assigned already."""
     assigner = _assigner(call.order)
-    batches = batched(call.visitors, size=BATCH if call.order.exposes else BATCH_OF_READERS)
     # What refuses the whole request shall do so while it has a status to say it with.
-    first = next(batches, [])
+    first = next(call.batches, [])
     begun = assigner(first, 0)
-    return chain([begun], _assigned_late(assigner, batches, start=len(first)))
+    return chain([begun], _assigned_late(assigner, call.batches, start=len(first)))
 
 
 def _assigner(order: Order) -> Assigner:
@@ -197,7 +197,7 @@ def _assigned_late(assigner: Assigner, batches: Iterable[Batch], *, start: int) 
 
 
 def _lines(batches: Iterable[list[str]]) -> Iterator[bytes]:
-    return ("".join(f"{item}\n" for item in written).encode() for written in batches)
+    return ("\n".join([*written, ""]).encode() for written in batches)
 
 
 def _object(experiment: str, batches: Iterable[list[str]]) -> Iterator[bytes]:
