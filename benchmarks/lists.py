@@ -57,9 +57,8 @@ def measure() -> Iterator[Row]:
         plan, draw = _plan(case), random.Random(1)
         known = [case.value(draw) for _ in visitors]
         together = _per_second(lambda: decide_all(plan, visitors, columns={"known": AttributeColumn(known)}))
-        alone = _per_second(
-            lambda: [decide(plan, each, attributes={"known": value}) for each, value in zip(visitors, known)]
-        )
+        pairs = list(zip(visitors, known, strict=True))
+        alone = _per_second(lambda: [decide(plan, each, attributes={"known": value}) for each, value in pairs])
         yield Row(case.rule, together, alone)
 
 
