@@ -79,8 +79,8 @@ class Plan:
     def choices(self, segment: str, cause: Cause) -> tuple[list[Assignment], Ranges]:
         """What may be drawn in a segment, and the range of positions on which each falls."""
         arms, weights, bounds = self._draws[segment]
-        epoch = self.allocation.epoch
-        return [Assignment(arm, segment, weight, epoch, cause) for arm, weight in zip(arms, weights)], bounds
+        pairs, epoch = zip(arms, weights, strict=True), self.allocation.epoch
+        return [Assignment(arm, segment, weight, epoch, cause) for arm, weight in pairs], bounds
 
     def message(self, arm: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """What the arm says to a visitor with these attributes."""

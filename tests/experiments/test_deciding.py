@@ -1,8 +1,10 @@
 """A list is decided as each of its visitors is alone, by `decide`."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 from math import sqrt
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,6 +106,14 @@ def test_everybody_is_assigned_as_if_alone(
     assert each(together) == alone
     for field in ("arm", "segment", "propensity", "epoch", "cause"):
         assert together.column(field).tolist() == [getattr(assignment, field) for assignment in alone]
+
+
+def test_the_program_of_the_documentation_runs() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "lists.md").read_text(encoding="utf-8")
+    [program] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {"document": spring_mailing()}
+    exec(program, names)
+    assert [assignment.segment for assignment in each(names["decisions"])] == ["womens-shoppers", "everyone-else"]
 
 
 def test_nobody_is_decided_for_in_an_empty_list() -> None:
