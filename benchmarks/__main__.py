@@ -50,9 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.questions if name not in QUESTIONS]:
         parser.error(f"{unknown[0]!r} is none of {', '.join(QUESTIONS)}")
-    found = [each for name in options.questions or QUESTIONS for each in QUESTIONS[name](options.size or USUAL)]
-    say("")
-    print(printed(found))
+    found: list[Row | Curve] = []
+    try:
+        for name in options.questions or QUESTIONS:
+            found.extend(QUESTIONS[name](options.size or USUAL))
+    finally:
+        # Minutes of measuring are not lost by what comes after them.
+        say("")
+        print(printed(found))
     if not options.questions and options.size is not TRIAL:
         PAGE.write_text(rewritten(PAGE.read_text(), found, facts=facts()))
 
