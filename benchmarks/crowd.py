@@ -16,7 +16,8 @@ from experiments.times import DAY_MS
 from experiments.times import iso
 from service.installation import Installation
 
-_BATCH = 1000
+_BATCH = 2_000
+_SAID = 10 * _BATCH
 _DAYS = 30
 _ORDERS = 20
 _KEPT = 1_000
@@ -41,7 +42,8 @@ class Crowd:
         every = max(1, (size - self.size) // _KEPT)
         self.met = []
         while self.size < size:
-            say(f"filling: {self.size:,} of {size:,} visitors")
+            if self.size % _SAID == 0:
+                say(f"filling: {self.size:,} of {size:,} visitors")
             came = list(itertools.islice(self._coming, min(_BATCH, size - self.size)))
             self.met += [each for place, each in enumerate(came, self.size) if place % every == 0]
             self._record(came)

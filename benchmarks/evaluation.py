@@ -27,6 +27,7 @@ from benchmarks.peers import joined
 from benchmarks.rounds import alternate
 from benchmarks.rounds import say
 from benchmarks.rows import MILLISECONDS
+from benchmarks.rows import PERCENT
 from benchmarks.rows import PER_SECOND
 from benchmarks.rows import Bound
 from benchmarks.rows import Row
@@ -52,7 +53,7 @@ def measure(size: Size) -> Iterator[Row]:
         asking = load.write(folder / "ours", (load.request(_PATH, {"context": each.context}, key=key) for each in met))
         port = stack.enter_context(ours.serving()).port
         say("evaluate: starting the peers")
-        limit = joined(stack, "nginx, the same bytes", partial(nginx.serving, _answer(port, met[1], key)))
+        limit = joined(stack, "nginx, same bytes", partial(nginx.serving, _answer(port, met[1], key)))
         other = joined(stack, "Unleash, frontend API", unleash.serving)
         theirs = load.write(folder / "unleash", (unleash.asking(each.id) for each in met))
         servers = {"ours": (port, asking), limit.name: (limit.port, asking), other.name: (other.port, theirs)}
@@ -65,6 +66,7 @@ class _Servers:
     def __init__(self, size: Size, servers: dict[str, tuple[int | None, Path]]) -> None:
         self._size = size
         self._servers = {name: (port, requests) for name, (port, requests) in servers.items() if port}
+        self._busy: dict[str, list[float]] = {name: [] for name in self._servers}
 
     def loaded(self, name: str, number: int, *, rate: float = 0) -> Load:
         """One round's load on a server; each round meets other visitors."""
@@ -78,8 +80,17 @@ class _Servers:
         """Answers a second, of as many requests as there is time for, once everybody is warm."""
         for name in self._servers:
             self.loaded(name, 0)
-        works = {name: lambda number, name=name: self.loaded(name, number).per_second for name in self._servers}
+        works = {name: partial(self._answered, name) for name in self._servers}
         return alternate("evaluate", works, self._size.rounds)
+
+    def _answered(self, name: str, number: int) -> float:
+        found = self.loaded(name, number)
+        self._busy[name].append(100 * found.busy)
+        return found.per_second
+
+    def busy(self, name: str) -> Sample:
+        """How much of its core the generator took to ask a server for all that it could answer, in percent."""
+        return Sample(tuple(self._busy[name]))
 
     def lateness(self, names: tuple[str, ...], rate: float) -> dict[str, Sample]:
         """The 99th percentile, at so many requests a second."""
@@ -96,6 +107,9 @@ def _rows(servers: _Servers, limit: Peer, other: Peer) -> Iterator[Row]:
     for peer, least in ((limit, 0.45), (other, 10)):
         theirs = fast.get(peer.name)
         yield Row("evaluate over HTTP", peer.against, PER_SECOND, fast["ours"], theirs, (Bound(least),))
+    if limit.port:
+        what, bounds = f"load generator on {limit.name}: core in use", (Bound(90, is_most=True, of_ratio=False),)
+        yield Row(what, "", PERCENT, servers.busy(limit.name), None, bounds)
     rate = fast["ours"].median / 2
     late = servers.lateness(("ours", limit.name), rate)
     what = f"evaluate over HTTP, p99 at {rate:,.0f}/s"

@@ -35,6 +35,7 @@ MILLISECONDS = Unit(" ms", 2)
 MICROSECONDS = Unit(" µs", 1)
 SECONDS = Unit(" s", 2)
 MEGABYTES = Unit(" MB")
+PERCENT = Unit(" %")
 _RATIO = Unit("", 2)
 _MET = {True: "yes", False: "no", None: ""}
 

@@ -1,13 +1,17 @@
 """An installation of Bespoke as users have it: a database with experiments and visitors, and `bespoke serve`."""
 
 import secrets
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from typing import TypeVar
 
 from benchmarks.cores import SERVING
 from benchmarks.cores import on_core
@@ -23,9 +27,14 @@ from experiments.evaluation import evaluate
 from experiments.keys import create_key
 from experiments.lifecycle import act
 from experiments.lifecycle import apply_document
+from experiments.storage.session import Session
 from service.installation import Installation
 from tests.service.processes import Installed
 from tests.service.processes import ServerProcess
+
+T = TypeVar("T")
+
+_TOGETHER = 25
 
 
 class Site(Installed):
@@ -65,11 +74,37 @@ def site(*documents: dict[str, Any]) -> Iterator[Site]:
 
 
 def run(installation: Installation, documents: Iterable[dict[str, Any]]) -> None:
-    """Write experiments and start them."""
+    """Write experiments and start them, some in one transaction: a disk may take long for thousands of them."""
     deed = Deed("benchmark", installation.clock.now_ms())
-    for document in documents:
-        apply_document(installation.store, document, deed=deed)
-        act(installation.store, document["key"], "start", deed=deed)
+
+    def start_all(session: Session, batch: list[dict[str, Any]]) -> None:
+        for document in batch:
+            apply_document(_Together(session), document, deed=deed)
+            act(_Together(session), document["key"], "start", deed=deed)
+
+    left = iter(documents)
+    while batch := list(islice(left, _TOGETHER)):
+        installation.store.transact(partial(start_all, batch=batch))
+
+
+class _Together:
+    """A store of which everything happens in one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """Run `work` on what the transaction sees."""
+        return work(self._session)
+
+    transact = read
+
+    def changes(self) -> int:
+        """Nobody else commits meanwhile."""
+        return 0
+
+    def close(self) -> None:
+        """The transaction is ended by whoever began it."""
 
 
 def assigned(
