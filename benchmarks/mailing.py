@@ -11,6 +11,7 @@ ORDER = "Order Completed"
 
 _CITIES = ("Berlin", "Bonn", "Hamburg", "Jena", "Kiel", "Köln", "Mainz", "Trier")
 _TASTES = ("men", "women", "children", "none")
+_MOST_TAILORED = 100
 
 #: One rule of each kind that marketers write; the last visitors belong to none of them.
 RULES: tuple[dict[str, Any], ...] = (
@@ -54,7 +55,7 @@ def customers(number: int, *, seed: int = 1) -> Iterator[Customer]:
 
 
 def document(rules: tuple[dict[str, Any], ...] = RULES, *, key: str = KEY, letters: int = 1) -> dict[str, Any]:
-    """A control, so many letters for all, and one for each segment."""
+    """A control, so many letters for all, and one for each segment, as far as there may be arms."""
     names = [f"segment-{number}" for number in range(len(rules))]
     return {
         "key": key,
@@ -71,7 +72,7 @@ def document(rules: tuple[dict[str, Any], ...] = RULES, *, key: str = KEY, lette
             *({"key": f"letter-{number}", "role": "mass", "channel": "email", "message": _letter("Spring is here"),
                "cost_per_exposure": 0.02} for number in range(letters)),
             *({"key": f"for-{name}", "role": "tailored", "segments": [name], "channel": "email",
-               "message": _letter("New for you"), "cost_per_exposure": 0.02} for name in names),
+               "message": _letter("New for you"), "cost_per_exposure": 0.02} for name in names[:_MOST_TAILORED]),
         ],
         "metrics": [
             {"key": "purchase", "event": ORDER, "kind": "conversion", "role": "goal", "value": 40},

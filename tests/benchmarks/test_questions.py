@@ -18,7 +18,7 @@ from benchmarks.rounds import alternate
 from tests.service.processes import REPOSITORY
 from tests.service.processes import free_port
 
-TIMEOUT_SECONDS = 100
+TIMEOUT_SECONDS = 200
 
 
 def told(*arguments: str) -> str:
