@@ -66,7 +66,7 @@ def _experiments(met: Sequence[Customer], most: int) -> Iterator[Curve]:
     growing, count = Growing("experiments that run"), 1
     with site(document()) as ours, ours.opened() as installation:
         for size in sizes(1, most):
-            run(installation, (document(key=f"other-{number}") for number in range(count, size)))
+            run(installation, (document((), key=f"other-{number}") for number in range(count, size)))
             installation.snapshots.refresh()
             count = size
             growing.reach(size, installation, met)

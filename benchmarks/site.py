@@ -38,7 +38,7 @@ _TOGETHER = 25
 
 
 class Site(Installed):
-    """One installation, by default with the limit of rates on client keys switched off."""
+    """One installation, without a limit of rates on client keys: all load comes from one address."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
