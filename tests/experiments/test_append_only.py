@@ -10,6 +10,7 @@ from tests.experiments.documents import tiny
 from tests.experiments.house import House
 from tests.experiments.tampering import TRIGGERS
 
+
 @pytest.fixture
 def house(store: Store) -> House:
     return House(store)

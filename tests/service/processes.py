@@ -142,6 +142,11 @@ class ServerProcess:
         text = Path(f"/proc/{self.main.pid}/task/{self.main.pid}/children").read_text()
         return [int(number) for number in text.split()]
 
+    def resident_bytes(self) -> int:
+        """The memory that its worker holds."""
+        (worker,) = self.workers()
+        return int(Path(f"/proc/{worker}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
     def kill_main(self) -> None:
         """Kill the main process alone, with -9; its worker must end by itself."""
         workers = self.workers()
