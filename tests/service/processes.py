@@ -33,11 +33,11 @@ def free_port() -> int:
         return int(trial.getsockname()[1])
 
 
-def wait_until(holds: Callable[[], bool], *, what: str) -> None:
+def wait_until(holds: Callable[[], bool], *, what: str, seconds: float = PATIENCE_SECONDS) -> None:
     """Look until it holds; fail where it takes too long."""
-    until = time.monotonic() + PATIENCE_SECONDS
+    until = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < until, f"not within {PATIENCE_SECONDS} s: {what}"
+        assert time.monotonic() < until, f"not within {seconds} s: {what}"
         time.sleep(0.02)
 
 

@@ -31,9 +31,10 @@ def fail(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     raise ZeroDivisionError
 
 
-def test_a_request_whose_body_is_late_leaves_its_turn_to_another_and_gets_one_again() -> None:
+@pytest.mark.parametrize("length", ["4", "100000", None])
+def test_a_request_whose_body_is_late_has_no_turn_before_it_comes(length: str | None) -> None:
     turns, late, answers = Turns(echo, number=1), Late(), []
-    waiting = Thread(target=lambda: answers.extend(turns({"wsgi.input": late}, None)))
+    waiting = Thread(target=lambda: answers.extend(turns({"wsgi.input": late, "CONTENT_LENGTH": length}, None)))
     waiting.start()
     assert late.asked.wait(30)
     assert list(turns({"wsgi.input": BytesIO(b"soon")}, None)) == [b"soon"]
