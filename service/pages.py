@@ -11,9 +11,11 @@ from urllib.parse import urlencode
 
 from flask import Blueprint
 from flask import Response
+from flask import redirect
 from flask import render_template
 from flask import request
 from flask import url_for
+from werkzeug.wrappers import Response as AnyResponse
 
 from experiments.audit import audit_of
 from experiments.errors import InvalidSignature
@@ -97,9 +99,15 @@ def by_link() -> bool:
 @bp.get("/experiments/<key>")
 @for_people("viewer", unless=by_link)
 @describes_page(Example(query="link=none", status=403), query=LINK)
-def report_page(key: str) -> str:
+def report_page(key: str) -> str | AnyResponse:
     """The report of an experiment, for people and for whoever has a link to it."""
-    return render_report(*readable(key), file=_file_of(key))
+    try:
+        return render_report(*readable(key), file=_file_of(key))
+    except UnknownExperiment:
+        # An experiment may have this key: until one has, the address leads to the form that makes one.
+        if key == "new" and current_person():
+            return redirect(url_for("setup.new_form"), 303)
+        raise
 
 
 def readable(key: str) -> tuple[Report, list[Decision]]:

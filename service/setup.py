@@ -42,9 +42,13 @@ from service.refusal_pages import init_pages
 from service.setup_errors import errors_of
 from service.setup_form import document_of
 from service.setup_form import sheet_of
+from service.setup_kinds import Sheet
 from service.setup_kinds import json_text
 from service.setup_names import UnknownButton
+from service.setup_names import is_row
 from service.setup_names import pressed
+from service.setup_names import row_of
+from service.setup_names import unfolded
 from service.setup_preview import previews
 from service.setup_rules import ASKS
 from service.setup_rules import MATCHES
@@ -71,7 +75,7 @@ _CHANGED = (
 )
 
 
-@bp.get("/experiments/new")
+@bp.get("/new")
 @for_people("editor")
 @describes_page(Example(path={}, status=303), query=_QUERY)
 def new_form() -> Response:
@@ -79,7 +83,7 @@ def new_form() -> Response:
     return _asked(NEW)
 
 
-@bp.post("/experiments/new")
+@bp.post("/new")
 @for_people("editor")
 @describes_page(Example(path={}, status=403), query=_QUERY)
 def new() -> AnyResponse:
@@ -103,13 +107,14 @@ def edit(key: str) -> AnyResponse:
     return _sent(key)
 
 
-@bp.post("/experiments/preview")
+@bp.post("/preview")
 @for_people("editor")
 @describes_page(Example(path={}, status=403))
 def preview() -> str:
     """The messages that are being typed, written for the sample visitor that is being typed, as text."""
     setup = typed(_opened(request.form.get("experiment", NEW)), "messages", _texts())
-    return render_template("setup_preview.html", previews=previews(setup.sheet, setup.sample))
+    hidden = set(filter(is_row, request.form))
+    return render_template("setup_preview.html", previews=previews(setup.sheet, setup.sample, hidden=hidden))
 
 
 @bp.get("/experiments/<key>/document")
@@ -138,9 +143,17 @@ def _step() -> str:
     return step
 
 
-def _texts() -> list[tuple[str, str]]:
-    """What was sent; of several values under one name each is a line."""
-    return [(name, "\n".join(texts)) for name, texts in request.form.lists()]
+def _texts() -> list[tuple[str, Sheet]]:
+    """What was sent, rows that were folded opened again; of several values under one name each is a line."""
+    return [(name, _row(name, texts[0]) if is_row(name) else "\n".join(texts)) for name, texts in request.form.lists()]
+
+
+def _row(name: str, text: str) -> Sheet:
+    try:
+        return unfolded(text)
+    except UnreadableDocument as error:
+        rule = str(error).replace("the document", "the row", 1)
+        raise Refused(400, "invalid_row", f"{name}: {shown(text)}: {rule}") from error
 
 
 def _asked(key: str) -> Response:
@@ -149,11 +162,12 @@ def _asked(key: str) -> Response:
 
 
 def _page(setup: Setup, step: str, problems: Iterable[Problem], *, shows_errors: bool) -> Response:
-    view = setup_view(setup, step, problems, shares=_shares(setup.stored, step), shows_errors=shows_errors)
+    at = request.args.get("at", "")
+    view = setup_view(setup, step, problems, shares=_shares(setup.stored, step), shows_errors=shows_errors, at=at)
     status = 422 if view.errors and request.method == "POST" else 200
     page = render_template(
         "setup.html", view=view, key=setup.stored.experiment.key if setup.stored else NEW, base=setup.base,
-        words=setup_wording, asks=ASKS, matches=MATCHES, at=request.args.get("at", ""),
+        words=setup_wording, asks=ASKS, matches=MATCHES, at=at, row=row_of(at),
         pasted=request.form.get("document"),
     )
     return make_response(page, status)
@@ -186,13 +200,13 @@ def _pressed(setup: Setup, key: str, step: str, button: str) -> AnyResponse:
     """A button that changes the form and comes back to it."""
     if button == "preview":
         _keep(setup, key)
-        return _to(key, step, at="preview")
+        return _to(key, step, at=request.args.get("at"), anchor="preview")
     try:
         sheet, path = pressed(setup.sheet, button)
     except UnknownButton as error:
         raise Refused(400, "invalid_button", f"do: {error}") from error
     _keep(retyped(setup, sheet), key)
-    return _to(key, step, at=path)
+    return _to(key, step, at=path, anchor=path)
 
 
 def _pasted(setup: Setup, key: str) -> AnyResponse:
@@ -262,7 +276,7 @@ def _keep_sample(key: str, setup: Setup) -> None:
     keep_draft(installation.store, _email(), key, body, now_ms=installation.clock.now_ms())
 
 
-def _to(key: str, step: str, *, at: str | None = None) -> AnyResponse:
+def _to(key: str, step: str, *, at: str | None = None, anchor: str | None = None) -> AnyResponse:
     if key == NEW:
-        return redirect(url_for("setup.new_form", step=step, at=at, _anchor=at), 303)
-    return redirect(url_for("setup.edit_form", key=key, step=step, at=at, _anchor=at), 303)
+        return redirect(url_for("setup.new_form", step=step, at=at, _anchor=anchor), 303)
+    return redirect(url_for("setup.edit_form", key=key, step=step, at=at, _anchor=anchor), 303)

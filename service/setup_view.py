@@ -17,6 +17,9 @@ from service.setup_kinds import Sheet
 from service.setup_kinds import json_text
 from service.setup_preview import Preview
 from service.setup_preview import previews
+from service.setup_rows import SECTION_BY_STEP
+from service.setup_rows import FoldedRow
+from service.setup_rows import folded_rows
 from service.setup_rules import sentence
 from service.setup_state import STEPS
 from service.setup_state import Setup
@@ -58,6 +61,7 @@ class SetupView:
     Attributes:
         errors: those to be shown now, at the top and beside their fields.
         waiting: all that keep the form from becoming the document.
+        folded: the rows that do not stand open, by path.
         notes: by segment's key, how large it was lately.
     """
 
@@ -67,6 +71,7 @@ class SetupView:
     sheet: Sheet
     errors: tuple[Error, ...]
     texts_by_field: Mapping[str, list[str]]
+    folded: Mapping[str, FoldedRow]
     waiting: tuple[Error, ...]
     is_frozen: Callable[[str], bool]
     frozen_words: str
@@ -98,11 +103,18 @@ def following(step: str) -> str:
 
 
 def setup_view(
-    setup: Setup, step: str, problems: Iterable[Problem], *, shares: RecentShares | None, shows_errors: bool
+    setup: Setup,
+    step: str,
+    problems: Iterable[Problem],
+    *,
+    shares: RecentShares | None,
+    shows_errors: bool,
+    at: str = "",
 ) -> SetupView:
-    """One step; `problems` are all that is wrong with the form."""
+    """One step; `problems` are all that is wrong with the form, `at` is the field that somebody works at."""
     waiting = errors_of(problems, setup.sheet)
     errors = [error for error in waiting if shows_errors and step in (error.step, "check")]
+    folded = _folded(setup.sheet, step, errors, at=at)
     return SetupView(
         title=TITLES[step],
         step=step,
@@ -110,6 +122,7 @@ def setup_view(
         sheet=setup.sheet,
         errors=tuple(errors),
         texts_by_field=_by_field(errors),
+        folded=folded,
         waiting=tuple(waiting),
         is_frozen=is_frozen(setup),
         frozen_words=_frozen_words(setup),
@@ -120,9 +133,14 @@ def setup_view(
         notes={key: f"{share(part)} of visitors" for key, part in (shares.share_by_segment if shares else {}).items()},
         shares_words=_shares_words(shares),
         sample=setup.sample,
-        previews=tuple(previews(setup.sheet, setup.sample)) if step == "messages" else (),
+        previews=tuple(previews(setup.sheet, setup.sample, hidden=folded)) if step == "messages" else (),
         document=json_text(document_of(setup.sheet).document),
     )
+
+
+def _folded(sheet: Sheet, step: str, errors: Iterable[Error], *, at: str) -> dict[str, FoldedRow]:
+    section = SECTION_BY_STEP.get(step)
+    return folded_rows(sheet, section, at=at, wrong=[error.field for error in errors]) if section else {}
 
 
 def _link(name: str, step: str, waiting: Iterable[Error]) -> StepLink:

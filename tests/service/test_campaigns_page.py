@@ -56,7 +56,7 @@ def test_they_stand_by_what_they_need(app: Flask, installation: Installation, cl
 
 
 @pytest.mark.parametrize(("role", "ways"), [
-    ("viewer", set()), ("editor", {"/experiments/new", "/experiments/tiny/edit", "/experiments/tiny/actions"}),
+    ("viewer", set()), ("editor", {"/new", "/experiments/tiny/edit", "/experiments/tiny/actions"}),
 ])
 def test_only_ways_that_are_open_are_shown(
     app: Flask, installation: Installation, role: Role, ways: set[str]
