@@ -10,6 +10,7 @@ from threading import Thread
 from experiments.errors import StorageError
 from experiments.evaluation import Asking
 from experiments.events import Terms
+from experiments.overview import Overviews
 from experiments.signing import Keyring
 from experiments.signing import keyring
 from experiments.snapshot import Snapshots
@@ -32,8 +33,9 @@ log = logging.getLogger(__name__)
 class Installation:
     """Settings, clock, keys, database, and the newest snapshot of what people and jobs configure.
 
-    `buckets` are None where the settings limit nobody's rate; `attempts` are those to log in;
-    `ticked_ms` is when the scheduler last looked for work, None where this process has none.
+    `buckets` are None where the settings limit nobody's rate; `attempts` are those to log in; `overviews` know what the
+    list of campaigns was made of last; `ticked_ms` is when the scheduler last looked for work, None where this process
+    has none.
     """
 
     config: Config
@@ -44,6 +46,7 @@ class Installation:
     buckets: Buckets | None
     ticked_ms: int | None = None
     attempts: Attempts = field(default_factory=Attempts)
+    overviews: Overviews = field(default_factory=Overviews)
     _endings: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
     def asking(self, *, objects: bool = False) -> Asking:

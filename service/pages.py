@@ -26,7 +26,6 @@ from experiments.ledger import ledger_excerpt
 from experiments.ledger import ledger_of
 from experiments.lifecycle import find
 from experiments.model import StoredExperiment
-from experiments.overview import overview
 from experiments.report_shape import Report
 from experiments.reports import build_report
 from experiments.storage.session import Session
@@ -80,7 +79,7 @@ def home() -> str:
     """Every campaign: what it has come to, and where somebody is needed."""
     installation = current_installation()
     now_ms = installation.clock.now_ms()
-    found = overview(installation.store, snapshot=installation.snapshots.latest, now_ms=now_ms)
+    found = installation.overviews.take(installation.store, snapshot=installation.snapshots.latest, now_ms=now_ms)
     return render_template("campaigns.html", view=campaigns_view(found, now_ms=now_ms))
 
 
