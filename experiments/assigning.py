@@ -15,6 +15,7 @@ from experiments.evaluation import Evaluation
 from experiments.evaluation import assignment_of
 from experiments.evaluation import exposures_of
 from experiments.evaluation import live_entry
+from experiments.evaluation import note
 from experiments.evaluation import read_caller
 from experiments.evaluation import token_of
 from experiments.evaluation import written
@@ -113,11 +114,13 @@ class _Drawing:
             return visitor
         try:
             context = _context(visitor)
-            return read_caller(
+            caller = read_caller(
                 self._entry.experiment, context["targetingKey"], context=context, asking=self._asking
             )
         except InvalidContext as error:
             return error
+        note(context, caller.visitor, consent=caller.consent, asking=self._asking)
+        return caller
 
     def _draw(self, callers: Sequence[Caller | InvalidContext]) -> list[Drawn]:
         known = exposures_of(

@@ -41,6 +41,12 @@ _TEST_AND_RULE: dict[AttributeType, tuple[Callable[[object], bool], str]] = {
 }
 
 
+def is_of_type(value: object, type_: AttributeType) -> bool:
+    """Whether a value may be that of an attribute of this type."""
+    holds, _ = _TEST_AND_RULE[type_]
+    return holds(value)
+
+
 def declared_attributes(experiment: Experiment, sent: Mapping[str, Any]) -> dict[str, Any]:
     """The declared ones of the attributes sent; everything else is dropped, null is as good as absent.
 

@@ -25,13 +25,18 @@ class Preview(NamedTuple):
     reason: str
 
 
-def previews(sheet: Sheet, sample: Mapping[str, str], *, hidden: Container[str] = ()) -> list[Preview]:
-    """The messages of the form but for the `hidden` rows, written for the sample visitor."""
+def previews(
+    sheet: Sheet, sample: Mapping[str, str], *, known: Mapping[str, Any], hidden: Container[str] = ()
+) -> list[Preview]:
+    """The messages of the form but for the `hidden` rows, written for the sample visitor.
+
+    What is typed of the visitor goes before what is `known`.
+    """
     document = document_of(sheet).document
     attributes = read_attributes(Fields(document, "", []))
     typed = {name: read_value(sample[name], attributes[name].type) for name in attributes if sample.get(name)}
     return [
-        _preview(arm, attributes, typed) for index, arm in enumerate(document.get("arms", []))
+        _preview(arm, attributes, {**known, **typed}) for index, arm in enumerate(document.get("arms", []))
         if isinstance(arm, dict) and f"arms[{index}]" not in hidden
     ]
 

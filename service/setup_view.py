@@ -5,6 +5,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from experiments.errors import Problem
 from experiments.shares import RECENT_DAYS
@@ -24,6 +25,8 @@ from service.setup_rules import sentence
 from service.setup_state import STEPS
 from service.setup_state import Setup
 from service.setup_state import is_frozen
+from service.setup_traffic import Samples
+from service.setup_traffic import SegmentsView
 from service.wording import count
 from service.wording import share
 
@@ -44,6 +47,14 @@ _STARTED = (
 _ENDED = "The campaign is {}: nothing of it changes any more."
 
 
+class Traffic(NamedTuple):
+    """What is known of visitors: those who were exposed, and those who were evaluated lately."""
+
+    shares: RecentShares | None = None
+    segments: SegmentsView = SegmentsView("", ())
+    samples: Samples = Samples((), 0, {})
+
+
 @dataclass(frozen=True)
 class StepLink:
     """A step in the list of steps, and how many errors wait there."""
@@ -62,7 +73,9 @@ class SetupView:
         errors: those to be shown now, at the top and beside their fields.
         waiting: all that keep the form from becoming the document.
         folded: the rows that do not stand open, by path.
-        notes: by segment's key, how large it was lately.
+        notes: by segment's key, how large it was among those who were exposed.
+        recent: the same of whoever was evaluated lately.
+        samples: whom of them the messages may be written for.
     """
 
     title: str
@@ -81,6 +94,8 @@ class SetupView:
     sentences: tuple[str, ...]
     notes: Mapping[str, str]
     shares_words: str
+    recent: SegmentsView
+    samples: Samples
     sample: Mapping[str, str]
     previews: tuple[Preview, ...]
     document: str
@@ -107,11 +122,12 @@ def setup_view(
     step: str,
     problems: Iterable[Problem],
     *,
-    shares: RecentShares | None,
+    traffic: Traffic,
     shows_errors: bool,
     at: str = "",
 ) -> SetupView:
     """One step; `problems` are all that is wrong with the form, `at` is the field that somebody works at."""
+    shares = traffic.shares
     waiting = errors_of(problems, setup.sheet)
     errors = [error for error in waiting if shows_errors and step in (error.step, "check")]
     folded = _folded(setup.sheet, step, errors, at=at)
@@ -132,8 +148,10 @@ def setup_view(
         sentences=tuple(sentence(segment["rule"]) for segment in setup.sheet["segments"]),
         notes={key: f"{share(part)} of visitors" for key, part in (shares.share_by_segment if shares else {}).items()},
         shares_words=_shares_words(shares),
+        recent=traffic.segments,
+        samples=traffic.samples,
         sample=setup.sample,
-        previews=tuple(previews(setup.sheet, setup.sample, hidden=folded)) if step == "messages" else (),
+        previews=tuple(_previews(setup, traffic, folded)) if step == "messages" else (),
         document=json_text(document_of(setup.sheet).document),
     )
 
@@ -160,13 +178,11 @@ def _frozen_words(setup: Setup) -> str:
     return _STARTED if setup.is_started else ""
 
 
+def _previews(setup: Setup, traffic: Traffic, folded: Mapping[str, FoldedRow]) -> list[Preview]:
+    return previews(setup.sheet, setup.sample, known=traffic.samples.attributes, hidden=folded)
+
+
 def _shares_words(shares: RecentShares | None) -> str:
     if shares is None or not shares.visitors:
-        return (
-            "How large each segment is and how far they overlap is not known: attributes of visitors are not kept. "
-            "Once the campaign runs, the share of each segment stands here."
-        )
-    return (
-        f"Shares are of the {count(shares.visitors)} visitors first reached in the last {RECENT_DAYS} days. Who fits "
-        "several segments counts in the first; how far they overlap is not known."
-    )
+        return ""
+    return f"“Of visitors” means the {count(shares.visitors)} visitors first reached in the last {RECENT_DAYS} days."

@@ -271,7 +271,7 @@ def test_a_button_that_is_none_is_refused(ann: Someone, draft: dict[str, Any], f
 def test_shares_of_segments_stand_where_the_experiment_has_run(
     ann: Someone, draft: dict[str, Any], installation: Installation
 ) -> None:
-    assert "is not known" in ann.open(f"{EDIT}?step=segments").text
+    assert "Of visitors" not in ann.open(f"{EDIT}?step=segments").text
     day = NOW_MS // 86_400_000
 
     def reached(session: Any) -> None:
