@@ -1,10 +1,10 @@
 """The web shell: requests in, one use case each, answers out.
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open, `cors`, `auth`,
-`people`, `throttle`, `bodies` and `errors` the door, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `audit`
-and `health` the endpoints, `login`, `pages`, `actions`, `setup` and `preflight_page` what people read, `report_files`
-what they take away, `sdk` what their browsers load, `reference` the description of it all, made from what the views
-say of themselves.
+`people`, `throttle`, `bodies` and `errors` the door, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `audit`,
+`users` and `health` the endpoints, `login`, `pages`, `actions`, `setup`, `preflight_page` and `people_page` what people
+read, `report_files` what they take away, `sdk` what their browsers load, `reference` the description of it all, made
+from what the views say of themselves.
 """
 
 import os
@@ -37,6 +37,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import ofrep
     from service import pages
     from service import people
+    from service import people_page
     from service import preferences
     from service import preflight_page
     from service import reference
@@ -44,6 +45,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import sdk
     from service import setup
     from service import throttle
+    from service import users
     from service.config import load_config
     from service.current import EXTENSION
     from service.installation import open_installation
@@ -57,8 +59,8 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     for part in (errors, cors, auth, people, throttle, headers, idempotency, reference):
         part.init_app(app)
     app.wsgi_app = throttle.behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
-    answering = (ofrep, ingest, assignments, growthbook, admin, audit, health, preferences, sdk, reference)
-    for endpoints in (*answering, login, pages, report_files, actions, setup, preflight_page):
+    answering = (ofrep, ingest, assignments, growthbook, admin, audit, users, health, preferences, sdk, reference)
+    for endpoints in (*answering, login, pages, report_files, actions, setup, preflight_page, people_page):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     installation.before_closing(start_scheduler(installation).stop)

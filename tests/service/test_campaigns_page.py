@@ -72,7 +72,7 @@ def test_only_ways_that_are_open_are_shown(
 
 
 @pytest.mark.parametrize(("role", "pages"), [
-    ("viewer", ["Campaigns"]), ("editor", ["Campaigns", "New"]), ("admin", ["Campaigns", "New", "Audit log"]),
+    ("viewer", ["Campaigns"]), ("editor", ["Campaigns", "New"]), ("admin", ["Campaigns", "New", "People", "Audit log"]),
 ])
 def test_the_bar_leads_to_what_is_open_and_marks_where_one_is(
     app: Flask, installation: Installation, role: Role, pages: list[str]
