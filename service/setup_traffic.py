@@ -48,11 +48,12 @@ class Samples(NamedTuple):
 
 def segments_view(sheet: Sheet, recent: RecentTraffic, *, min_cell: int) -> SegmentsView:
     """How the segments of a form fit recent traffic."""
-    segments = document_of(sheet).document.get("segments", [])
-    attributes = _attributes(sheet)
+    rows, attributes = sheet["segments"], _attributes(sheet)
+    # Without rows what stands there may be anything, kept as JSON.
+    segments = document_of(sheet).document["segments"] if rows else []
     fits = fits_of([_rule(segment, attributes) for segment in segments], attributes, recent.contexts())
     if fits is None:
-        return SegmentsView(_NOBODY if recent.is_on else _OFF, ("",) * len(segments))
+        return SegmentsView(_NOBODY if recent.is_on else _OFF, ("",) * len(rows))
 
     def part(n: int) -> str:
         return f"fewer than {min_cell}" if n < min_cell else share(n / fits.contexts)
@@ -61,7 +62,7 @@ def segments_view(sheet: Sheet, recent: RecentTraffic, *, min_cell: int) -> Segm
         f"Recent traffic: {count(fits.contexts)} visitors evaluated since {moment(iso(fits.since_ms))}, as often as "
         f"they came. Of them {part(fits.several)} fit several segments, and {part(fits.none)} fit none."
     )
-    names = [row["name"] or row["key"] for row in sheet["segments"]]
+    names = [row["name"] or row["key"] for row in rows]
     return SegmentsView(words, tuple("" if fit is None else _note(fit, part, names) for fit in fits.segments))
 
 

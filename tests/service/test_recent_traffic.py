@@ -1,5 +1,6 @@
 """Recent traffic on the set-up's pages: from real evaluations, only of who consents, in memory alone."""
 
+import json
 import secrets
 import sqlite3
 from pathlib import Path
@@ -104,6 +105,21 @@ def test_the_preview_is_written_for_a_visitor_like_many(
     sent = ann.send(MESSAGES, on=MESSAGES, do="preview", visitor="2", base="")
     assert "visitor=2" in sent.location
     assert ann.open(f"{MESSAGES}&visitor=some").status_code == 400
+
+
+@pytest.mark.parametrize("changes", [
+    {"segments": 7}, {"segments": [7, {"rule": 3}]}, {"segments": [{}, {"rule": {"$not": {"city": {"$regex": "("}}}}]},
+    {"segments": {"rule": {}}}, {"attributes": 7}, {"attributes": {"womens": "colour"}}, {"arms": [7]},
+])
+def test_whatever_a_draft_holds_it_is_held_against_recent_traffic(
+    ann: Someone, client: FlaskClient, keys: dict[str, str], changes: dict[str, Any]
+) -> None:
+    evaluate(client, keys, 12, womens=True, city=["a", 1])
+    document = json.dumps(spring_mailing(key="other", **changes))
+    ann.send("/new?step=check", on="/new", do="paste", document=document, base="")
+    for step in ("segments", "messages"):
+        page = ann.open(f"/new?step={step}")
+        assert page.status_code == 200 and ("12 visitors evaluated" in page.text or step == "messages")
 
 
 def test_nothing_of_it_is_in_the_database(
