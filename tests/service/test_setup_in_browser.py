@@ -12,6 +12,7 @@ from playwright.sync_api import Locator
 from playwright.sync_api import Page
 from playwright.sync_api import expect
 
+from experiments.lifecycle import create
 from experiments.lifecycle import find
 from service.config import load_config
 from service.installation import open_installation
@@ -19,6 +20,8 @@ from service.setup_state import STEPS
 from tests.experiments.documents import at_home
 from tests.experiments.documents import spring_mailing
 from tests.experiments.documents import tiny
+from tests.experiments.wide import fifty_segments
+from tests.service.conftest import DEED
 from tests.service.people import add_user
 from tests.service.processes import Installed
 from tests.service.processes import ServerProcess
@@ -45,6 +48,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     installed.run_experiment(at_home())
     with installed.opened() as installation:
         add_user(installation, "editor", email=EMAIL)
+        create(installation.store, fifty_segments(), deed=DEED)
     process = ServerProcess(installed)
     yield process
     process.end()
@@ -92,7 +96,7 @@ def test_the_example_is_set_up_by_the_form_alone(
 ) -> None:
     key = "with-scripts" if scripts else "without-scripts"
     wanted = spring_mailing(key=key)
-    with opened(chromium, f"{address}/experiments/new", java_script_enabled=scripts) as page:
+    with opened(chromium, f"{address}/new", java_script_enabled=scripts) as page:
         log_in(page, email=EMAIL)
         page.get_by_label("Name").fill(wanted["name"])
         fill(page, {
@@ -152,7 +156,7 @@ def test_the_example_is_set_up_by_the_form_alone(
 def test_errors_stand_beside_their_fields_and_the_focus_goes_to_their_summary(
     chromium: Browser, address: str
 ) -> None:
-    with opened(chromium, f"{address}/experiments/new") as page:
+    with opened(chromium, f"{address}/new") as page:
         log_in(page, email=EMAIL)
         fill(page, {"name": "Wrong", "audience": "many", "currency": "Euro"})
         press(page, "Save and continue")
@@ -167,12 +171,12 @@ def test_errors_stand_beside_their_fields_and_the_focus_goes_to_their_summary(
 
 
 def test_a_draft_outlives_the_browser(chromium: Browser, address: str) -> None:
-    with opened(chromium, f"{address}/experiments/new") as page:
+    with opened(chromium, f"{address}/new") as page:
         log_in(page, email=EMAIL)
         fill(page, {"name": "Kept for later", "audience": "not yet known"})
         press(page, "Save and continue")
         expect(page.locator("#errors")).to_be_visible()
-    with opened(chromium, f"{address}/experiments/new") as page:
+    with opened(chromium, f"{address}/new") as page:
         log_in(page, email=EMAIL)
         expect(field(page, "audience")).to_have_value("not yet known")
         press(page, "Discard my draft")
@@ -180,7 +184,7 @@ def test_a_draft_outlives_the_browser(chromium: Browser, address: str) -> None:
 
 
 def test_scripts_suggest_keys_and_keep_what_was_typed(chromium: Browser, address: str) -> None:
-    with opened(chromium, f"{address}/experiments/new") as page:
+    with opened(chromium, f"{address}/new") as page:
         log_in(page, email=EMAIL)
         page.get_by_label("Name").press_sequentially("Women's Früh & Spät")
         expect(field(page, "key")).to_have_value("womens-fruh-spat")
@@ -211,6 +215,27 @@ def test_a_running_experiment_shows_what_is_frozen(chromium: Browser, server: Se
         assert document(server, "at-home") == at_home(hypothesis="Another.")
 
 
+@pytest.mark.parametrize("scripts", [False, True], ids=["without scripts", "with scripts"])
+def test_of_fifty_segments_one_is_open_and_the_keyboard_opens_another(
+    chromium: Browser, server: ServerProcess, address: str, scripts: bool
+) -> None:
+    name = "Typed with scripts" if scripts else "Typed without"
+    with opened(chromium, f"{address}/experiments/fifty/edit?step=segments", java_script_enabled=scripts) as page:
+        log_in(page, email=EMAIL)
+        page.get_by_role("button", name="Edit segment 8", exact=True).press("Enter")
+        expect(field(page, "segments[7].name")).to_be_visible()
+        if scripts:
+            expect(field(page, "segments[7].name")).to_be_focused()
+        fill(page, {"segments[7].name": name})
+        page.get_by_role("button", name="Edit segment 50", exact=True).press("Enter")
+        expect(field(page, "segments[49].name")).to_be_visible()
+        expect(field(page, "segments[7]")).to_contain_text(name)
+        go_on(page, "The messages")
+    wanted = fifty_segments()
+    wanted["segments"][7]["name"] = name
+    assert document(server, "fifty") == wanted
+
+
 def pages(address: str, key: str) -> list[str]:
     steps = [f"{address}/experiments/{key}/edit?step={step}" for step in STEPS]
     return [*steps, f"{address}/experiments/{key}/document", f"{address}/experiments/{key}/preflight?days=3"]
@@ -222,7 +247,8 @@ def test_pages_are_open_to_everybody_and_fit_a_phone(chromium: Browser, address:
     with opened(chromium, f"{address}/login", **phone) as page:
         log_in(page, email=EMAIL)
         expect(page.locator("h1")).to_have_text("Campaigns")
-        for path in (*pages(address, "at-home"), f"{address}/experiments/new?step=basics&faults=1"):
+        wide = [f"{address}/experiments/fifty/edit?step={part}" for part in ("segments&at=segments[9]", "messages")]
+        for path in (*pages(address, "at-home"), *wide, f"{address}/new?step=basics&faults=1"):
             page.goto(path)
             page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
@@ -233,7 +259,7 @@ def test_pages_are_open_to_everybody_and_fit_a_phone(chromium: Browser, address:
 
 def test_no_text_runs_a_script(chromium: Browser, server: ServerProcess, address: str) -> None:
     hostile = tiny(key="hostile", name=_HOSTILE[0], hypothesis="".join(_HOSTILE))
-    with opened(chromium, f"{address}/experiments/new?step=check") as page:
+    with opened(chromium, f"{address}/new?step=check") as page:
         log_in(page, email=EMAIL)
         page.get_by_text("The document, as JSON").click()
         field(page, "document").fill(json.dumps(hostile))
@@ -260,5 +286,5 @@ def test_no_text_runs_a_script(chromium: Browser, server: ServerProcess, address
         assert json.loads(field(page, "document").input_value()) == filled
         page.goto(f"{address}/experiments/hostile/edit?step=messages")
         press(page, "Preview")
-        expect(page).to_have_url(re.compile("at=preview"))
+        expect(page).to_have_url(re.compile("#preview$"))
         assert page.title() != "run" and page.locator("main img, main script:not([src])").count() == 0
