@@ -1,10 +1,10 @@
 """The web shell: requests in, one use case each, answers out.
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open, `cors`, `auth`,
-`people`, `throttle`, `bodies` and `errors` the door, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `audit`
-and `health` the endpoints, `login`, `pages`, `actions`, `setup` and `preflight_page` what people read, `report_files`
-what they take away, `sdk` what their browsers load, `reference` the description of it all, made from what the views
-say of themselves.
+`people`, `throttle`, `bodies` and `errors` the door, `express` the short way through it, `ofrep`, `ingest`,
+`assignments`, `growthbook`, `admin`, `audit` and `health` the endpoints, `login`, `pages`, `actions`, `setup` and
+`preflight_page` what people read, `report_files` what they take away, `sdk` what their browsers load, `reference` the
+description of it all, made from what the views say of themselves.
 """
 
 import os
@@ -28,6 +28,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import auth
     from service import cors
     from service import errors
+    from service import express
     from service import growthbook
     from service import headers
     from service import health
@@ -54,12 +55,13 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes + 1
     app.logger.setLevel(settings.log_level.upper())
     # Preflights come before keys, since they bring none; rates after them, since they are the keys'.
-    for part in (errors, cors, auth, people, throttle, headers, idempotency, reference):
+    for part in (errors, cors, auth, people, throttle, headers, idempotency, reference, express):
         part.init_app(app)
-    app.wsgi_app = throttle.behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     answering = (ofrep, ingest, assignments, growthbook, admin, audit, health, preferences, sdk, reference)
     for endpoints in (*answering, login, pages, report_files, actions, setup, preflight_page):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
+    lanes = express.Express(app.wsgi_app, installation, {("POST", "/ofrep/v1/evaluate/flags"): ofrep.evaluated})
+    app.wsgi_app = throttle.behind_proxies(lanes, settings.trusted_proxies)  # type: ignore[method-assign]
     installation.before_closing(start_scheduler(installation).stop)
     return app

@@ -24,6 +24,8 @@ _ALLOWED = ", ".join((
     "traceparent", "tracestate", "baggage",
 ))
 _EXPOSED = ("Retry-After", "RateLimit", "RateLimit-Policy")
+#: Of the answers that client keys get.
+VARY = ("Vary", "Origin")
 # No browser keeps a preflight for longer.
 _PREFLIGHT_SECONDS = 86_400
 
@@ -34,6 +36,15 @@ def allowed_origin(origin: str, keys: Iterable[KeyRow]) -> str | None:
     if () in allowed:
         return _ANY
     return origin if any(origin in origins for origins in allowed) else None
+
+
+def allowance(origin: str, keys: Iterable[KeyRow], *, exposes_etag: bool) -> dict[str, str]:
+    """The header fields that let a page of this origin read an answer to one of the keys; none where it may not."""
+    allowed = allowed_origin(origin, keys)
+    if allowed is None:
+        return {}
+    exposed = (*_EXPOSED, "ETag") if exposes_etag else _EXPOSED
+    return {"Access-Control-Allow-Origin": allowed, "Access-Control-Expose-Headers": ", ".join(exposed)}
 
 
 def init_app(app: Flask) -> None:
@@ -80,12 +91,11 @@ def _allowed_by_any_key(origin: str) -> str | None:
 def _allow(response: Response) -> Response:
     if required_scope(request.endpoint) != "client":
         return response
-    response.headers.add("Vary", "Origin")
+    response.headers.add(*VARY)
     origin = request.headers.get("Origin")
-    allowed = None if origin is None or request.method == "OPTIONS" else allowed_origin(origin, _keys_at_hand())
-    if allowed is not None:
-        response.headers["Access-Control-Allow-Origin"] = allowed
-        response.headers["Access-Control-Expose-Headers"] = ", ".join(_exposed())
+    if origin is not None and request.method != "OPTIONS":
+        exposes_etag = current_installation().config.expose_etag
+        response.headers.update(allowance(origin, _keys_at_hand(), exposes_etag=exposes_etag))
     return response
 
 
@@ -93,7 +103,3 @@ def _keys_at_hand() -> Iterable[KeyRow]:
     """The request's key; where none was recognised, whichever the page may have meant: it shall read that."""
     key = g.get("key")
     return current_installation().snapshots.latest.keys.values() if key is None else [key]
-
-
-def _exposed() -> tuple[str, ...]:
-    return (*_EXPOSED, "ETag") if current_installation().config.expose_etag else _EXPOSED

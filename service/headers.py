@@ -12,12 +12,16 @@ _CONTENT_POLICY = "; ".join((
     "frame-ancestors 'none'",
     "object-src 'none'",
 ))
-_ALWAYS = {
+#: What every response says.
+ALWAYS = {
     "Content-Security-Policy": _CONTENT_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+#: What all but files say that are the same for everybody.
+UNCACHED = ("Cache-Control", "private, no-store")
 
 
 def init_app(app: Flask) -> None:
@@ -26,10 +30,10 @@ def init_app(app: Flask) -> None:
 
 
 def _add(response: Response) -> Response:
-    for name, value in _ALWAYS.items():
+    for name, value in ALWAYS.items():
         response.headers.setdefault(name, value)
     if response.status_code == 401:
         response.headers.setdefault("WWW-Authenticate", "Bearer")
     if request.endpoint != "static":
-        response.headers.setdefault("Cache-Control", "private, no-store")
+        response.headers.setdefault(*UNCACHED)
     return response

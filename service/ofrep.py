@@ -15,9 +15,11 @@ from experiments.errors import shown
 from experiments.evaluation import evaluate
 from experiments.evaluation import evaluate_all
 from service.answers import json_answer
+from service.asked import Asked
 from service.auth import requires
 from service.bodies import read_object
 from service.current import current_installation
+from service.current import current_key
 from service.errors import Refused
 from service.errors import refusal
 from service.errors import retry_later
@@ -25,6 +27,7 @@ from service.errors import status_of
 from service.flags import failure
 from service.flags import flag
 from service.flags import success
+from service.installation import Installation
 from service.ofrep_shapes import EVALUATION
 from service.ofrep_shapes import FAILURES
 from service.ofrep_shapes import SILENT
@@ -54,16 +57,21 @@ _MOMENT = re.compile(r"[0-9]+|[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:]{8}(\.[0-9]+)
 )
 def evaluate_flag(key: str) -> Response:
     """Evaluate one experiment for one visitor."""
-    installation = current_installation()
+    asked = Asked(key, read_object(), current_key(), objects_to_tracking())
+    return json_answer(evaluated(current_installation(), asked))
+
+
+def evaluated(installation: Installation, asked: Asked) -> Evaluated:
+    """What one experiment, the one that the address names, has for one visitor."""
     evaluation = evaluate(
         installation.store,
         installation.snapshots.latest,
-        key,
-        context=_context(read_object()),
-        asking=installation.asking(objects=objects_to_tracking()),
+        asked.name,
+        context=_context(asked.body),
+        asking=installation.asking(objects=asked.objects),
         keyring=installation.keyring,
     )
-    return json_answer(success(key, evaluation))
+    return success(asked.name, evaluation)
 
 
 @bp.post("/evaluate/flags")

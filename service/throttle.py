@@ -15,11 +15,15 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from experiments.storage.configuration import KeyRow
 from service.current import current_installation
 from service.errors import Refused
+from service.installation import Installation
 from service.rates import Rate
 from service.rates import Standing
 
 _POLICY = '"client"'
 _LONGEST_ADDRESS = 45
+_NOT_YET = object()
+#: Where a request's environment holds what became of its charge.
+STANDING = "bespoke.standing"
 #: What a request may be refused for, by status.
 REFUSALS = {429: ("too_many_requests",)}
 
@@ -56,14 +60,23 @@ def init_app(app: Flask) -> None:
     app.after_request(_tell)
 
 
+def charge(installation: Installation, key: KeyRow, address: str) -> Standing | None:
+    """Take a request with this key from this address out of its bucket; None where it has none."""
+    if installation.buckets is None or key.scope != "client":
+        return None
+    return installation.buckets.take((key.prefix, network_of(address)), now_ms=installation.clock.now_ms())
+
+
 def _charge() -> None:
     installation = current_installation()
     key: KeyRow | None = g.get("key")
-    if installation.buckets is None or key is None or key.scope != "client":
+    if key is None:
         return
-    holder = key.prefix, network_of(request.remote_addr or "")
-    g.standing = installation.buckets.take(holder, now_ms=installation.clock.now_ms())
-    if not g.standing.passes:
+    # A request that took the express lane for a part of its way has been charged there.
+    charged = request.environ.get(STANDING, _NOT_YET)
+    g.standing = charge(installation, key, request.remote_addr or "") if charged is _NOT_YET else charged
+    if g.standing is not None and not g.standing.passes:
+        assert installation.buckets is not None, "a bucket was asked"
         rate = installation.buckets.rate
         limit = f"{rate.requests} requests in {rate.seconds} s"
         raise Refused(429, "too_many_requests", f"more than {limit} with this key from this address")
