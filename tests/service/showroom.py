@@ -22,7 +22,7 @@ RICH = "spring-mailing"
 DAYS = 12
 #: What each letter sells to whom.
 _SALES = {
-    "womens": {"nothing": 0.02, "one-letter": 0.05, "womens-letter": 0.10},
+    "womens": {"nothing": 0.02, "one-letter": 0.05, "womens-letter": 0.14},
     "mens": {"nothing": 0.02, "one-letter": 0.05, "mens-letter": 0.05},
     "neither": {"nothing": 0.02, "one-letter": 0.04},
 }
