@@ -62,8 +62,8 @@ _ASK_FOR_A_LINK = (
     "`bespoke report KEY --link` prints, or log in."
 )
 
-#: Where a file of a report is, by its name; a page that stands alone has none.
-FileAddress = Callable[[str], str]
+#: Where a file of a report is, by its name and what is asked of it; a page that stands alone has none.
+FileAddress = Callable[..., str]
 
 #: What opens a report and its files.
 LINK = {"link": Parameter(TEXT, "the signature, as `bespoke report KEY --link` prints it")}
@@ -120,8 +120,13 @@ def readable(key: str) -> tuple[Report, list[Decision]]:
 def _file_of(key: str) -> FileAddress:
     """Files of the report are opened by what opened its page."""
     page, link = url_for("pages.report_page", key=key), request.args.get("link")
-    query = "" if link is None else f"?{urlencode({'link': link})}"
-    return lambda name: f"{page}/{name}{query}"
+    opened_by = {} if link is None else {"link": link}
+
+    def address(name: str, **asked: str) -> str:
+        query = urlencode({**opened_by, **asked})
+        return f"{page}/{name}?{query}" if query else f"{page}/{name}"
+
+    return address
 
 
 @bp.get("/experiments/<key>/ledger")

@@ -91,9 +91,9 @@ def test_the_newest_contexts_are_kept_small_and_without_whose_they_are() -> None
         "huge": 10**400, "recency": 3,
     }
     for at_ms in range(5):
-        recent.note(sent, "ann", now_ms=at_ms)
+        recent.note(sent, "ann", now_ms=at_ms * 1000)
     assert recent.contexts() == [Context(at_ms, {"city": "Bonn", "list": ["a", 1, True], "recency": 3})
-                                 for at_ms in (3, 4)]
+                                 for at_ms in (3000, 4000)]
     recent.note({f"a{number}": 1 for number in range(1000)}, "ann", now_ms=0)
     assert len(recent.contexts()[-1].attributes) == 64
 

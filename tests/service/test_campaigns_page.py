@@ -25,11 +25,6 @@ from tests.service.conftest import NOW_MS
 from tests.service.conftest import SetClock
 from tests.service.people import logged_in
 
-HOSTILE = [
-    "<script>document.title='run'</script>", "\"><img src=x onerror=\"document.title='run'\">", "' onmouseover='x",
-    "{{ 7 * 7 }}", "\u202eleft to right", "مرحبا بالعالم", "👩‍👩‍👧", "&lt;b&gt;", "x" * 200, "a\u0301" * 50,
-]
-
 
 def write(installation: Installation, key: str, *names: AnyAct, **changes: Any) -> None:
     create(installation.store, tiny(key=key, **changes), deed=DEED)
@@ -87,15 +82,6 @@ def test_the_bar_leads_to_what_is_open_and_marks_where_one_is(
 def test_an_empty_list_says_what_to_do(app: Flask, installation: Installation) -> None:
     assert "Set up the first one" in logged_in(app, installation, "editor").open("/").text
     assert "Set up" not in logged_in(app, installation, "viewer").open("/").text
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_name_is_shown_and_never_run(app: Flask, installation: Installation, name: str) -> None:
-    write(installation, "tiny", "start", name=name)
-    editor = logged_in(app, installation, "editor")
-    for path in ("/", "/experiments/tiny/actions", "/experiments/tiny/actions/stop", "/experiments/tiny/ledger"):
-        page = editor.open(path).text
-        assert not re.search(r"<script|<img| on\w+=[\"']|>49<", page), path
 
 
 def test_a_hundred_campaigns_are_a_page_of_less_than_100_kb(app: Flask, installation: Installation) -> None:
