@@ -12,12 +12,9 @@ from tests.experiments.documents import tiny
 ID = "«id»"
 NUMBER = "«number»"
 
-#: What stands in the two places of a body that is good.
-GOOD = {ID: '"ann"', NUMBER: "12"}
-
 
 class Taking(NamedTuple):
-    """A route that takes a body: the scope of the key that is enough, and whether `ID` is one there."""
+    """A route that takes a body: the scope of the key that is enough, whether `ID` is one there, and a good one."""
 
     method: str
     path: str
@@ -25,16 +22,16 @@ class Taking(NamedTuple):
     body: Any
     has_id: bool = True
     query: str = ""
+    good_id: str = "ann"
 
     def text(self, **places: str) -> str:
         """The body as it is sent, with these texts in its places."""
-        text = json.dumps(self.body)
+        text, good = json.dumps(self.body), json.dumps(self.good_id)
         if json.dumps(NUMBER) not in text:
             # Where there is one place only, whatever is wrong stands there.
-            places = {ID: "".join(places.values()) or GOOD[ID]}
-        for place, good in GOOD.items():
-            text = text.replace(json.dumps(place), places.get(place, good))
-        return text
+            places = {ID: "".join(places.values()) or good}
+        text = text.replace(json.dumps(ID), places.get(ID, good))
+        return text.replace(json.dumps(NUMBER), places.get(NUMBER, "12"))
 
 
 _CONTEXT = {"context": {"targetingKey": ID, "womens": True, "recency": NUMBER}}
@@ -44,6 +41,7 @@ _ASSIGNMENT = {"experiment": "spring-mailing", "expose": True, "messageId": "m1"
 _TRACKED = {"event_name": "Order Completed", "device_id": ID, "properties_json": {"revenue": NUMBER}}
 _DOCUMENT = tiny(key=ID, audience=NUMBER)
 _REASON = {"reason": ID}
+_ROLE = {"email": "ann@shop.example", "role": ID}
 
 #: By endpoint; a route that is not here fails the test that walks them.
 TAKING = {
@@ -56,6 +54,7 @@ TAKING = {
     "admin.create_experiment": Taking("POST", "/v1/experiments", "admin", _DOCUMENT),
     "admin.replace_experiment": Taking("PUT", "/v1/experiments/ann", "admin", _DOCUMENT),
     "admin.change_state": Taking("POST", "/v1/experiments/spring-mailing/pause", "admin", _REASON, has_id=False),
+    "users.write_role": Taking("POST", "/v1/users/role", "admin", _ROLE, good_id="editor"),
 }
 #: These look at no body, whatever is sent.
 BODILESS = {"admin.reallocate_experiment"}

@@ -24,6 +24,7 @@ from tests.service.bodies import Taking
 from tests.service.bodies import taking
 from tests.service.conftest import DEED
 from tests.service.conftest import bearer
+from tests.service.people import add_user
 from tests.service.test_bodies import MB
 from tests.service.test_bodies import Zeros
 
@@ -46,6 +47,7 @@ def _send(app: Flask, installation: Installation, keys: dict[str, str], running:
     """Send a body by the lane and by the whole way, which must say the same; afterwards nothing may be stored."""
     installation.buckets = None
     apply_document(installation.store, tiny(key="ann"), deed=DEED)
+    add_user(installation, "viewer", email="ann@shop.example")
     before = rows(installation)
 
     def send(route: Taking, data: Any, *, headers: dict[str, str] | None = None, **request: Any) -> TestResponse:
@@ -67,8 +69,9 @@ def test_no_route_that_takes_a_body_is_forgotten(app: Flask) -> None:
 
 
 def test_the_bodies_are_good_where_nothing_is_wrong_with_them(
-    client: FlaskClient, keys: dict[str, str], running: dict[str, Any]
+    client: FlaskClient, installation: Installation, keys: dict[str, str], running: dict[str, Any]
 ) -> None:
+    add_user(installation, "viewer", email="ann@shop.example")
     for route in TAKING.values():
         key = keys[route.scope]
         path = f"{route.path}{route.query}{key if route.query else ''}"
