@@ -44,6 +44,7 @@ from service.operations import Example
 from service.operations import Parameter
 from service.operations import describes
 from service.preferences import objects_to_tracking
+from service.tallies import evaluated_as
 
 bp = Blueprint("assignments", __name__, url_prefix="/v1")
 
@@ -206,6 +207,9 @@ def _assigner(order: Order) -> Assigner:
             visitors=[visitor for _, visitor in batch],
             asking=installation.asking(objects=objects),
             keyring=installation.keyring,
+        )
+        installation.tallies.evaluations.add_all(
+            evaluated_as(order.experiment, each.evaluation) for each in assigned if isinstance(each, Assigned)
         )
         return [_item(index, visitor, each) for (index, visitor), each in zip(batch, assigned, strict=True)]
 

@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 from experiments.errors import SecretMismatch
 from experiments.errors import StorageError
+from experiments.storage.pace import Pace
 from experiments.storage.session import Session
 from experiments.storage.sqlite import connect
 from experiments.storage.sqlite import lock_for_serving
@@ -46,6 +47,16 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Finish what waits and let the database go."""
+
+
+class OwnStore(Store, Protocol):
+    """A store as whoever opened it has it."""
+
+    def pace(self) -> Pace:
+        """How its writer gets on."""
+
+    def queued(self) -> int:
+        """How many works wait for the writer."""
 
 
 class SqliteStore:
@@ -84,6 +95,14 @@ class SqliteStore:
         """A number that differs once another connection has committed since this thread looked."""
         with translated(self._path):
             return int(self._session().connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def pace(self) -> Pace:
+        """How its writer gets on."""
+        return self._writer.pace
+
+    def queued(self) -> int:
+        """How many works wait for the writer."""
+        return self._writer.queued()
 
     def close(self) -> None:
         """Commit what waits and let the file go, whole: whoever closes it last takes the log in."""
