@@ -107,6 +107,7 @@ class Watcher(Thread):
     def __init__(self, installation: Installation) -> None:
         super().__init__(name="watcher", daemon=True)
         self._installation = installation
+        self._store, self._snapshots = installation.store, installation.snapshots
         self._stopped = Event()
         installation.watched = monotonic()
 
@@ -118,9 +119,9 @@ class Watcher(Thread):
 
     def _look(self, seen: int | None) -> int | None:
         try:
-            changes = self._installation.store.changes()
+            changes = self._store.changes()
             if changes != seen:
-                self._installation.snapshots.refresh()
+                self._snapshots.refresh()
             self._installation.watched = monotonic()
             return changes
         except StorageError as error:

@@ -38,12 +38,12 @@ def trace_headers(parent: str | None) -> dict[str, str]:
 
 
 def init_app(app: Flask) -> None:
-    """Answer with the id whoever brought one, and whoever is refused."""
+    """Answer with the id whoever brought one, and whoever met a failure of ours, which is in the log under it."""
     app.after_request(_add)
 
 
 def _add(response: Response) -> Response:
-    if response.status_code >= 400:
+    if response.status_code >= 500:
         response.headers[RESPONSE] = _response(trace_id() or "")
     else:
         response.headers.update(trace_headers(request.headers.get("traceparent")))

@@ -54,7 +54,8 @@ def translated(path: Path) -> Iterator[None]:
 
 def damaged(path: Path, fault: str) -> StorageDamaged:
     """What is said of a file that cannot be relied on."""
-    return StorageDamaged(f"{path} is not a sound database ({' '.join(fault.split())}): `bespoke restore FILE` brings a backup back")
+    line = " ".join(fault.split())
+    return StorageDamaged(f"{path} is not a sound database ({line}): `bespoke restore FILE` brings a backup back")
 
 
 def _operational(error: Exception, path: Path) -> StorageError:

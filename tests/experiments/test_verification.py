@@ -73,7 +73,7 @@ def test_of_many_visitors_only_the_first_are_told(store: Store) -> None:
 @pytest.mark.parametrize(
     ("statements", "saying"),
     [
-        (("DELETE FROM ledger WHERE number > 1",), "ledger of tiny: it ends at row 1, and row 3 was written: 2 are cut"),
+        (("DELETE FROM ledger WHERE number > 1",), "ledger of tiny: it ends at row 1, and row 3 was written: 2 are"),
         (("DELETE FROM ledger",), "ledger of tiny: it ends at row 0, and row 3 was written: 3 are cut off"),
         (("DELETE FROM ledger", "DELETE FROM experiments"), "ledger of tiny: the experiment is gone"),
         (("DELETE FROM audit WHERE number = 4",), "audit log: it ends at row 3, and row 4 was written: 1 are cut off"),

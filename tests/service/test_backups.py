@@ -20,7 +20,6 @@ from tests.service.test_server import Client
 from tests.service.test_server import more_come
 
 
-
 @pytest.fixture(name="served")
 def _served(tmp_path: Path) -> Iterator[ServerProcess]:
     """The server of an installation whose experiment runs."""
