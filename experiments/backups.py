@@ -35,5 +35,5 @@ def restore(source: Path, database: Path, *, fingerprint: str, now_ms: int) -> P
     """
     moment = datetime.fromtimestamp(now_ms / 1000, timezone.utc)
     aside = Path(f"{database}.before-{moment:%Y%m%dT%H%M%SZ}")
-    is_kept = put_in_place(source, database, fingerprint=fingerprint, aside=aside)
+    is_kept = put_in_place(source, database, fingerprint=fingerprint, aside=aside, now_ms=now_ms)
     return aside if is_kept else None

@@ -14,9 +14,12 @@ from experiments.errors import StorageBusy
 from experiments.errors import StorageDamaged
 from experiments.errors import StorageError
 from experiments.errors import StorageLocked
+from experiments.storage.restores import Restores
 from experiments.storage.soundness import check_soundness
 from experiments.storage.sqlite import connect
+from experiments.storage.sqlite import immediate
 from experiments.storage.sqlite import lock_for_serving
+from experiments.storage.sqlite import migrate
 from experiments.storage.sqlite import translated
 from experiments.storage.sqlite import unknown_steps
 
@@ -60,8 +63,8 @@ def _vacuum(database: Path, draft: Path) -> None:
     _sync(draft)
 
 
-def put_in_place(copy: Path, database: Path, *, fingerprint: str, aside: Path) -> bool:
-    """Make a copy the database; whether there was one before, which is kept as `aside`.
+def put_in_place(copy: Path, database: Path, *, fingerprint: str, aside: Path, now_ms: int) -> bool:
+    """Make a copy the database, brought up to date; whether there was one before, which is kept as `aside`.
 
     :raises StorageLocked: if anybody has the database open.
     :raises InvalidBackup: if the copy is not what was written, or cannot be used here.
@@ -71,6 +74,7 @@ def put_in_place(copy: Path, database: Path, *, fingerprint: str, aside: Path) -
         try:
             _copy_checked(copy, fresh)
             _check_contents(copy, fresh, fingerprint=fingerprint)
+            _mark(fresh, now_ms=now_ms)
             is_kept = _set_aside(database, aside)
             os.replace(fresh, database)
             _keep_names(database)
@@ -111,6 +115,20 @@ def _check_contents(copy: Path, fresh: Path, *, fingerprint: str) -> None:
         raise InvalidBackup(
             f"{copy} was made with another secret: with BESPOKE_SECRET as it is, every visitor would be a stranger"
         )
+
+
+def _mark(fresh: Path, *, now_ms: int) -> None:
+    """Let the copy know that it is one, and what may have been lost with it."""
+    connection = connect(fresh, checkpoints=True)
+    try:
+        migrate(connection, fresh)
+        with translated(fresh), immediate(connection):
+            Restores(connection).mark(now_ms=now_ms)
+        with translated(fresh):
+            # The whole of it must be in the one file that gets the database's name.
+            connection.execute("PRAGMA journal_mode = DELETE")
+    finally:
+        connection.close()
 
 
 @contextmanager

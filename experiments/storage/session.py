@@ -15,6 +15,7 @@ from experiments.storage.ledger import Slots
 from experiments.storage.people import Sessions
 from experiments.storage.people import Users
 from experiments.storage.replies import Replies
+from experiments.storage.restores import Restores
 from experiments.storage.sqlite import Connection
 from experiments.storage.sqlite import pending
 from experiments.storage.visitors import Exposures
@@ -44,6 +45,7 @@ class Session:
         self.sessions = Sessions(connection)
         self.audit = Audit(connection)
         self.heads = Heads(connection)
+        self.restores = Restores(connection)
         self.drafts = Drafts(connection)
 
     def lacks(self) -> list[str]:

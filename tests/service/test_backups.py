@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.service.processes import ServerProcess
 from tests.service.processes import free_port
 from tests.service.test_server import KEY
 from tests.service.test_server import Client
+from tests.service.test_server import events
 from tests.service.test_server import more_come
 
 
@@ -243,3 +245,54 @@ def test_a_server_does_not_start_on_a_damaged_database_and_says_how_to_bring_it_
     installed.done("restore", str(tmp_path / "copy.db"))
     server = ServerProcess(installed)
     assert server.end() == 0
+
+
+def test_what_a_restore_has_lost_is_refused_whatever_its_arm_and_its_numbers_are_not_used_again(
+    served: ServerProcess, tmp_path: Path
+) -> None:
+    installed, copy = served.installed, str(tmp_path / "copy.db")
+    key = installed.done("key", "create", "--scope", "admin")
+    ask = partial(served.ask, key=key)
+    visitors = [f"v{number}" for number in range(40)]
+    installed.done("backup", copy)
+    assert ask("POST", f"/v1/experiments/{KEY}/finish", {})[1]["state"] == "running"
+    lost = {one: evaluated(served, key, one) for one in visitors}
+    assert {answer["metadata"]["epoch"] for answer in lost.values()} == {2}
+    served.end()
+    installed.done("restore", copy)
+    served.start()
+    late = [events(one, token=answer["metadata"]["token"])[0] for one, answer in lost.items()]
+    for look in range(2):
+        told = ask("POST", "/v1/batch", {"batch": late})[1]
+        assert [(item["status"], item["code"]) for item in told["items"]] == [("rejected", "unknown_epoch")] * 40
+        again = {one: evaluated(served, key, one, token=lost[one]["metadata"]["token"]) for one in visitors}
+        assert {answer["metadata"]["epoch"] for answer in again.values()} == {1 if look == 0 else 10_002}
+        assert ask("GET", f"/v1/experiments/{KEY}/report")[0] == 200
+        if look == 0:
+            assert ask("POST", f"/v1/experiments/{KEY}/finish", {})[0] == 200
+    new = [events(one, token=answer["metadata"]["token"])[0] for one, answer in again.items()]
+    assert ask("POST", "/v1/batch", {"batch": [{**one, "messageId": None} for one in new]})[1]["accepted"] == 40
+    assert ask("GET", f"/v1/experiments/{KEY}/report")[0] == 200
+    installed.done("verify")
+
+
+def evaluated(server: ServerProcess, key: str, visitor: str, **context: str) -> Any:
+    """What a visitor gets."""
+    asked = {"context": {"targetingKey": visitor, **context}}
+    return server.ask("POST", f"/ofrep/v1/evaluate/flags/{KEY}", asked, key=key)[1]
+
+
+def test_a_backup_of_an_older_version_is_brought_up_to_date(started: Run, copied: Path) -> None:
+    changed(copied, "DROP TABLE restores")
+    changed(copied, "DELETE FROM migrations WHERE name = '0007_restores'")
+    assert started("restore", str(copied)).status == 0
+    assert started("verify").status == 0
+
+
+def test_a_damaged_database_gives_no_backup(started: Run, tmp_path: Path) -> None:
+    database = tmp_path / "bespoke.db"
+    data = database.read_bytes()
+    database.write_bytes(data[:40960] + os.urandom(len(data) - 40960))
+    said = started("backup", str(tmp_path / "copy.db"))
+    assert (said.status, len(said.err.splitlines())) == (1, 1)
+    assert not list(tmp_path.glob("copy.db*"))

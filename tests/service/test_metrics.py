@@ -3,13 +3,16 @@
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
+from typing import get_args
 
 import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from experiments.backups import back_up
+from experiments.overview import ConcernKind
 from service.config import Config
 from service.installation import Installation
 from service.tallies import Tally
@@ -155,6 +158,18 @@ def test_whoever_reads_reports_may_read_them(
 ) -> None:
     assert client.get("/metrics", headers=bearer(keys[scope])).status_code == status
     assert client.get("/metrics").status_code == 401
+
+
+def test_the_runbook_says_what_to_do_with_each_figure(
+    client: FlaskClient, running: dict[str, Any], keys: dict[str, str]
+) -> None:
+    runbook = (Path(__file__).resolve().parents[2] / "docs" / "runbook.md").read_text()
+    families = text_string_to_metric_families(client.get("/metrics", headers=bearer(keys["report"])).text)
+    names = {family.name for family in families if family.name.startswith("bespoke_")}
+    assert len(names) > 15
+    assert {name for name in names if name not in runbook} == set()
+    kinds = {f'kind="{kind}"' for kind in get_args(ConcernKind)}
+    assert {kind for kind in kinds if kind not in runbook} == set()
 
 
 def test_nobody_can_make_figures_many(client: FlaskClient, running: dict[str, Any], keys: dict[str, str]) -> None:
