@@ -2,9 +2,10 @@
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open, `journal` and
 `traces` what is told of requests, `cors`, `auth`, `people`, `throttle`, `bodies` and `errors` the door, `express` the
-short way through it, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `audit`, `health` and `metrics` the
-endpoints, `login`, `pages`, `actions`, `setup` and `preflight_page` what people read, `report_files` what they take
-away, `sdk` what their browsers load, `reference` the description of it all, made from what the views say of themselves.
+short way through it, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `audit`, `users`, `health` and `metrics`
+the endpoints, `login`, `pages`, `actions`, `setup`, `preflight_page` and `people_page` what people read, `report_files`
+what they take away, `sdk` what their browsers load, `reference` the description of it all, made from what the views say
+of themselves.
 """
 
 import os
@@ -40,6 +41,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import ofrep
     from service import pages
     from service import people
+    from service import people_page
     from service import preferences
     from service import preflight_page
     from service import reference
@@ -48,6 +50,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import setup
     from service import throttle
     from service import traces
+    from service import users
     from service.config import load_config
     from service.current import EXTENSION
     from service.installation import open_installation
@@ -60,8 +63,10 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     # Preflights come before keys, since they bring none; rates after them, since they are the keys'.
     for part in (journal, traces, errors, cors, auth, people, throttle, headers, idempotency, reference, express):
         part.init_app(app)
-    answering = (ofrep, ingest, assignments, growthbook, admin, audit, health, metrics, preferences, sdk, reference)
-    for endpoints in (*answering, login, pages, report_files, actions, setup, preflight_page):
+    answering = (
+        ofrep, ingest, assignments, growthbook, admin, audit, users, health, metrics, preferences, sdk, reference,
+    )
+    for endpoints in (*answering, login, pages, report_files, actions, setup, preflight_page, people_page):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     plain = {} if journal.is_complete() else {**ofrep.LANES, **ingest.LANES}

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from experiments.backups import backed_up_ms
 from experiments.overview import ConcernKind
+from experiments.overview import Summary
 from experiments.storage.pace import Histogram
 from experiments.storage.session import Session
 from experiments.version import VERSION
@@ -135,11 +136,14 @@ def _by_experiment(name: str, text: str, values: Iterable[tuple[str, float]]) ->
     return family
 
 
+def _overview(installation: Installation) -> list[Summary]:
+    store, snapshot, now_ms = installation.store, installation.snapshots.latest, installation.clock.now_ms()
+    return installation.overviews.take(store, snapshot=snapshot, now_ms=now_ms)
+
+
 def _alarms(installation: Installation, experiments: list[str]) -> Metric:
     """Each concern of each experiment, 0 where all is well, so that an alert ends too."""
-    found = installation.alarms.latest(
-        installation.store, snapshot=installation.snapshots.latest, now_ms=installation.clock.now_ms()
-    )
+    found = installation.alarms.latest(lambda: _overview(installation))
     family = GaugeMetricFamily("bespoke_alarm", "Whether it needs attention.", labels=("experiment", "kind"))
     for experiment in experiments:
         for kind in get_args(ConcernKind):

@@ -74,7 +74,7 @@ def evaluated(installation: Installation, asked: Asked) -> Evaluated:
         asking=installation.asking(objects=asked.objects),
         keyring=installation.keyring,
     )
-    installation.tallies.evaluations.add(evaluated_as(asked.name, evaluation))
+    installation.tallies.evaluations.add(evaluated_as(asked.name, evaluation.assignment))
     return success(asked.name, evaluation)
 
 
@@ -107,7 +107,7 @@ def evaluate_flags() -> Response:
         keyring=installation.keyring,
     )
     installation.tallies.evaluations.add_all(
-        evaluated_as(key, outcome) for key, outcome in outcomes.items() if isinstance(outcome, Evaluation)
+        evaluated_as(key, outcome.assignment) for key, outcome in outcomes.items() if isinstance(outcome, Evaluation)
     )
     return _unless_known(json_answer({"flags": [flag(key, outcome) for key, outcome in outcomes.items()]}))
 

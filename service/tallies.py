@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from dataclasses import field
 
-from experiments.evaluation import Evaluation
+from experiments.assignment import Assignment
 
 Labels = tuple[str, ...]
 
@@ -19,14 +19,14 @@ class Tally:
     def __init__(self) -> None:
         self._counts: dict[Labels, int] = {}
 
-    def add(self, labels: Labels) -> None:
-        """Count one more."""
+    def add(self, labels: Labels, n: int = 1) -> None:
+        """Count so many more."""
         counts = self._counts
         try:
-            counts[labels] += 1
+            counts[labels] += n
         except KeyError:
             counts.setdefault(labels, 0)
-            counts[labels] += 1
+            counts[labels] += n
 
     def add_all(self, many: Iterable[Labels]) -> None:
         """Count one more for each."""
@@ -38,9 +38,9 @@ class Tally:
         return self._counts.copy()
 
 
-def evaluated_as(experiment: str, evaluation: Evaluation) -> Labels:
+def evaluated_as(experiment: str, assignment: Assignment) -> Labels:
     """By what an evaluation is counted."""
-    return experiment, evaluation.assignment.arm, evaluation.assignment.cause
+    return experiment, assignment.arm, assignment.cause
 
 
 @dataclass(frozen=True)

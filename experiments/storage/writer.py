@@ -21,6 +21,8 @@ from typing import cast
 from experiments.errors import StorageBusy
 from experiments.errors import StorageError
 from experiments.errors import StorageLocked
+from experiments.storage.commits import CommitsBeside
+from experiments.storage.exposed import Exposed
 from experiments.storage.pace import new_pace
 from experiments.storage.session import Session
 from experiments.storage.sqlite import connect
@@ -49,6 +51,7 @@ class DirectWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = connect(path)
+        self._commits = CommitsBeside(path)
         self._lock = Lock()
         self.pace = new_pace()
 
@@ -58,6 +61,7 @@ class DirectWriter:
             with translated(self._path), immediate(self._connection):
                 began = monotonic()
                 result = work(Session(self._connection))
+                self._commits.announce()
             self._make_room(monotonic() - began)
         return result
 
@@ -86,6 +90,7 @@ class DirectWriter:
     def close(self) -> None:
         """Let the file go."""
         self._connection.close()
+        self._commits.close()
 
 
 class _Call:
@@ -115,10 +120,11 @@ class _Call:
 class GroupWriter:
     """One thread that commits whatever has come in while it was committing before."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, exposed: Exposed) -> None:
         self._path = path
         self._connection = connect(path, checkpoints=True)
-        self._session = Session(self._connection)
+        self._exposed = exposed
+        self._session = Session(self._connection, note_exposed=exposed.add)
         self._next_try = 0.0
         self.pace = new_pace()
         self._queue: SimpleQueue[_Call | None] = SimpleQueue()
@@ -166,7 +172,8 @@ class GroupWriter:
             try:
                 return self._queue.get(timeout=_LOOK_SECONDS)
             except Empty:
-                continue
+                if self._exposed.is_behind():
+                    self._commit([])
 
     def _take_log_in(self) -> None:
         if not log_is_large(self._path) or monotonic() < self._next_try:
@@ -198,13 +205,15 @@ class GroupWriter:
         began = monotonic()
         try:
             with translated(self._path), immediate(self._connection):
+                self._exposed.follow(self._session)
                 for work, calls in groupby(group, attrgetter("work")):
                     self._do(work, list(calls))
         except Exception as error:
             # Nothing of the group is on disk: nobody may be told that it is.
             for call in group:
                 call.fault = error
-        self._note(group, began=began, ended=monotonic())
+        if group:
+            self._note(group, began=began, ended=monotonic())
         for call in group:
             call.tell()
 
