@@ -4,10 +4,14 @@ from datetime import datetime
 from datetime import timezone
 from pathlib import Path
 
+from experiments.audit import Change
+from experiments.audit import Deed
+from experiments.audit import configure
 from experiments.storage.copies import make_copy
 from experiments.storage.copies import put_in_place
 from experiments.storage.session import Session
 from experiments.storage.store import Store
+from experiments.storage.store import open_store
 
 _NEWEST = "backed_up_ms"
 
@@ -36,4 +40,14 @@ def restore(source: Path, database: Path, *, fingerprint: str, now_ms: int) -> P
     moment = datetime.fromtimestamp(now_ms / 1000, timezone.utc)
     aside = Path(f"{database}.before-{moment:%Y%m%dT%H%M%SZ}")
     is_kept = put_in_place(source, database, fingerprint=fingerprint, aside=aside, now_ms=now_ms)
+    _tell(database, source, fingerprint=fingerprint, deed=Deed("command line", now_ms))
     return aside if is_kept else None
+
+
+def _tell(database: Path, source: Path, *, fingerprint: str, deed: Deed) -> None:
+    """Write into the audit log that everything is as it was then."""
+    store = open_store(database, fingerprint=fingerprint)
+    try:
+        configure(store, lambda _: Change(None, "restore", source.name), deed=deed)
+    finally:
+        store.close()

@@ -75,6 +75,7 @@ def put_in_place(copy: Path, database: Path, *, fingerprint: str, aside: Path, n
             _copy_checked(copy, fresh)
             _check_contents(copy, fresh, fingerprint=fingerprint)
             _mark(fresh, now_ms=now_ms)
+            _sync(fresh)
             is_kept = _set_aside(database, aside)
             os.replace(fresh, database)
             _keep_names(database)

@@ -162,7 +162,7 @@ class _Filling(Thread):
         try:
             self._work(self._stopped)
         except StorageError as error:
-            log.warning("who was exposed is looked up for every evaluation: %s", error)
+            log.warning("who was exposed is looked up for every evaluation: %s", error, extra={"event": "not_filled"})
 
     def stop(self) -> None:
         """Gather no more."""

@@ -81,7 +81,7 @@ class DirectWriter:
             sleep(held_seconds / 2)
         except StorageError as error:
             # What is committed has not failed.
-            log.warning("the log is not taken in for now: %s", error)
+            log.warning("the log is not taken in for now: %s", error, extra={"event": "log_kept"})
 
     def queued(self) -> int:
         """How many works wait: they wait for the lock, not here."""
@@ -185,7 +185,7 @@ class GroupWriter:
                 take_log_in(self._connection)
         except StorageError as error:
             # The log keeps what it has, and works that come in are told of what ails the database.
-            log.warning("the log is not taken in for now: %s", error)
+            log.warning("the log is not taken in for now: %s", error, extra={"event": "log_kept"})
 
     def _next_group(self) -> list[_Call]:
         first = self._first()

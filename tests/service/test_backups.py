@@ -131,6 +131,10 @@ def test_nothing_is_restored_while_a_server_or_anybody_else_has_the_database_ope
     reader.close()
     installed.done("restore", copy)
     assert not list(installed.folder.glob("*.restoring"))
+    with installed.opened() as installation:
+        newest = installation.store.read(lambda session: session.audit.last())
+    assert newest is not None
+    assert (newest.actor, newest.action, newest.subject) == ("command line", "restore", "copy.db")
 
 
 @pytest.fixture(name="copied")

@@ -29,6 +29,7 @@ from service.traces import trace_of
 from tests.experiments.documents import spring_mailing
 from tests.service.conftest import SetClock
 from tests.service.conftest import bearer
+from tests.service.processes import REPOSITORY
 from tests.service.processes import Installed
 from tests.service.processes import ServerProcess
 
@@ -156,6 +157,15 @@ def test_what_the_express_lane_answers_is_no_news(
     answer = client.post(EVALUATE, json={"context": {"targetingKey": "ann"}}, headers=bearer(keys["client"]))
     assert answer.status_code == 200
     assert written() == []
+
+
+def test_the_runbook_says_what_each_event_means() -> None:
+    runbook = (REPOSITORY / "docs" / "runbook.md").read_text()
+    sources = [path.read_text() for name in ("service", "experiments") for path in (REPOSITORY / name).rglob("*.py")]
+    named = set(re.findall(r'said\(\s*"(\w+)"|"event": "(\w+)"\}', "\n".join(sources)))
+    events = {one or other for one, other in named}
+    assert len(events) > 8
+    assert {event for event in events if f"| `{event}` |" not in runbook} == set()
 
 
 PLANTED = "planted-"
