@@ -12,11 +12,9 @@ from service.commands.opened import config_in_force
 from service.commands.opened import opened
 from service.secret import kept_secret
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
-
 
 @click.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def backup(file: Path) -> None:
     """Copy the database into FILE, with its checksum in FILE.sha256, while the server runs.
 
@@ -34,7 +32,7 @@ def backup(file: Path) -> None:
 
 
 @click.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 def restore(file: Path) -> None:
     """Bring the database back from FILE, which `bespoke backup` made; the old one is kept beside it.
 
