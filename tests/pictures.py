@@ -40,6 +40,7 @@ PAGES = {
     "confirm": f"{_CAMPAIGN}/actions/finish",
     "ledger": f"{_CAMPAIGN}/ledger",
     "document": f"{_CAMPAIGN}/document",
+    "people": "/people",
     "audit": "/audit",
     "refused": "/experiments/nothing",
     "reference": "/docs",
