@@ -208,6 +208,7 @@ def _append_news(
         at_ms=deed.now_ms,
         weights=weights if news else previous,
         details=details,
+        restored_at=session.restores.epochs(experiment.key),
     )
     assert session.ledger.append(row), "the write transaction keeps others from appending"
     return row

@@ -49,7 +49,13 @@ def translated(path: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         raise _operational(error, path) from error
     except sqlite3.DatabaseError as error:
-        raise StorageDamaged(f"{path} is not a sound database ({error}): restore a backup") from error
+        raise damaged(path, str(error)) from error
+
+
+def damaged(path: Path, fault: str) -> StorageDamaged:
+    """What is said of a file that cannot be relied on."""
+    line = " ".join(fault.split())
+    return StorageDamaged(f"{path} is not a sound database ({line}): `bespoke restore FILE` brings a backup back")
 
 
 def _operational(error: Exception, path: Path) -> StorageError:
@@ -124,9 +130,19 @@ def places(values: Collection[object]) -> str:
 
 def pending(connection: Connection) -> list[str]:
     """The migrations that have not been applied."""
-    tables = Database(connection).table_names()
-    applied = {row[0] for row in connection.execute("SELECT name FROM migrations")} if "migrations" in tables else set()
+    applied = _applied(connection)
     return [name for name, _ in steps() if name not in applied]
+
+
+def unknown_steps(connection: Connection) -> list[str]:
+    """The migrations that a newer version has applied."""
+    return sorted(_applied(connection) - {name for name, _ in steps()})
+
+
+def _applied(connection: Connection) -> set[str]:
+    if "migrations" not in Database(connection).table_names():
+        return set()
+    return {row[0] for row in connection.execute("SELECT name FROM migrations")}
 
 
 def lock_for_serving(path: Path, *, patience_seconds: float = 0) -> IO[str]:
