@@ -32,6 +32,7 @@ def diagnose(readings: Readings, columns: Table) -> Diagnostics:
     """The report's diagnostics."""
     notes = interval_notes(readings, columns)
     return {
+        "alarm": readings.restraints.alarm,
         "sample_ratio": sample_ratio(readings, columns[EXPOSURES]),
         "matured_share": matured_share(readings, columns[EXPOSURES]),
         "waiting": readings.waiting,

@@ -16,9 +16,9 @@ from experiments.diagnostics import sample_ratio
 from experiments.estimates import Book
 from experiments.estimates import columns_by_metric
 from experiments.estimates import corrected
-from experiments.guardrails import guardrails
+from experiments.guardrails import judgements
 from experiments.inputs import last_open_day
-from experiments.lifecycle import is_frozen
+from experiments.lifecycle import restraints
 from experiments.model import Experiment
 from experiments.model import StoredExperiment
 from experiments.publishing import allocations_of
@@ -32,14 +32,19 @@ from experiments.times import DAY_MS
 from experiments.times import day_of
 from experiments.verdicts import headline_alone
 
-ConcernKind = Literal["sample_ratio", "guardrail", "no_visitors", "no_outcomes", "review", "intervals"]
+ConcernKind = Literal[
+    "alarm", "barred", "sample_ratio", "guardrail", "no_visitors", "no_outcomes", "review", "intervals"
+]
 
 #: Of so many visitors whose time is over, some should have done something: none in 100 is a rate below 3 %.
 ENOUGH_MATURED = 100
 
 
 class Concern(NamedTuple):
-    """Something that needs attention; `names` are the arms and metrics or the segments that it is about."""
+    """Something that needs attention; `names` are the arms and metrics or the segments that it is about.
+
+    Of an alarm, why the service holds the weights.
+    """
 
     kind: ConcernKind
     names: tuple[str, ...] = ()
@@ -61,20 +66,21 @@ def overview(store: Store, *, snapshot: Snapshot, now_ms: int) -> list[Summary]:
     What the snapshot knows is not parsed again.
     """
 
-    def read(session: Session) -> list[tuple[Readings, bool]]:
+    def read(session: Session) -> list[Readings]:
         return [_read(session, row, snapshot, now_ms=now_ms) for row in session.experiments.all()]
 
-    return [_summary(readings, is_held=is_held) for readings, is_held in store.read(read)]
+    return [_summary(readings) for readings in store.read(read)]
 
 
-def _read(session: Session, row: ExperimentRow, snapshot: Snapshot, *, now_ms: int) -> tuple[Readings, bool]:
+def _read(session: Session, row: ExperimentRow, snapshot: Snapshot, *, now_ms: int) -> Readings:
     known = snapshot.entries.get(row.key)
     stored = stored_experiment(row, known.stored if known else None)
     if not stored.is_live:
-        return Readings(stored, {}, {}, {}, 0, 0, now_ms), False
+        return Readings(stored, {}, {}, {}, 0, 0, now_ms)
     columns = session.cells.columns(row.key, metrics=_metrics(stored.experiment))
-    readings = Readings(stored, columns, allocations_of(session, row.key), {}, 0, 0, now_ms)
-    return readings, is_frozen(session, row.key)
+    return Readings(
+        stored, columns, allocations_of(session, row.key), {}, 0, 0, now_ms, restraints=restraints(session, row.key)
+    )
 
 
 def _metrics(experiment: Experiment) -> list[str]:
@@ -83,14 +89,14 @@ def _metrics(experiment: Experiment) -> list[str]:
     return [experiment.goal.key, *rails, EXPOSURES, PROFIT]
 
 
-def _summary(readings: Readings, *, is_held: bool) -> Summary:
+def _summary(readings: Readings) -> Summary:
     if not readings.stored.is_live:
         return Summary(readings.stored, False, None, {}, ())
     columns = columns_by_metric(readings)
     book = corrected(readings, columns)
     return Summary(
         readings.stored,
-        is_held,
+        readings.restraints.is_frozen,
         headline_alone(readings, book, columns),
         _by_day(columns[EXPOSURES]),
         tuple(_concerns(readings, book, columns)),
@@ -106,11 +112,15 @@ def _by_day(exposures: Columns) -> dict[int, int]:
 
 def _concerns(readings: Readings, book: Book, columns: Table) -> Iterator[Concern]:
     """What needs attention, the most urgent first."""
+    restrained = readings.restraints
+    if restrained.alarm:
+        yield Concern("alarm", (restrained.alarm,))
+    yield from (Concern("barred", pair) for pair in restrained.barred.items())
     if sample_ratio(readings, columns[EXPOSURES])["alarm"]:
         yield Concern("sample_ratio")
-    for rail in guardrails(readings.experiment, book, min_cell=0):
-        if rail["breached"]:
-            yield Concern("guardrail", (rail["arm"], rail["metric"]))
+    for rail in judgements(readings.experiment, book):
+        if rail.evidence >= rail.needed and rail.arm not in restrained.barred:
+            yield Concern("guardrail", (rail.arm, rail.metric.key))
     if readings.stored.state == "running":
         yield from _silences(readings, columns)
     if readings.stored.state in ("running", "paused") and (overdue := _overdue(readings)):

@@ -13,6 +13,8 @@ from experiments.chains import is_whole
 from experiments.counting import EXPOSURES
 from experiments.counting import Measures
 from experiments.counting import amount_of
+from experiments.counting import is_watched
+from experiments.counting import teller
 from experiments.counting import timing
 from experiments.lifecycle import find
 from experiments.model import Experiment
@@ -83,7 +85,8 @@ def _recount(experiment: Experiment, visitors: dict[bytes, _Visitor]) -> Cells:
         if visitor.exposures:
             _, first = visitor.exposures[0]
             assert first.arm and first.segment and first.epoch is not None
-            for metric, value in measures.values(first.arm, _totals(experiment, visitor)):
+            totals, told_by = _reached(experiment, visitor)
+            for metric, value in (*measures.values(first.arm, totals), *((teller, 1) for teller in told_by)):
                 key = CellKey(
                     experiment.key, first.epoch, day_of(first.at_ms), first.segment, first.arm,
                     bool(first.asserted), metric,
@@ -93,14 +96,23 @@ def _recount(experiment: Experiment, visitors: dict[bytes, _Visitor]) -> Cells:
     return cells
 
 
-def _totals(experiment: Experiment, visitor: _Visitor) -> dict[str, int]:
-    totals = {EXPOSURES: len(visitor.exposures)}
+def _reached(experiment: Experiment, visitor: _Visitor) -> tuple[dict[str, int], list[str]]:
+    """A visitor's totals, and who told first that the goal was reached, where that is counted."""
+    _, first = visitor.exposures[0]
+    totals, told_by = {EXPOSURES: len(visitor.exposures)}, []
+    for metric, outcome, added in _additions(experiment, visitor):
+        if is_watched(metric) and added and not totals.get(metric.key):
+            told_by.append(teller(trusted=outcome.trusted, exposed_ms=first.at_ms, at_ms=outcome.at_ms))
+        totals[metric.key] = totals.get(metric.key, 0) + added
+    return totals, told_by
+
+
+def _additions(experiment: Experiment, visitor: _Visitor) -> Iterator[tuple[Metric, EventRow, int]]:
+    """What each outcome adds to each metric that it counts for."""
     for order, outcome in visitor.outcomes:
         for metric in experiment.metrics_by_event.get(outcome.name, ()):
             if _counts(metric, visitor.exposures[0], outcome, order=order):
-                added = amount_of(metric, outcome.amounts or {}, currency=experiment.currency)
-                totals[metric.key] = totals.get(metric.key, 0) + added
-    return totals
+                yield metric, outcome, amount_of(metric, outcome.amounts or {}, currency=experiment.currency)
 
 
 def _counts(metric: Metric, exposure: tuple[int, EventRow], outcome: EventRow, *, order: int) -> bool:
