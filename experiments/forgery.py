@@ -5,7 +5,7 @@ many hides how. An arm is held against the first mass arm, in three ways, by vis
 
 * those told of at once after the exposure are not more than twice as often the arm's as the others are;
 * those told of by client keys are not more than twice as often the arm's as those told of by servers are;
-* the arm's part of those told of by client keys does not grow by more than half from one day on.
+* the arm's part of those told of by client keys does not grow by more than a quarter from one day on.
 
 Base rates, delays, weights and how good the arms are may be anything and change at any time, as long as it happens to
 both arms.
@@ -36,7 +36,7 @@ SignKind = Literal["at_once", "by_client", "rising"]
 
 #: By how much the odds of an arm may differ between outcomes of two kinds, and between two times.
 KINDS_MARGIN = 1.0
-TIMES_MARGIN = 0.5
+TIMES_MARGIN = 0.25
 
 
 class Sign(NamedTuple):
