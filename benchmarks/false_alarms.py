@@ -77,7 +77,7 @@ def evidence(supports: Array) -> float:
         float(change(client, at_once, margin=KINDS_MARGIN).evidence),
         float(change(server, client + at_once, margin=KINDS_MARGIN).evidence),
     ]
-    return mean_evidence([*kinds, at_some_time(rise), *np.zeros(SILENT)])
+    return mean_evidence([*kinds, at_some_time(rise, np.arange(len(rise) + 1)), *np.zeros(SILENT)])
 
 
 def false_alarms(world: World, *, runs: int, seed: int = 0) -> float:

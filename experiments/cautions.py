@@ -12,6 +12,7 @@ from typing import Any
 from typing import Literal
 from typing import NamedTuple
 
+from experiments.columns import NO_CELLS
 from experiments.counting import EXPOSURES
 from experiments.counting import TELLERS
 from experiments.counting import is_watched
@@ -52,8 +53,9 @@ class Caution(NamedTuple):
 
 
 def metrics_watched(experiment: Experiment) -> list[str]:
-    """The metrics that cautions are made of."""
-    return [EXPOSURES, *_rails(experiment), *(TELLERS if is_watched(experiment.goal) else ())]
+    """The metrics that cautions are made of besides the goal, whose cells hold every visitor too."""
+    rails = _rails(experiment)
+    return [*([EXPOSURES, *rails] if rails else ()), *(TELLERS if is_watched(experiment.goal) else ())]
 
 
 def caution(readings: Readings) -> Caution | None:
@@ -85,7 +87,7 @@ def _shares(readings: Readings) -> Iterator[str]:
 
 
 def _sample_ratio(readings: Readings) -> float:
-    return sample_ratio_evidence(readings, readings.columns[EXPOSURES]) if EXPOSURES in readings.columns else 0.0
+    return sample_ratio_evidence(readings, readings.columns.get(readings.experiment.goal.key, NO_CELLS))
 
 
 def _forgery(readings: Readings) -> Iterator[str]:

@@ -31,6 +31,7 @@ from stats.constancy import over_time
 from stats.constancy import support
 
 Array = NDArray[np.float64]
+Whole = NDArray[np.int64]
 
 SignKind = Literal["at_once", "by_client", "rising"]
 
@@ -54,62 +55,81 @@ class Sign(NamedTuple):
         return f"{self.kind} {self.segment} {' '.join(sorted((self.arm, self.over)))}"
 
 
+class _Told(NamedTuple):
+    """Visitors of a segment who have reached the goal, by day of exposure and epoch, the oldest first.
+
+    `n` has the shape (tellers, rows, arms), `weights` (rows, arms); `days` are counted from the start.
+    """
+
+    arms: tuple[str, ...]
+    days: Whole
+    weights: Array
+    n: Array
+
+
 def signs(readings: Readings) -> list[Sign]:
     """Every sign in every segment; none where the goal hears servers only."""
     if not is_watched(readings.experiment.goal):
         return []
-    told = [readings.columns.get(teller, NO_CELLS).by_segment() for teller in TELLERS]
+    cells = [readings.columns.get(teller, NO_CELLS).by_segment() for teller in TELLERS]
     return [
         sign
         for segment in readings.experiment.segment_keys
-        for sign in _in_segment(readings, segment, [cells.get(segment, NO_CELLS) for cells in told])
+        for sign in _in_segment(readings, segment, [of.get(segment, NO_CELLS) for of in cells])
     ]
 
 
-def _in_segment(readings: Readings, segment: str, told: Sequence[Columns]) -> Iterator[Sign]:
-    mass = readings.experiment.first_mass.key
-    for arm in readings.experiment.open_arms(segment):
-        if arm.key != mass:
-            server, client, at_once = (_by_day(readings, segment, cells, arm.key) for cells in told)
-            for kind, evidence, rises in _changes(server, client, at_once):
-                yield Sign(kind, segment, *((arm.key, mass) if rises else (mass, arm.key)), evidence)
+def _in_segment(readings: Readings, segment: str, cells: Sequence[Columns]) -> Iterator[Sign]:
+    mass, told = readings.experiment.first_mass.key, _told(readings, segment, cells)
+    for arm in told.arms:
+        if arm != mass:
+            for kind, evidence, rises in _changes(told, told.arms.index(arm), told.arms.index(mass)):
+                yield Sign(kind, segment, *((arm, mass) if rises else (mass, arm)), evidence)
 
 
-def _changes(server: Array, client: Array, at_once: Array) -> Iterator[tuple[SignKind, float, bool]]:
-    """Evidence of each kind for an arm, and whether it is favoured, from what each teller's visitors say of it."""
-    by_clients = client + at_once
-    pairs: tuple[tuple[SignKind, Array, Array], ...] = (
-        ("at_once", client, at_once), ("by_client", server, by_clients),
-    )
-    for kind, others, some in pairs:
-        found = change(others.sum(axis=1), some.sum(axis=1), margin=KINDS_MARGIN)
-        yield kind, float(found.evidence), bool(found.rises)
-    yield "rising", *_rise(by_clients)
-
-
-def _rise(by_day: Array) -> tuple[float, bool]:
-    """The evidence of a change at any midnight, and which way the likeliest goes."""
-    found = change(*over_time(by_day), margin=TIMES_MARGIN)
-    rises = bool(found.rises[found.evidence.argmax()]) if len(found.evidence) else False
-    return at_some_time(found.evidence), rises
-
-
-def _by_day(readings: Readings, segment: str, told: Columns, arm: str) -> Array:
-    """What visitors first exposed on each day say of the arm against the mass arm; shape (3, days, ratios)."""
+def _told(readings: Readings, segment: str, cells: Sequence[Columns]) -> _Told:
+    arms = tuple(arm.key for arm in readings.experiment.open_arms(segment))
     first = day_of(readings.stored.started_ms or 0)
-    days = max(day_of(readings.now_ms) - first + 1, 1)
-    won, lost = (told.at(told.arm == key) for key in (arm, readings.experiment.first_mass.key))
-    by_day = np.zeros((days, *support(0.0, 0.0, 0.5).shape))
-    for cells, is_won in ((won, True), (lost, False)):
-        share = np.array([_share(readings, epoch, segment, arm) for epoch in cells.epoch.tolist()], np.float64)
-        none = np.zeros(len(cells.n))
-        said = support(cells.n if is_won else none, none if is_won else cells.n, share)
-        np.add.at(by_day, np.clip(cells.day - first, 0, days - 1), np.moveaxis(said, 1, 0))
-    return np.moveaxis(by_day, 0, 1)
+    places = [list(zip(of.day.tolist(), of.epoch.tolist(), strict=True)) for of in cells]
+    found = sorted({place for of in places for place in of})
+    row_of = {place: row for row, place in enumerate(found)}
+    column_of = {arm: column for column, arm in enumerate(arms)}
+    n = np.zeros((len(cells), len(found), len(arms)))
+    for counts, of, rows in zip(n, cells, places, strict=True):
+        counts[[row_of[place] for place in rows], [column_of[arm] for arm in of.arm.tolist()]] = of.n
+    weights = [readings.allocations[epoch].weights[segment] for _, epoch in found]
+    return _Told(
+        arms,
+        np.maximum(np.array([day for day, _ in found], np.int64) - first, 0),
+        np.array([[of_epoch.get(arm, 0) for arm in arms] for of_epoch in weights], np.float64).reshape(n.shape[1:]),
+        n,
+    )
 
 
-def _share(readings: Readings, epoch: int, segment: str, arm: str) -> float:
-    """The arm's propensity, of what it and the mass arm have together; an arm that had not come yet has none."""
-    weights = readings.allocations[epoch].weights[segment]
-    own, mass = weights.get(arm, 0), weights[readings.experiment.first_mass.key]
-    return own / (own + mass)
+def _changes(told: _Told, arm: int, mass: int) -> Iterator[tuple[SignKind, float, bool]]:
+    """Evidence of each kind for an arm, and whether it is favoured over the mass arm."""
+    share = told.weights[:, arm] / (told.weights[:, arm] + told.weights[:, mass])
+    server, client, at_once = (_support(of[:, arm], of[:, mass], share) for of in told.n)
+    by_clients = client + at_once
+    yield "at_once", *_apart(client, at_once)
+    yield "by_client", *_apart(server, by_clients)
+    yield "rising", *_rise(by_clients, told.days)
+
+
+def _support(won: Array, lost: Array, share: Array) -> Array:
+    """What each row says; nothing where there is nobody, which is the rule for all tellers but one."""
+    return support(won, lost, share) if won.any() or lost.any() else np.zeros((3, len(share), 1))
+
+
+def _apart(others: Array, some: Array) -> tuple[float, bool]:
+    found = change(others.sum(axis=1), some.sum(axis=1), margin=KINDS_MARGIN)
+    return float(found.evidence), bool(found.rises)
+
+
+def _rise(supports: Array, days: Whole) -> tuple[float, bool]:
+    """The evidence of a change at any midnight, and which way the likeliest goes."""
+    different, begins = np.unique(days, return_index=True)
+    if len(different) < 2:
+        return 0.0, False
+    found = change(*over_time(np.add.reduceat(supports, begins, axis=1)), margin=TIMES_MARGIN)
+    return at_some_time(found.evidence, different), bool(found.rises[found.evidence.argmax()])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +16,7 @@ from experiments.allocation import first_allocation
 from experiments.allocation import largest_move
 from experiments.allocation import without
 from experiments.audit import Deed
+from experiments.columns import Table
 from experiments.final_allocation import Finals
 from experiments.final_allocation import final_weights
 from experiments.inputs import Inputs
@@ -47,6 +49,7 @@ class Past(NamedTuple):
 
     experiment: Experiment
     inputs: Inputs
+    columns: Table
     last: LedgerRow | None
     allocations: Mapping[int, Allocation]
     restraints: Restraints
@@ -64,22 +67,23 @@ class Proposal(NamedTuple):
     weights: Weights
 
 
-def read_past(session: Session, experiment: Experiment, *, now_ms: int) -> Past:
-    """All that a decision needs, in one consistent state."""
+def read_past(session: Session, experiment: Experiment, *, now_ms: int, watched: Sequence[str] = ()) -> Past:
+    """All that a decision needs, in one consistent state, and the cells of metrics that are watched besides."""
     published = session.ledger.published(experiment.key)
     allocations = {row.epoch: allocation_of(row) for row in published}
     starts_ms = {row.epoch: row.at_ms for row in published}
     curve = curve_in_use(session, experiment, now_ms=now_ms)
+    columns = session.cells.columns(experiment.key, metrics=[*metrics_asked(experiment), *watched])
     inputs = policy_inputs(
         experiment,
-        session.cells.columns(experiment.key, metrics=metrics_asked(experiment)),
+        columns,
         allocations=allocations,
         conversions=session.lags.by_segment(experiment.key, experiment.goal.key),
         now_ms=now_ms,
         weighing=weighing_by(experiment, starts_ms, curve=curve, now_ms=now_ms),
     )
     last = session.ledger.last(experiment.key)
-    return Past(experiment, inputs, last, allocations, restraints_of(last))
+    return Past(experiment, inputs, columns, last, allocations, restraints_of(last))
 
 
 def curve_in_use(session: Session, experiment: Experiment, *, now_ms: int) -> DelayCurve | None:

@@ -79,9 +79,8 @@ def _prepare(store: Store, key: str, *, now_ms: int) -> _Prepared:
 
 
 def _read(session: Session, stored: StoredExperiment, *, now_ms: int) -> tuple[Past, Readings]:
-    past = read_past(session, stored.experiment, now_ms=now_ms)
-    columns = session.cells.columns(stored.experiment.key, metrics=metrics_watched(stored.experiment))
-    return past, Readings(stored, columns, past.allocations, {}, 0, 0, now_ms, restraints=past.restraints)
+    past = read_past(session, stored.experiment, now_ms=now_ms, watched=metrics_watched(stored.experiment))
+    return past, Readings(stored, past.columns, past.allocations, {}, 0, 0, now_ms, restraints=past.restraints)
 
 
 def _step(past: Past, watched: Readings) -> Caution | Proposal:

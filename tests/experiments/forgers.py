@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.events import instant
 from experiments.ledger import Decision
 from experiments.ledger import ledger_of
 from experiments.reallocation import reallocate_due
@@ -157,3 +158,8 @@ class Siege:
     def weights(self) -> list[float]:
         """The loser's weight after each decision."""
         return [row["weights"]["everyone-else"]["loser"] for row in self.ledger()]
+
+    def frozen_after(self) -> int:
+        """After how many nights the weights were frozen."""
+        freeze = next(row for row in self.ledger() if row["act"] == "freeze")
+        return (instant(freeze["at"], "at") - instant(self.ledger()[0]["at"], "at")) // DAY
