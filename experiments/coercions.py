@@ -17,6 +17,8 @@ _SPACES = (
     " \t\n\r\v\f\xa0\ufeff\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
+#: Up to here, every integer is a number of JavaScript.
+_EXACT = 2**53
 _DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _INTEGER_OF_BASE = re.compile(r"0([xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)")
 _INFINITY = {"Infinity": inf, "+Infinity": inf, "-Infinity": -inf}
@@ -80,7 +82,7 @@ def _item_text(item: object, depth: int) -> str:
 
 def number_text(value: float) -> str:
     """A number as people write it: the shortest digits that mean it, without a point where it is whole."""
-    if isinstance(value, int) and abs(value) <= 2**53:
+    if isinstance(value, int) and abs(value) <= _EXACT:
         return str(value)
     number = _double(value)
     if not isfinite(number):
@@ -101,6 +103,12 @@ def is_truthy(value: object) -> bool:
     if isinstance(value, float) and isnan(value):
         return False
     return bool(value) or isinstance(value, (list, tuple, Mapping))
+
+
+def is_exact(value: object) -> bool:
+    """Whether a value is a number that JavaScript has as it is."""
+    kind = type(value)
+    return kind is float or kind is int and -_EXACT <= value <= _EXACT  # type: ignore[operator]
 
 
 def identity(value: object) -> Any:

@@ -1,7 +1,6 @@
 """Evaluate: which arm and message a visitor gets. Nothing is counted and nothing written."""
 
 from collections.abc import Collection
-from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 from typing import NamedTuple
@@ -20,22 +19,26 @@ from experiments.events import checked_visitor
 from experiments.model import Experiment
 from experiments.model import Exposure
 from experiments.model import Role
+from experiments.recent import RecentTraffic
 from experiments.signing import Keyring
 from experiments.signing import pseudonym
 from experiments.snapshot import Entry
 from experiments.snapshot import Snapshot
-from experiments.storage.session import Session
 from experiments.storage.store import Store
 from experiments.storage.visitors import ExposureRow
 
 
 class Asking(NamedTuple):
-    """How an evaluation is asked for: when, with which consent where none is said, and whether it may be counted."""
+    """How an evaluation is asked for: when, with which consent where none is said, and whether it may be counted.
+
+    `recent` remembers what it was asked by, without whom.
+    """
 
     now_ms: int
     consent_default: Consent
     token_seconds: int
     objects: bool = False
+    recent: RecentTraffic | None = None
 
 
 class Caller(NamedTuple):
@@ -66,6 +69,7 @@ def evaluate(
     """
     entry = live_entry(snapshot, key)
     caller = read_caller(entry.experiment, _visitor(context), context=context, asking=asking)
+    note(context, caller.visitor, consent=caller.consent, asking=asking)
     exposed = _exposed(store, [key], caller.visitor, consent=caller.consent, keyring=keyring)
     return _evaluation(entry, caller, exposed=exposed.get(key), asking=asking, keyring=keyring)
 
@@ -78,6 +82,7 @@ def evaluate_all(
     :raises InvalidContext: if the visitor or the consent is not what it must be.
     """
     visitor, consent, entries = _visitor(context), _consent(context, asking=asking), snapshot.all_live()
+    note(context, visitor, consent=consent, asking=asking)
     exposed = _exposed(store, entries, visitor, consent=consent, keyring=keyring)
 
     def attempt(entry: Entry) -> Evaluation | InvalidContext:
@@ -111,57 +116,57 @@ def read_caller(experiment: Experiment, visitor: str, *, context: Mapping[str, A
     return Caller(visitor, consent, attributes, context.get("token"))
 
 
-def exposures_of(
-    session: Session, key: str, callers: Iterable[Caller], *, keyring: Keyring
-) -> dict[str, Exposure]:
-    """What exposures to one experiment fixed for good, by visitor; who does not consent is not looked up."""
-    stand_ins = {
-        pseudonym(caller.visitor, key=keyring.visitors): caller.visitor
-        for caller in callers
-        if caller.consent != "none"
-    }
-    rows = session.exposures.of_visitors(key, list(stand_ins))
-    return {stand_ins[stand_in]: _fixed(row) for stand_in, row in rows}
+def note(context: Mapping[str, Any], visitor: str, *, consent: Consent, asking: Asking) -> None:
+    """Remember what an evaluation was asked by, where the visitor consents to that."""
+    if asking.recent is not None and consent == "personalise":
+        asking.recent.note(context, visitor, now_ms=asking.now_ms)
 
 
-def assignment_of(
-    entry: Entry, caller: Caller, *, exposed: Exposure | None, asking: Asking, keyring: Keyring
-) -> Assignment:
-    """The arm of a visitor who was exposed before, or never was."""
-    assert entry.plan is not None, "only experiments that were started are evaluated"
-    return decide(
-        entry.plan,
-        caller.visitor,
-        attributes=caller.attributes,
-        state=entry.stored.state,
-        consent=caller.consent,
-        kept=exposed or _promised(entry, caller, now_ms=asking.now_ms, keyring=keyring),
-    )
-
-
-def token_of(key: str, caller: Caller, assignment: Assignment, *, asking: Asking, keyring: Keyring) -> str | None:
-    """The token by which an exposure may follow; None where nothing may be counted."""
+def claim_of(key: str, assignment: Assignment, *, asking: Asking) -> tokens.Claim | None:
+    """What the token of an assignment says, by which an exposure may follow; None where nothing may be counted."""
     # Only a running experiment gives its arms for keeps, and only to people who may be counted.
     if assignment.cause not in ("allocated", "sticky"):
         return None
     expires_ms = tokens.expiry(asking.now_ms, lifetime_seconds=asking.token_seconds)
-    claim = tokens.Claim(key, assignment.segment, assignment.arm, assignment.epoch, assignment.weight, expires_ms)
-    return tokens.issue(claim, caller.visitor, key=keyring.tokens)
+    return tokens.Claim(key, assignment.segment, assignment.arm, assignment.epoch, assignment.weight, expires_ms)
 
 
-def written(entry: Entry, caller: Caller, assignment: Assignment, *, token: str | None) -> Evaluation:
-    """An assignment with what its arm says to this visitor."""
-    assert entry.plan is not None, "only experiments that were started are evaluated"
-    role = entry.experiment.arm_by_key[assignment.arm].role
-    return Evaluation(assignment, role, entry.plan.message(assignment.arm, caller.attributes), token)
+def promised(entry: Entry, visitor: str, *, token: object, now_ms: int, keyring: Keyring) -> Exposure | None:
+    """What a token of this visitor holds; None where it is not good, or nothing was promised."""
+    # Paused means that nobody new gets anything but the mass arm, whatever was promised.
+    if entry.stored.state == "paused" or not isinstance(token, str):
+        return None
+    try:
+        claim = tokens.read(token, visitor, key=keyring.tokens)
+    except InvalidSignature:
+        return None
+    if claim.experiment != entry.experiment.key or claim.expires_ms <= now_ms:
+        return None
+    return Exposure(claim.arm, claim.segment, claim.epoch, claim.weight, now_ms)
+
+
+def fixed(row: ExposureRow) -> Exposure:
+    """What an exposure fixed for good."""
+    return Exposure(row.arm, row.segment, row.epoch, row.weight, row.at_ms)
 
 
 def _evaluation(
     entry: Entry, caller: Caller, *, exposed: Exposure | None, asking: Asking, keyring: Keyring
 ) -> Evaluation:
-    assignment = assignment_of(entry, caller, exposed=exposed, asking=asking, keyring=keyring)
-    token = token_of(entry.experiment.key, caller, assignment, asking=asking, keyring=keyring)
-    return written(entry, caller, assignment, token=token)
+    assert entry.plan is not None, "only experiments that were started are evaluated"
+    visitor, now_ms = caller.visitor, asking.now_ms
+    assignment = decide(
+        entry.plan,
+        visitor,
+        attributes=caller.attributes,
+        state=entry.stored.state,
+        consent=caller.consent,
+        kept=exposed or promised(entry, visitor, token=caller.token, now_ms=now_ms, keyring=keyring),
+    )
+    claim = claim_of(entry.experiment.key, assignment, asking=asking)
+    token = tokens.issue(claim, visitor, key=keyring.tokens) if claim else None
+    role = entry.experiment.arm_by_key[assignment.arm].role
+    return Evaluation(assignment, role, entry.plan.message(assignment.arm, caller.attributes), token)
 
 
 def _visitor(context: Mapping[str, Any]) -> str:
@@ -189,23 +194,5 @@ def _exposed(
     if consent == "none" or not keys:
         return {}
     stand_in = pseudonym(visitor, key=keyring.visitors)
-    rows = store.read(lambda session: session.exposures.of_visitor(stand_in, keys))
-    return {key: _fixed(row) for key, row in rows.items()}
-
-
-def _fixed(row: ExposureRow) -> Exposure:
-    return Exposure(row.arm, row.segment, row.epoch, row.weight, row.at_ms)
-
-
-def _promised(entry: Entry, caller: Caller, *, now_ms: int, keyring: Keyring) -> Exposure | None:
-    """What a token of this visitor holds."""
-    # Paused means that nobody new gets anything but the mass arm, whatever was promised.
-    if caller.consent == "none" or entry.stored.state == "paused" or not isinstance(caller.token, str):
-        return None
-    try:
-        claim = tokens.read(caller.token, caller.visitor, key=keyring.tokens)
-    except InvalidSignature:
-        return None
-    if claim.experiment != entry.experiment.key or claim.expires_ms <= now_ms:
-        return None
-    return Exposure(claim.arm, claim.segment, claim.epoch, claim.weight, now_ms)
+    rows = store.exposures_of(stand_in, keys)
+    return {key: fixed(row) for key, row in rows.items()}

@@ -12,18 +12,18 @@ from itertools import accumulate
 from itertools import pairwise
 from typing import overload
 
-_OFFSET = 0x811C9DC5
-_PRIME = 0x01000193
+OFFSET = 0x811C9DC5
+PRIME = 0x01000193
 _MASK = 0xFFFFFFFF
 
 #: Where the range of each weight starts (inside) and ends (outside).
 Ranges = tuple[tuple[float, float], ...]
 
 
-def fnv1a(text: str, *, state: int = _OFFSET) -> int:
+def fnv1a(text: str, *, state: int = OFFSET) -> int:
     """The 32-bit FNV-1a of a text's UTF-16 code units; `state` goes on from the hash of what stands before it."""
     for unit in _code_units(text):
-        state = (state ^ unit) * _PRIME & _MASK
+        state = (state ^ unit) * PRIME & _MASK
     return state
 
 
@@ -35,7 +35,7 @@ def _code_units(text: str) -> Iterable[int]:
 
 
 # Visitors come by the thousand for each seed, so the seed's part of the hash is kept.
-_seed_state = lru_cache(maxsize=1024)(fnv1a)
+seed_state = lru_cache(maxsize=1024)(fnv1a)
 
 
 @overload
@@ -52,7 +52,7 @@ def bucket(seed: str, value: str, *, version: int = 2) -> float | None:
     Only version 2 draws: version 1 is not independent between experiments, and is here because the clients know it.
     """
     if version == 2:
-        return fnv1a(str(fnv1a(value, state=_seed_state(seed)))) % 10_000 / 10_000
+        return fnv1a(str(fnv1a(value, state=seed_state(seed)))) % 10_000 / 10_000
     if version == 1:
         return fnv1a(value + seed) % 1000 / 1000
     return None

@@ -66,14 +66,20 @@ def compile_message(message: Mapping[str, Any], channel: str | None) -> Renderer
 
     `message` has passed `check_message`. A message for the web or for no channel is HTML throughout, a mail is but for
     `PLAIN_FIELDS`, anything else is plain text. A template that fails on the attributes given is written as for a
-    visitor without any. What has no markup is given out itself, so nobody may change what a renderer returns.
+    visitor without any. What is the same for many is one object, so nobody may change what a renderer returns.
     """
     tree = _read(message, _environment(channel), _PLAIN_FIELDS_BY_CHANNEL.get(channel, ()))
     names = frozenset(_names(tree))
+    of_nobody: dict[str, Any] = _written(tree, _Sheet({}))
     if not names:
-        constant: dict[str, Any] = _written(tree, _Sheet({}))
-        return lambda attributes: constant
-    return lambda attributes: _written(tree, _Sheet(_values(attributes, names)))
+        return lambda attributes: of_nobody
+
+    def rendered(attributes: Mapping[str, Any]) -> dict[str, Any]:
+        values = _values(attributes, names)
+        message: dict[str, Any] = _written(tree, _Sheet(values)) if values else of_nobody
+        return message
+
+    return rendered
 
 
 def _environment(channel: str | None) -> Environment:

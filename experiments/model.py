@@ -137,6 +137,11 @@ class Experiment:
         return (*(segment.key for segment in self.segments), EVERYONE_ELSE, NO_PERSONALISATION)
 
     @cached_property
+    def attribute_types(self) -> dict[str, AttributeType]:
+        """The declared types by the attributes' names."""
+        return {name: attribute.type for name, attribute in self.attributes.items()}
+
+    @cached_property
     def arm_by_key(self) -> dict[str, Arm]:
         """Arms by key, in the document's order."""
         return {arm.key: arm for arm in self.arms}

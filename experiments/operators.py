@@ -13,6 +13,7 @@ from typing import Any
 
 from experiments.coercions import comparable
 from experiments.coercions import identity
+from experiments.coercions import is_exact
 from experiments.coercions import is_number
 from experiments.coercions import is_same_json
 from experiments.coercions import is_truthy
@@ -58,7 +59,13 @@ def _same(argument: Any) -> Test:
 
 
 def _ordered(holds: Callable[[Any, Any], bool]) -> Operator:
-    return lambda argument: lambda value: holds(*comparable(value, argument))
+    def compiled(argument: Any) -> Test:
+        if not is_exact(argument):
+            return lambda value: holds(*comparable(value, argument))
+        # Nearly all are numbers against a number, which need no conversion.
+        return lambda value: holds(value, argument) if is_exact(value) else holds(*comparable(value, argument))
+
+    return compiled
 
 
 def _exists(argument: Any) -> Test:

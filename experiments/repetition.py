@@ -81,6 +81,7 @@ class _Keeping:
         self.reply: Reply | None = None
         self.read = store.read
         self.transact_together = store.transact_together
+        self.exposures_of = store.exposures_of
         self.changes = store.changes
         self.close = store.close
         self._store = store

@@ -47,7 +47,7 @@ def _clause(key: str, operand: Any, types: _Types) -> Test:
             return _any(_conditions(operand, types))
         case "$not":
             return negated(_condition(operand, types))
-    return _at(key, _value_test(operand, types.get(key)))
+    return _at(key, value_test(operand, types.get(key)))
 
 
 def _conditions(operand: Any, types: _Types) -> list[Test]:
@@ -96,7 +96,8 @@ def _found(attributes: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def _value_test(operand: Any, type_: str | None = None) -> Test:
+def value_test(operand: Any, type_: str | None = None) -> Test:
+    """The test that a condition makes of one value, of an attribute declared `type_`."""
     if _is_operators(operand):
         return _all([_operator(name, argument, type_) for name, argument in operand.items()])
     if type_ == "version" and isinstance(operand, str):
@@ -113,20 +114,20 @@ def _operator(name: str, argument: Any, type_: str | None) -> Test:
         return VERSION_OPERATORS[name](argument)
     match name:
         case "$not":
-            return negated(_value_test(argument, type_))
+            return negated(value_test(argument, type_))
         case "$all":
             return _holds_all(argument)
         case "$size":
-            return _size(_value_test(argument))
+            return _size(value_test(argument))
         case "$elemMatch":
-            return _some_item(_value_test(argument) if _is_operators(argument) else _object_test(argument))
+            return _some_item(value_test(argument) if _is_operators(argument) else _object_test(argument))
     return VALUE_OPERATORS[name](argument) if name in VALUE_OPERATORS else never
 
 
 def _holds_all(argument: Any) -> Test:
     if not isinstance(argument, list):
         return never
-    tests = [_value_test(item) for item in argument]
+    tests = [value_test(item) for item in argument]
     return lambda value: isinstance(value, list) and all(any(map(test, value)) for test in tests)
 
 

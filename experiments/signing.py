@@ -8,12 +8,22 @@ import hmac
 from base64 import urlsafe_b64encode
 from binascii import Error as Base64Error
 from binascii import a2b_base64
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from experiments.errors import InvalidSignature
 
 _MARK_BYTES = 16
 _FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_MARK_LETTERS = 22
+#: Brings a mark to whole groups of base64, so that many can be written at once.
+_FILLING = bytes(2)
+
+# Of HMAC with SHA-256, for keys that are no longer than a block.
+_BLOCK_BYTES = 64
+_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 
 
 @dataclass(frozen=True)
@@ -45,12 +55,25 @@ def derive_key(secret: bytes, purpose: str) -> bytes:
 
 def pseudonym(visitor: str, *, key: bytes) -> bytes:
     """The 16 bytes that stand for a visitor on disk; the id itself is never stored."""
-    return hmac.digest(key, visitor.encode("utf-8", "surrogatepass"), "sha256")[:16]
+    return _marks(key, [visitor.encode("utf-8", "surrogatepass")])[0]
+
+
+def pseudonyms(visitors: Iterable[str], *, key: bytes) -> list[bytes]:
+    """What `pseudonym` gives for each visitor, at a third of the cost."""
+    return _marks(key, (visitor.encode("utf-8", "surrogatepass") for visitor in visitors))
 
 
 def sign(payload: bytes, *, key: bytes, bound_to: bytes = b"") -> str:
     """`payload` and its mark as one text; `bound_to` must be shown again to open it, but is not inside."""
-    return _encode(payload) + "." + _encode(_mark(payload, key, bound_to))
+    return _head(payload) + _encode(_mark(payload, key, bound_to))
+
+
+def sign_all(payload: bytes, *, key: bytes, bound_to: Iterable[bytes]) -> list[str]:
+    """What `sign` gives for each of `bound_to`, at a third of the cost."""
+    head = _head(payload)
+    marks = _marks(key, (hashlib.sha256(each).digest() + payload for each in bound_to))
+    letters = urlsafe_b64encode(_FILLING.join([*marks, b""])).decode()
+    return [head + letters[start : start + _MARK_LETTERS] for start in range(0, len(letters), _MARK_LETTERS + 2)]
 
 
 def unsign(text: str, *, key: bytes, bound_to: bytes = b"") -> bytes:
@@ -70,8 +93,31 @@ def unsign(text: str, *, key: bytes, bound_to: bytes = b"") -> bytes:
 
 
 def _mark(payload: bytes, key: bytes, bound_to: bytes) -> bytes:
-    bound = hashlib.sha256(bound_to).digest()
-    return hmac.digest(key, bound + payload, "sha256")[:_MARK_BYTES]
+    return _marks(key, [hashlib.sha256(bound_to).digest() + payload])[0]
+
+
+def _marks(key: bytes, payloads: Iterable[bytes]) -> list[bytes]:
+    """HMAC-SHA256 as RFC 2104 defines it, cut: states copied after the key went in cost a third of `hmac.digest`."""
+    inner, outer = _states(key)
+    marks = []
+    for payload in payloads:
+        within, around = inner.copy(), outer.copy()
+        within.update(payload)
+        around.update(within.digest())
+        marks.append(around.digest()[:_MARK_BYTES])
+    return marks
+
+
+@lru_cache(maxsize=16)
+def _states(key: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
+    block = key.ljust(_BLOCK_BYTES, b"\0")
+    return hashlib.sha256(block.translate(_INNER_PAD)), hashlib.sha256(block.translate(_OUTER_PAD))
+
+
+# Tokens of one assignment have their payload in common.
+@lru_cache(maxsize=1 << 12)
+def _head(payload: bytes) -> str:
+    return _encode(payload) + "."
 
 
 def _encode(data: bytes) -> str:

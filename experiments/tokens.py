@@ -1,11 +1,13 @@
 """Exposure tokens: an assignment that its visitor can hand back, and nobody can make up."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
 
 from experiments.errors import InvalidSignature
 from experiments.signing import sign
+from experiments.signing import sign_all
 from experiments.signing import unsign
 
 _DAY_MS = 86_400_000
@@ -33,6 +35,12 @@ def expiry(now_ms: int, *, lifetime_seconds: int) -> int:
 def issue(claim: Claim, visitor: str, *, key: bytes) -> str:
     """The token of an assignment, bound to its visitor."""
     return sign(msgspec.json.encode(claim), key=key, bound_to=visitor.encode("utf-8", "surrogatepass"))
+
+
+def issue_all(claim: Claim, visitors: Iterable[str], *, key: bytes) -> list[str]:
+    """The tokens of visitors who share an assignment, each bound to its own."""
+    bound_to = (visitor.encode("utf-8", "surrogatepass") for visitor in visitors)
+    return sign_all(msgspec.json.encode(claim), key=key, bound_to=bound_to)
 
 
 def read(token: str, visitor: str, *, key: bytes) -> Claim:

@@ -1,8 +1,8 @@
 """What is known of the visitors of some batches: looked up at once, changed here event by event, kept at once."""
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Mapping
 
 from experiments.additions import Place
 from experiments.additions import place_of
@@ -24,9 +24,9 @@ class Visitor:
         self.is_new = False
         self.totals: dict[str, int] = {}
         self.added: dict[str, int] = {}
-        self.waiting: tuple[WaitingRow, ...] = ()
-        self.begun: tuple[WaitingRow, ...] = ()
-        self.ended: tuple[WaitingRow, ...] = ()
+        self.waiting: list[WaitingRow] = []
+        self.begun: list[WaitingRow] = []
+        self.ended: list[WaitingRow] = []
 
     def know(self, experiment: str, exposure: ExposureRow) -> None:
         """Take in the exposures that are on record."""
@@ -45,38 +45,41 @@ class Visitor:
 
     def wait(self, row: WaitingRow) -> None:
         """Let an event wait for the visitor's exposure."""
-        self.begun += (row,)
+        self.begun.append(row)
 
     def take_waiting(self, *, now_ms: int) -> Iterator[EventRow]:
         """The events that waited for the exposure, in the order of storing; orphans stay behind."""
-        self.ended = tuple(row for row in self.waiting if row.until_ms > now_ms)
-        taken = tuple(row for row in self.begun if row.until_ms > now_ms)
-        self.begun = tuple(row for row in self.begun if row.until_ms <= now_ms)
-        return (row.event for row in self.ended + taken)
+        self.ended = [row for row in self.waiting if row.until_ms > now_ms]
+        taken = [row for row in self.begun if row.until_ms > now_ms]
+        self.begun = [row for row in self.begun if row.until_ms <= now_ms]
+        return (row.event for row in (*self.ended, *taken))
 
 
 class Visitors:
     """Every visitor of the batches in every experiment that they may count for; `keep` writes what has changed."""
 
-    def __init__(self, session: Session, visitors_by_experiment: Mapping[str, Collection[bytes]]) -> None:
+    def __init__(self, session: Session, rows: Iterable[EventRow]) -> None:
         self._session = session
-        self._visitors = {
-            (experiment, visitor): Visitor()
-            for experiment, visitors in visitors_by_experiment.items()
-            for visitor in visitors
-        }
-        for experiment, visitors in visitors_by_experiment.items():
-            self._look_up(experiment, visitors)
+        self._visitors: dict[tuple[str, bytes], Visitor] = {}
+        rows_by_experiment: dict[str, list[EventRow]] = defaultdict(list)
+        for row in rows:
+            for experiment in row.experiments:
+                rows_by_experiment[experiment].append(row)
+        for experiment, concerned in rows_by_experiment.items():
+            self._look_up(experiment, concerned)
 
-    def _look_up(self, experiment: str, visitors: Collection[bytes]) -> None:
-        exposures = self._session.exposures.of_visitors(experiment, visitors)
-        for visitor, exposure in exposures:
+    def _look_up(self, experiment: str, rows: Iterable[EventRow]) -> None:
+        visitors = {row.visitor for row in rows}
+        self._visitors.update(((experiment, visitor), Visitor()) for visitor in visitors)
+        exposures = dict(self._session.exposures.of_visitors(experiment, visitors))
+        for visitor, exposure in exposures.items():
             self.of(experiment, visitor).know(experiment, exposure)
-        for visitor, metric, total in self._session.totals.of_visitors(experiment, [one for one, _ in exposures]):
+        for visitor, metric, total in self._session.totals.of_visitors(experiment, exposures):
             self.of(experiment, visitor).totals[metric] = total
-        unknown = set(visitors).difference(one for one, _ in exposures)
-        for row in self._session.waiting.of_visitors(experiment, unknown):
-            self.of(experiment, row.event.visitor).waiting += (row,)
+        # What waits is many rows for some, and asked for by a first exposure alone.
+        arriving = {row.visitor for row in rows if row.kind == "exposure"} - exposures.keys()
+        for waiting in self._session.waiting.of_visitors(experiment, arriving):
+            self.of(experiment, waiting.event.visitor).waiting.append(waiting)
 
     def of(self, experiment: str, visitor: bytes) -> Visitor:
         """One visitor in one experiment."""

@@ -16,24 +16,22 @@ from flask import Blueprint
 from flask import Response
 from flask import request
 
-from experiments.assigning import Assigned
 from experiments.assigning import Order
 from experiments.assigning import assign
-from experiments.assignment import Cause
 from experiments.assignment import Consent
+from experiments.batches import BATCH
+from experiments.batches import BATCH_OF_READERS
 from experiments.batches import batched
 from experiments.errors import BespokeError
-from experiments.errors import InvalidContext
 from experiments.errors import RejectedEvent
 from experiments.errors import UnknownExperiment
 from experiments.errors import shown
-from experiments.event_shape import LONGEST_ID
 from experiments.event_shape import Id
 from experiments.events import message_id
-from experiments.model import Role
-from experiments.receipts import Status
+from service.assignment_items import Item
+from service.assignment_items import error_item
+from service.assignment_items import items
 from service.auth import requires
-from service.bodies import parse
 from service.bodies import read_lines
 from service.bodies import read_object
 from service.current import current_installation
@@ -44,6 +42,7 @@ from service.operations import Example
 from service.operations import Parameter
 from service.operations import describes
 from service.preferences import objects_to_tracking
+from service.visitor_lines import read_visitors
 
 bp = Blueprint("assignments", __name__, url_prefix="/v1")
 
@@ -52,11 +51,10 @@ NDJSON = "application/x-ndjson"
 _MEMBERS = ("experiment", "visitors", "expose", "messageId")
 _FLAGS = {"true": True, "false": False}
 
-#: Visitors with their places in the list.
-Batch = Sequence[tuple[int, object]]
+Batch = Sequence[object]
 
-#: Assigns some visitors; an item of the answer for each.
-Assigner = Callable[[Batch], list[bytes]]
+#: Assigns some visitors, of whom the first stands at that index; an item of the answer for each.
+Assigner = Callable[[Batch, int], list[str]]
 
 
 class Visitor(TypedDict):
@@ -77,24 +75,6 @@ class AssignmentsRequest(TypedDict):
     messageId: NotRequired[Id | None]
 
 
-class Item(TypedDict):
-    """What became of one visitor: an assignment with its message, or `code` and `detail` of why there is none."""
-
-    index: int
-    id: str | None
-    segment: NotRequired[str]
-    arm: NotRequired[str]
-    role: NotRequired[Role]
-    propensity: NotRequired[float]
-    epoch: NotRequired[int]
-    cause: NotRequired[Cause]
-    message: NotRequired[dict[str, Any]]
-    token: NotRequired[str | None]
-    exposure: NotRequired[Status]
-    code: NotRequired[str]
-    detail: NotRequired[str]
-
-
 class Assignments(TypedDict):
     """One item for each visitor, in order."""
 
@@ -107,10 +87,10 @@ _LINES = {"type": "string", "description": "one visitor, or one item of the answ
 
 
 class Call(NamedTuple):
-    """What a request asks for."""
+    """What a request asks for; visitors of NDJSON are read when it is their turn."""
 
     order: Order
-    visitors: Sequence[object]
+    batches: Iterator[Batch]
 
 
 @bp.post("/assignments")
@@ -145,7 +125,8 @@ def _json_call() -> Call:
     visitors = body.get("visitors")
     if not isinstance(visitors, list):
         raise Refused(400, "invalid_visitors", f"visitors: {shown(visitors)} must be an array of visitors")
-    return Call(_order(body), _bounded(visitors))
+    order = _order(body)
+    return Call(order, _batched(order, visitors))
 
 
 def _ndjson_call() -> Call:
@@ -154,14 +135,7 @@ def _ndjson_call() -> Call:
         said["expose"] = _FLAGS.get(said["expose"], said["expose"])
     lines = read_lines(limit=current_installation().config.assignments_body_limit_bytes)
     order = _order(said)
-    return Call(order, [_visitor(line) for line in _bounded(lines)])
-
-
-def _visitor(line: bytes) -> object:
-    try:
-        return parse(line)
-    except Refused as error:
-        return InvalidContext(error.stable_code, (error.description or "").replace("the body", "the line"))
+    return Call(order, map(read_visitors, _batched(order, lines)))
 
 
 def _order(said: Mapping[str, Any]) -> Order:
@@ -176,21 +150,21 @@ def _order(said: Mapping[str, Any]) -> Order:
     return Order(experiment, expose, message_id(said))
 
 
-def _bounded(visitors: list[Any]) -> list[Any]:
+def _batched(order: Order, visitors: list[Any]) -> Iterator[list[Any]]:
     limit = current_installation().config.assignments_limit
     if len(visitors) > limit:
         detail = f"visitors: {len(visitors)} are more than {limit}; none was assigned"
         raise Refused(413, "too_many_visitors", detail)
-    return visitors
+    return batched(visitors, size=BATCH if order.exposes else BATCH_OF_READERS)
 
 
-def _answers(call: Call) -> Iterator[list[bytes]]:
+def _answers(call: Call) -> Iterator[list[str]]:
     """The items of the answer, a batch at a time, the first of them assigned already."""
     assigner = _assigner(call.order)
-    batches = batched(enumerate(call.visitors))
     # What refuses the whole request shall do so while it has a status to say it with.
-    first = assigner(next(batches, []))
-    return chain([first], (_assigned_late(assigner, batch) for batch in batches))
+    first = next(call.batches, [])
+    begun = assigner(first, 0)
+    return chain([begun], _assigned_late(assigner, call.batches, start=len(first)))
 
 
 def _assigner(order: Order) -> Assigner:
@@ -198,67 +172,38 @@ def _assigner(order: Order) -> Assigner:
     installation = current_installation()
     objects = objects_to_tracking()
 
-    def assigner(batch: Batch) -> list[bytes]:
-        assigned = assign(
+    def assigner(batch: Batch, start: int) -> list[str]:
+        answers = assign(
             installation.store,
             installation.snapshots,
             order,
-            visitors=[visitor for _, visitor in batch],
+            visitors=batch,
             asking=installation.asking(objects=objects),
             keyring=installation.keyring,
         )
-        return [_item(index, visitor, each) for (index, visitor), each in zip(batch, assigned, strict=True)]
+        return items(answers, batch, start=start)
 
     return assigner
 
 
-def _assigned_late(assigner: Assigner, batch: Batch) -> list[bytes]:
-    try:
-        return assigner(batch)
-    except BespokeError as error:
-        # The status is sent: each visitor is told that it was not assigned, and why.
-        return [_error_item(index, visitor, error) for index, visitor in batch]
+def _assigned_late(assigner: Assigner, batches: Iterable[Batch], *, start: int) -> Iterator[list[str]]:
+    for batch in batches:
+        try:
+            yield assigner(batch, start)
+        except BespokeError as error:
+            # The status is sent: each visitor is told that it was not assigned, and why.
+            yield [error_item(index, visitor, error) for index, visitor in enumerate(batch, start)]
+        start += len(batch)
 
 
-def _item(index: int, visitor: object, assigned: Assigned | InvalidContext) -> bytes:
-    if isinstance(assigned, InvalidContext):
-        return _error_item(index, visitor, assigned)
-    assignment, role, message, token = assigned.evaluation
-    item: Item = {
-        "index": index,
-        "id": _id(visitor),
-        "segment": assignment.segment,
-        "arm": assignment.arm,
-        "role": role,
-        "propensity": assignment.propensity,
-        "epoch": assignment.epoch,
-        "cause": assignment.cause,
-        "message": message,
-        "token": token,
-    }
-    if assigned.exposure is not None:
-        item["exposure"] = assigned.exposure.status
-    return msgspec.json.encode(item)
+def _lines(batches: Iterable[list[str]]) -> Iterator[bytes]:
+    return ("\n".join([*written, ""]).encode() for written in batches)
 
 
-def _error_item(index: int, visitor: object, error: BespokeError) -> bytes:
-    return msgspec.json.encode({"index": index, "id": _id(visitor), "code": error.code, "detail": str(error)})
-
-
-def _id(visitor: object) -> str | None:
-    """The id as it was sent, where it is one."""
-    value = visitor.get("id") if isinstance(visitor, dict) else None
-    return value if isinstance(value, str) and len(value) <= LONGEST_ID else None
-
-
-def _lines(batches: Iterable[list[bytes]]) -> Iterator[bytes]:
-    return (b"".join(item + b"\n" for item in items) for items in batches)
-
-
-def _object(experiment: str, batches: Iterable[list[bytes]]) -> Iterator[bytes]:
+def _object(experiment: str, batches: Iterable[list[str]]) -> Iterator[bytes]:
     """One JSON object, written while its visitors are assigned."""
     before = b'{"experiment":' + msgspec.json.encode(experiment) + b',"assignments":['
-    for items in batches:
-        yield before + b",".join(items)
+    for written in batches:
+        yield before + ",".join(written).encode()
         before = b","
     yield b"]}"

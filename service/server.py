@@ -146,11 +146,19 @@ def _load(
     except BespokeError as error:
         log.error("%s", error)
         raise SystemExit(1) from error
+    _spare_the_collector()
     # A worker process leaves without what `atexit` holds.
     Finalize(None, _leave, args=(app.extensions[EXTENSION],), exitpriority=1)
     has_started.set()
     log.info("serving %s at %s", config.database_path, address)
     return app
+
+
+def _spare_the_collector() -> None:
+    """Let the search for garbage pass over what start-up has made, and come after a large batch, not amid it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _take_signals() -> None:

@@ -61,12 +61,16 @@ class Events:
 
     def insert(self, events: Sequence[EventRow]) -> dict[EventKey, int]:
         """Keep events, the first of each visitor and id; the numbers of those that were not there before."""
-        (newest,) = self._connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+        newest = self.newest()
         cursor = self._connection.executemany(_INSERT, map(_stored, events))
         if cursor.rowcount == len(events):
             return {event.key: number for number, event in enumerate(events, newest + 1)}
         kept = self._connection.execute("SELECT visitor, id, seq FROM events WHERE seq > ?", (newest,))
         return {(visitor, id): number for visitor, id, number in kept}
+
+    def newest(self) -> int:
+        """The number of the event that was stored last, 0 where there is none."""
+        return int(self._connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
 
     def digests(self, keys: Iterable[EventKey]) -> dict[EventKey, bytes]:
         """The digests of events that are there."""

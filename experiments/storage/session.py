@@ -16,6 +16,7 @@ from experiments.storage.people import Users
 from experiments.storage.replies import Replies
 from experiments.storage.sqlite import Connection
 from experiments.storage.visitors import Exposures
+from experiments.storage.visitors import Note
 from experiments.storage.visitors import Totals
 from experiments.storage.visitors import Waiting
 
@@ -23,7 +24,7 @@ from experiments.storage.visitors import Waiting
 class Session:
     """Every question and every change that the use cases have for the database."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, note_exposed: Note | None = None) -> None:
         self.connection = connection
         self.meta = Meta(connection)
         self.keys = Keys(connection)
@@ -31,7 +32,7 @@ class Session:
         self.ledger = Ledger(connection)
         self.slots = Slots(connection)
         self.events = Events(connection)
-        self.exposures = Exposures(connection)
+        self.exposures = Exposures(connection, note_exposed)
         self.totals = Totals(connection)
         self.waiting = Waiting(connection)
         self.cells = Cells(connection)

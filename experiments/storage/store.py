@@ -1,8 +1,13 @@
 """The store: where use cases read and write, whichever database is behind it."""
 
+import logging
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from threading import Event
+from threading import Thread
 from threading import local
 from typing import IO
 from typing import Protocol
@@ -11,12 +16,14 @@ from weakref import WeakSet
 
 from experiments.errors import SecretMismatch
 from experiments.errors import StorageError
+from experiments.storage.exposed import Exposed
 from experiments.storage.session import Session
 from experiments.storage.sqlite import connect
 from experiments.storage.sqlite import lock_for_serving
 from experiments.storage.sqlite import migrate
 from experiments.storage.sqlite import pending
 from experiments.storage.sqlite import translated
+from experiments.storage.visitors import ExposureRow
 from experiments.storage.writer import DirectWriter
 from experiments.storage.writer import GroupWriter
 
@@ -24,6 +31,8 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 _PATIENCE_SECONDS = 2
+
+log = logging.getLogger(__name__)
 
 
 class Store(Protocol):
@@ -40,6 +49,9 @@ class Store(Protocol):
 
         It gives one result for each item, as if it were run for one after another.
         """
+
+    def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, ExposureRow]:
+        """A visitor's exposures, by those of the experiments where there is one."""
 
     def changes(self) -> int:
         """A number that differs once anybody else has committed (per thread)."""
@@ -60,7 +72,9 @@ class SqliteStore:
         self._local = local()
         # Weak: a thread that ends takes its session, and so its connection, with it.
         self._sessions: WeakSet[Session] = WeakSet()
-        self._writer: DirectWriter | GroupWriter = GroupWriter(path) if serving else DirectWriter(path)
+        self._exposed = Exposed(path) if serving else None
+        self._writer = GroupWriter(path, self._exposed) if self._exposed else DirectWriter(path)
+        self._filling = _Filling(self._exposed, self) if self._exposed else None
 
     def read(self, work: Callable[[Session], T]) -> T:
         """Run `work` on one consistent state of the database."""
@@ -80,6 +94,16 @@ class SqliteStore:
         """Run `work` on this item and on those that come meanwhile; its result once it is on disk."""
         return self._writer.run_together(work, item)
 
+    def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, ExposureRow]:
+        """A visitor's exposures, by those of the experiments where there is one."""
+        exposed = self._exposed
+        asked = [each for each in experiments if exposed is None or exposed.may_hold((each, visitor))]
+        if not asked:
+            return {}
+        # What exposures fixed does not change, so that several statements need no transaction to agree.
+        with translated(self._path):
+            return self._session().exposures.of_visitor(visitor, asked)
+
     def changes(self) -> int:
         """A number that differs once another connection has committed since this thread looked."""
         with translated(self._path):
@@ -87,9 +111,13 @@ class SqliteStore:
 
     def close(self) -> None:
         """Commit what waits and let the file go, whole: whoever closes it last takes the log in."""
+        if self._filling:
+            self._filling.stop()
         for session in list(self._sessions):
             session.connection.close()
         self._writer.close()
+        if self._exposed:
+            self._exposed.close()
         if self._lock:
             self._lock.close()
 
@@ -99,6 +127,28 @@ class SqliteStore:
             session = self._local.session = Session(connect(self._path))
             self._sessions.add(session)
         return session
+
+
+class _Filling(Thread):
+    """Gathers who was exposed before this process began, while it answers already."""
+
+    def __init__(self, exposed: Exposed, store: SqliteStore) -> None:
+        super().__init__(name="filling", daemon=True)
+        self._work = partial(exposed.fill, store.read)
+        self._stopped = Event()
+        self.start()
+
+    def run(self) -> None:
+        """Gather until done or stopped."""
+        try:
+            self._work(self._stopped)
+        except StorageError as error:
+            log.warning("who was exposed is looked up for every evaluation: %s", error)
+
+    def stop(self) -> None:
+        """Gather no more."""
+        self._stopped.set()
+        self.join()
 
 
 def migrate_database(path: Path, *, fingerprint: str) -> list[str]:

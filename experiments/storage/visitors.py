@@ -1,5 +1,6 @@
 """What is known of visitors: first exposures, totals, and outcomes that wait for an exposure; of many at a time."""
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
 from typing import Any
@@ -10,6 +11,13 @@ from experiments.storage.events import EventRow
 from experiments.storage.events import event_of
 from experiments.storage.sqlite import Connection
 from experiments.storage.sqlite import places
+
+
+#: A visitor in an experiment.
+VisitorKey = tuple[str, bytes]
+
+#: Is told who is going to have been exposed.
+Note = Callable[[Iterable[VisitorKey]], None]
 
 
 class ExposureRow(NamedTuple):
@@ -30,8 +38,9 @@ _EXPOSURE = "arm, segment, epoch, weight, at_ms, asserted, n"
 class Exposures:
     """First exposures, fixed for good."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, note: Note | None = None) -> None:
         self._connection = connection
+        self._note = note
 
     def get(self, experiment: str, visitor: bytes) -> ExposureRow | None:
         """A visitor's exposure, or None."""
@@ -55,10 +64,18 @@ class Exposures:
         )
         return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
 
+    def has_any(self, experiment: str) -> bool:
+        """Whether anybody was ever exposed."""
+        row = self._connection.execute("SELECT 1 FROM exposures WHERE experiment = ? LIMIT 1", (experiment,)).fetchone()
+        return row is not None
+
     def insert(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Keep first exposures: experiment, visitor, and the columns of the exposure."""
+        kept = list(rows)
+        if self._note:
+            self._note((experiment, visitor) for experiment, visitor, *_ in kept)
         self._connection.executemany(
-            f"INSERT INTO exposures (experiment, visitor, {_EXPOSURE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+            f"INSERT INTO exposures (experiment, visitor, {_EXPOSURE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", kept
         )
 
     def add(self, changes: Iterable[tuple[str, bytes, int]]) -> None:
@@ -66,6 +83,22 @@ class Exposures:
         self._connection.executemany(
             "UPDATE exposures SET n = n + ?3 WHERE experiment = ?1 AND visitor = ?2", changes
         )
+
+    def keys(self, *, after: VisitorKey, limit: int) -> list[VisitorKey]:
+        """Who was exposed, in order, from the next after this one on."""
+        rows = self._connection.execute(
+            "SELECT experiment, visitor FROM exposures WHERE (experiment, visitor) > (?, ?)"
+            " ORDER BY experiment, visitor LIMIT ?",
+            (*after, limit),
+        )
+        return list(rows)
+
+    def keys_by_events(self, *, after: int) -> list[VisitorKey]:
+        """Who was exposed by the events after this number, or was before."""
+        rows = self._connection.execute(
+            "SELECT experiments, visitor FROM events WHERE seq > ? AND kind = 'exposure'", (after,)
+        )
+        return list(rows)
 
     def all(self, experiment: str) -> list[tuple[bytes, ExposureRow]]:
         """Every visitor's exposure in an experiment."""

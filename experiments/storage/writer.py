@@ -21,6 +21,8 @@ from typing import cast
 from experiments.errors import StorageBusy
 from experiments.errors import StorageError
 from experiments.errors import StorageLocked
+from experiments.storage.commits import CommitsBeside
+from experiments.storage.exposed import Exposed
 from experiments.storage.session import Session
 from experiments.storage.sqlite import connect
 from experiments.storage.sqlite import immediate
@@ -48,6 +50,7 @@ class DirectWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = connect(path)
+        self._commits = CommitsBeside(path)
         self._lock = Lock()
 
     def run(self, work: Callable[[Session], T]) -> T:
@@ -56,6 +59,7 @@ class DirectWriter:
             with translated(self._path), immediate(self._connection):
                 began = monotonic()
                 result = work(Session(self._connection))
+                self._commits.announce()
             self._make_room(monotonic() - began)
         return result
 
@@ -80,6 +84,7 @@ class DirectWriter:
     def close(self) -> None:
         """Let the file go."""
         self._connection.close()
+        self._commits.close()
 
 
 class _Call:
@@ -108,10 +113,11 @@ class _Call:
 class GroupWriter:
     """One thread that commits whatever has come in while it was committing before."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, exposed: Exposed) -> None:
         self._path = path
         self._connection = connect(path, checkpoints=True)
-        self._session = Session(self._connection)
+        self._exposed = exposed
+        self._session = Session(self._connection, note_exposed=exposed.add)
         self._next_try = 0.0
         self._queue: SimpleQueue[_Call | None] = SimpleQueue()
         self._thread = Thread(target=self._serve, name="writer", daemon=True)
@@ -154,7 +160,8 @@ class GroupWriter:
             try:
                 return self._queue.get(timeout=_LOOK_SECONDS)
             except Empty:
-                continue
+                if self._exposed.is_behind():
+                    self._commit([])
 
     def _take_log_in(self) -> None:
         if not log_is_large(self._path) or monotonic() < self._next_try:
@@ -185,6 +192,7 @@ class GroupWriter:
     def _commit(self, group: list[_Call]) -> None:
         try:
             with translated(self._path), immediate(self._connection):
+                self._exposed.follow(self._session)
                 for work, calls in groupby(group, attrgetter("work")):
                     self._do(work, list(calls))
         except Exception as error:

@@ -10,6 +10,8 @@ import click
 from experiments.assigning import Assigned
 from experiments.assigning import Order
 from experiments.assigning import assign as assign_visitors
+from experiments.batches import BATCH
+from experiments.batches import BATCH_OF_READERS
 from experiments.batches import batched
 from experiments.errors import InvalidContext
 from experiments.evaluation import live_entry
@@ -60,7 +62,7 @@ def _call_id(text: str | None) -> bytes | None:
 def _assigned(
     installation: Installation, order: Order, *, table: Table, mailing: Mailing
 ) -> Iterator[tuple[Row, Assigned]]:
-    for rows in batched(watched(table)):
+    for rows in batched(watched(table), size=BATCH if order.exposes else BATCH_OF_READERS):
         answers = assign_visitors(
             installation.store,
             installation.snapshots,
@@ -69,7 +71,7 @@ def _assigned(
             asking=installation.asking(),
             keyring=installation.keyring,
         )
-        for row, answer in zip(rows, answers, strict=True):
+        for row, answer in zip(rows, answers.each(), strict=True):
             if isinstance(answer, InvalidContext):
                 raise table.fault(row.line, str(answer))
             yield row, answer

@@ -228,7 +228,7 @@ def _unbound(function: Any) -> Any:
 
 #: Orders a day, by their share of traffic.
 _ORDERS = {"none": 0, "0.5 %": 10, "1 %": 20, "2 %": 40, "5 %": 100}
-_SEEDS = 20
+_SEEDS = 8
 
 
 @pytest.mark.long

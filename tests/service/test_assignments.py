@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from itertools import count
 from typing import Any
 
 import pytest
@@ -100,6 +101,10 @@ visitors = st.fixed_dictionaries(
         "consent": st.sampled_from(["none", "measure", "personalise"]),
     },
 )
+#: What is not declared is dropped, plainly written or not.
+UNKNOWN: list[dict[str, Any]] = [{}, {"unknown": 1}, {"unknown": [{}]}, {"time": "09:30"}]
+#: Tells the people of one example from those of another.
+RUNS = count()
 alone_or_not = settings(
     max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -112,6 +117,52 @@ def test_each_visitor_gets_what_it_would_get_alone(mailer: Mailer, asked: list[A
     items = mailer.assigned(*asked)
     alone = [evaluated(mailer.client, mailer.headers, visitor) for visitor in asked]
     assert [{name: item[name] for name in item if name != "index"} for item in items] == alone
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "stopped"])
+def test_in_every_state_lines_get_what_each_would_get_alone(mailer: Mailer, act: Any, state: str) -> None:
+    mailer.assigned(*women(*some(20)), expose=True)
+    promised = {item["id"]: item["token"] for item in mailer.assigned(*women(*some(40)))}
+    if state != "running":
+        act({"paused": "pause", "stopped": "stop"}[state])
+    asked = [
+        {
+            "id": id,
+            "attributes": {"womens": number % 3 == 0, "first_name": f"Zoë \"{number}\"", **UNKNOWN[number % 4]},
+            **({"token": promised[some(40)[number % 40]]} if number % 2 else {}),
+            **({"consent": ("none", "measure", "personalise")[number % 7 % 3]} if number % 5 else {}),
+        }
+        for number, id in enumerate([*some(60), *some(30), 'quo"te', "back\\slash"])
+    ]
+    alone = [evaluated(mailer.client, mailer.headers, visitor) for visitor in asked]
+    answered = read_lines(mailer.lines("\n".join(map(json.dumps, asked)).encode()))
+    assert [{name: item[name] for name in item if name != "index"} for item in answered] == alone
+    causes = {item["cause"] for item in answered}
+    assert causes >= ({"allocated", "sticky", "no_consent"} if state == "running" else {"not_running", "no_consent"})
+
+
+@alone_or_not
+@given(asked=st.lists(visitors, max_size=12), again=st.lists(st.integers(0, 11), max_size=8))
+def test_an_exposing_list_gives_each_what_one_call_after_another_gives(
+    mailer: Mailer, asked: list[Any], again: list[int]
+) -> None:
+    # Other people in every example, of whom some stand in the list more than once.
+    run = next(RUNS)
+    people = [{**each, "id": f"{run}{each['id']}"} for each in (*asked, *(asked[n] for n in again if n < len(asked)))]
+    before = [evaluated(mailer.client, mailer.headers, visitor) for visitor in people]
+    items = mailer.assigned(*people, expose=True)
+    first: dict[str, dict[str, Any]] = {}
+    for visitor, item, alone in zip(people, items, before, strict=True):
+        if visitor["id"] in first and alone["cause"] != "no_consent":
+            kept = first[visitor["id"]]
+            assert item["exposure"] == "duplicate"
+            if item["cause"] == "sticky":
+                assert (item["arm"], item["segment"], item["epoch"]) == (kept["arm"], kept["segment"], kept["epoch"])
+            continue
+        assert {name: item[name] for name in alone} == alone
+        assert item["exposure"] == ("ignored" if alone["cause"] == "no_consent" else "accepted")
+        if alone["cause"] == "allocated":
+            first[visitor["id"]] = item
 
 
 def test_ten_thousand_are_answered_in_order(mailer: Mailer, installation: Installation) -> None:

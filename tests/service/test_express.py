@@ -117,6 +117,10 @@ def test_a_client_that_is_too_fast_is_sent_away_by_the_lane_too(
 def test_a_fault_of_the_database_is_told_as_everywhere(
     client: FlaskClient, keys: dict[str, str], running: dict[str, Any], installation: Installation
 ) -> None:
+    token = client.post(ADDRESS, json=ANN, headers=bearer(keys["client"])).json["metadata"]["token"]
+    told = {"experiment_id": "spring-mailing", "token": token}
+    viewed = {"userId": "ann", "event": "Experiment Viewed", "properties": told}
+    assert client.post("/v1/track", json=viewed, headers=bearer(keys["client"])).status_code == 200
     installation.store.transact(lambda session: session.connection.execute("DROP TABLE exposures"))
     response = client.post(ADDRESS, json=ANN, headers=bearer(keys["client"]))
     assert (response.status_code, response.json["errorCode"]) == (503, "GENERAL")
