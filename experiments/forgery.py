@@ -1,14 +1,15 @@
 """Forgery: whether outcomes that anybody can send favour an arm as no visitors would. Pure.
 
 What is told with a client key can be made up; each made-up outcome still needs an exposure, but not everybody who sends
-many hides how. An arm is held against the first mass arm, in three ways, by visitors who have reached the goal:
+many hides how. An arm that competes for traffic is held against the first mass arm, in three ways, by visitors who have
+reached the goal:
 
 * those told of at once after the exposure are not more than twice as often the arm's as the others are;
 * those told of by client keys are not more than twice as often the arm's as those told of by servers are;
 * the arm's part of those told of by client keys does not grow by more than a quarter from one day on.
 
 Base rates, delays, weights and how good the arms are may be anything and change at any time, as long as it happens to
-both arms.
+both arms. Controls are left out: where nothing is shown nobody acts on it at once.
 """
 
 from collections.abc import Iterator
@@ -81,10 +82,10 @@ def signs(readings: Readings) -> list[Sign]:
 
 def _in_segment(readings: Readings, segment: str, cells: Sequence[Columns]) -> Iterator[Sign]:
     mass, told = readings.experiment.first_mass.key, _told(readings, segment, cells)
-    for arm in told.arms:
-        if arm != mass:
-            for kind, evidence, rises in _changes(told, told.arms.index(arm), told.arms.index(mass)):
-                yield Sign(kind, segment, *((arm, mass) if rises else (mass, arm)), evidence)
+    for arm in readings.experiment.candidates(segment):
+        if arm.key != mass:
+            for kind, evidence, rises in _changes(told, told.arms.index(arm.key), told.arms.index(mass)):
+                yield Sign(kind, segment, *((arm.key, mass) if rises else (mass, arm.key)), evidence)
 
 
 def _told(readings: Readings, segment: str, cells: Sequence[Columns]) -> _Told:

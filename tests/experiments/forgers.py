@@ -81,8 +81,10 @@ class Siege:
         self.day = 0
 
     def live(self, days: int) -> "Siege":
-        """Let days pass."""
+        """Let days pass; once weights are frozen no more happens to them."""
         for _ in range(days):
+            if self.is_frozen:
+                break
             self._begin = self.house.now_ms
             self.house.now_ms += DAY
             self._serve()
@@ -158,6 +160,11 @@ class Siege:
     def weights(self) -> list[float]:
         """The loser's weight after each decision."""
         return [row["weights"]["everyone-else"]["loser"] for row in self.ledger()]
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the weights are held."""
+        return self.ledger()[-1]["frozen"]
 
     def frozen_after(self) -> int:
         """After how many nights the weights were frozen."""
