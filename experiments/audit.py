@@ -33,7 +33,8 @@ T = TypeVar("T")
 class Deed(NamedTuple):
     """Who acts, when (ms since 1970, UTC), and why, where somebody says it.
 
-    The actor is a key's prefix, a user's e-mail, `command line` or `scheduler`.
+    The actor is a key's prefix, a user's e-mail, `command line`, `scheduler` for the policy's slots, or `service` for
+    what it does out of caution.
     """
 
     actor: str
@@ -66,10 +67,15 @@ def perform(store: Store, work: Callable[[Session], Change[T]], *, deed: Deed) -
 
     def all_of_it(session: Session) -> T:
         change = work(session)
-        session.audit.append(_row(session.audit.last(), change, deed))
+        log(session, change, deed=deed)
         return change.result
 
     return store.transact(all_of_it)
+
+
+def log(session: Session, change: Change[Any], *, deed: Deed) -> None:
+    """Write a deed's row, in the transaction of the deed."""
+    session.audit.append(_row(session.audit.last(), change, deed))
 
 
 def _row(last: AuditRow | None, change: Change[Any], deed: Deed) -> AuditRow:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from experiments.counting import EXPOSURES
 from experiments.counting import Measures
 from experiments.counting import amount_of
+from experiments.counting import is_watched
+from experiments.counting import teller
 from experiments.counting import timing
 from experiments.model import Experiment
 from experiments.model import Metric
@@ -61,13 +63,30 @@ def histories(events: Iterable[tuple[int, EventRow]]) -> dict[str, Histories]:
 def totals_of(experiment: Experiment, history: History) -> dict[str, Total]:
     """What the outcomes of a visitor who was exposed give in each declared metric."""
     totals: dict[str, Total] = {}
+    for number, _, metric, added in _additions(experiment, history):
+        total, events = totals.get(metric.key, Total(0, ()))
+        totals[metric.key] = Total(total + added, (*events, number))
+    return totals
+
+
+def _tellers(experiment: Experiment, history: History) -> list[str]:
+    """Who told first that the goal was reached, where that is counted."""
+    _, first = history.exposures[0]
+    total, told_by = 0, []
+    for _, outcome, metric, added in _additions(experiment, history):
+        if is_watched(metric):
+            if added and not total:
+                told_by.append(teller(trusted=outcome.trusted, exposed_ms=first.at_ms, at_ms=outcome.at_ms))
+            total += added
+    return told_by
+
+
+def _additions(experiment: Experiment, history: History) -> Iterator[tuple[int, EventRow, Metric, int]]:
+    """What each outcome, by its number, adds to each metric that it counts for."""
     for number, outcome in history.outcomes:
         for metric in experiment.metrics_by_event.get(outcome.name, ()):
             if _counts(metric, history.exposures[0], outcome, number=number):
-                added = amount_of(metric, outcome.amounts or {}, currency=experiment.currency)
-                total, events = totals.get(metric.key, Total(0, ()))
-                totals[metric.key] = Total(total + added, (*events, number))
-    return totals
+                yield number, outcome, metric, amount_of(metric, outcome.amounts or {}, currency=experiment.currency)
 
 
 def cells_of(experiment: Experiment, visitors: Histories) -> Cells:
@@ -88,7 +107,8 @@ def _values(experiment: Experiment, measures: Measures, history: History) -> Ite
         return
     totals = {metric: total for metric, (total, _) in totals_of(experiment, history).items()}
     place = (experiment.key, exposure.epoch, day_of(exposure.at_ms), exposure.segment, exposure.arm, exposure.asserted)
-    for metric, value in measures.values(exposure.arm, totals | {EXPOSURES: exposure.n}):
+    told_by = ((metric, 1) for metric in _tellers(experiment, history))
+    for metric, value in (*measures.values(exposure.arm, totals | {EXPOSURES: exposure.n}), *told_by):
         yield CellKey(*place, metric), value
 
 

@@ -78,6 +78,8 @@ _URGENT = "Needs your attention"
 
 #: By kind, the sentence and whether it is loud.
 _WORDS: Mapping[ConcernKind, tuple[str, bool]] = {
+    "alarm": ("The service froze the weights. {names}. Find the cause, then unfreeze it.", True),
+    "barred": ("A message lost its traffic for breaking a limit: {names}.", True),
     "sample_ratio": (
         "Visitors did not arrive in the planned shares. Find the cause before acting on any figure.", True
     ),
@@ -149,7 +151,7 @@ def _notices(summary: Summary) -> list[Notice]:
 
 
 def _names(concern: Concern) -> list[str]:
-    if concern.kind == "guardrail":
+    if concern.kind in ("guardrail", "barred"):
         arm, metric = concern.names
         return [f"{metric} in {arm}"]
     return list(concern.names)
