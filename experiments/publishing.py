@@ -14,6 +14,8 @@ from experiments.allocation import Weights
 from experiments.allocation import first_allocation
 from experiments.allocation import largest_move
 from experiments.audit import Deed
+from experiments.failpoints import Failpoint
+from experiments.failpoints import reached
 from experiments.final_allocation import Finals
 from experiments.final_allocation import final_weights
 from experiments.inputs import Inputs
@@ -209,7 +211,9 @@ def _append_news(
         weights=weights if news else previous,
         details=details,
     )
+    reached(Failpoint.ALLOCATION_DETAILED)
     assert session.ledger.append(row), "the write transaction keeps others from appending"
+    reached(Failpoint.ALLOCATION_APPENDED)
     return row
 
 

@@ -6,6 +6,8 @@ from experiments.audit import Change
 from experiments.audit import Deed
 from experiments.audit import configure
 from experiments.errors import InvalidTransition
+from experiments.failpoints import Failpoint
+from experiments.failpoints import reached
 from experiments.lifecycle import find
 from experiments.lifecycle import is_frozen
 from experiments.model import StoredExperiment
@@ -54,16 +56,22 @@ def reallocate_slot(store: Store, key: str, slot: int, *, deed: Deed) -> LedgerR
     def work(session: Session) -> LedgerRow | None:
         if not session.slots.claim(_JOB, key, slot, now_ms=deed.now_ms):
             return None
+        reached(Failpoint.SLOT_CLAIMED)
         session.meta.bump_config_version(now_ms=deed.now_ms)
+        reached(Failpoint.VERSION_BUMPED)
         return _publish(session, prepared, slot=slot, deed=deed._replace(reason="scheduled"))
 
-    return store.transact(work)
+    row = store.transact(work)
+    reached(Failpoint.SLOT_COMMITTED)
+    return row
 
 
 def _prepare(store: Store, key: str, *, now_ms: int) -> _Prepared:
     """What is slow, reading and computing; it holds no lock."""
     stored, past = store.read(lambda session: _past(session, key, now_ms=now_ms))
-    return _Prepared(stored, propose(past))
+    prepared = _Prepared(stored, propose(past))
+    reached(Failpoint.ALLOCATION_PROPOSED)
+    return prepared
 
 
 def _past(session: Session, key: str, *, now_ms: int) -> tuple[StoredExperiment, Past]:

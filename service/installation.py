@@ -10,6 +10,7 @@ from threading import Thread
 from experiments.errors import StorageError
 from experiments.evaluation import Asking
 from experiments.events import Terms
+from experiments.failpoints import arm
 from experiments.signing import Keyring
 from experiments.signing import keyring
 from experiments.snapshot import Snapshots
@@ -77,6 +78,7 @@ def open_installation(config: Config, *, clock: Clock | None = None, serving: bo
 
     :raises BespokeError: if its secret is lost or its database cannot be used.
     """
+    arm(config.failpoint)
     keys = keyring(secret_of(config))
     if serving:
         migrate_database(config.database_path, fingerprint=keys.fingerprint)
