@@ -1,6 +1,8 @@
 """SQLite: connections, schema, the lock of the one server, and SQLite's faults by our names."""
 
+import errno
 import fcntl
+import os
 from collections.abc import Collection
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +51,13 @@ def translated(path: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         raise _operational(error, path) from error
     except sqlite3.DatabaseError as error:
-        raise StorageDamaged(f"{path} is not a sound database ({error}): restore a backup") from error
+        raise damaged(path, str(error)) from error
+
+
+def damaged(path: Path, fault: str) -> StorageDamaged:
+    """What is said of a file that cannot be relied on."""
+    line = " ".join(fault.split())
+    return StorageDamaged(f"{path} is not a sound database ({line}): `bespoke restore FILE` brings a backup back")
 
 
 def _operational(error: Exception, path: Path) -> StorageError:
@@ -61,8 +69,25 @@ def _operational(error: Exception, path: Path) -> StorageError:
     if "readonly" in text:
         return StorageError(f"{path} cannot be written: check its owner and permissions")
     if "unable to open" in text:
-        return StorageError(f"{path} cannot be opened: check that its folder exists and may be written")
+        return StorageError(f"{path} cannot be opened: check that its folder exists, its owner and permissions")
     return StorageError(f"{path}: {text}")
+
+
+@contextmanager
+def accessible(path: Path) -> Iterator[None]:
+    """Raise the system's faults with a file that lies beside a database as ours."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull(f"no space is left for {path}") from error
+        raise StorageError(f"{path} cannot be used ({error.strerror}): check its owner and permissions") from error
+
+
+def check_writable(path: Path) -> None:
+    """See that the database may be written: a connection would open it all the same, and refuse every event."""
+    if not os.access(path, os.W_OK):
+        raise StorageError(f"{path} cannot be written: check its owner and permissions")
 
 
 @contextmanager
@@ -134,7 +159,9 @@ def lock_for_serving(path: Path, *, patience_seconds: float = 0) -> IO[str]:
 
     :raises StorageLocked: if another server holds it.
     """
-    holder = Path(f"{path}-serve.lock").open("a")
+    beside = Path(f"{path}-serve.lock")
+    with accessible(beside):
+        holder = beside.open("a")
     until = monotonic() + patience_seconds
     while not _locked(holder):
         if monotonic() >= until:

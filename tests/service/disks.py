@@ -1,0 +1,57 @@
+"""Disks that are full, and have space again: a small one where one may be mounted, else files that may not grow."""
+
+import os
+import resource
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextlib import suppress
+from pathlib import Path
+
+from tests.service.processes import ServerProcess
+
+_SIZE = "4m"
+_BLOCK = 4096
+
+
+class Disk:
+    """Where an installation lives that is to run out of space."""
+
+    def __init__(self, folder: Path, *, is_small: bool) -> None:
+        self.folder = folder
+        self.is_small = is_small
+        self._ballast = folder / "ballast"
+
+    def fill(self, server: ServerProcess) -> None:
+        """Leave no space at all."""
+        if not self.is_small:
+            return self._limit(server, 0)
+        with self._ballast.open("ab", buffering=0) as ballast, suppress(OSError):
+            while True:
+                ballast.write(bytes(_BLOCK))
+
+    def free(self, server: ServerProcess) -> None:
+        """Give the space back."""
+        if not self.is_small:
+            return self._limit(server, resource.RLIM_INFINITY)
+        self._ballast.unlink()
+
+    @staticmethod
+    def _limit(server: ServerProcess, size: int) -> None:
+        for process in server.workers():
+            resource.prlimit(process, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@contextmanager
+def mounted(folder: Path) -> Iterator[Disk]:
+    """A disk in a folder."""
+    is_small = os.geteuid() == 0 and not _system("mount", "-t", "tmpfs", "-o", f"size={_SIZE}", "none", str(folder))
+    try:
+        yield Disk(folder, is_small=is_small)
+    finally:
+        if is_small:
+            _system("umount", "--lazy", str(folder))
+
+
+def _system(*line: str) -> int:
+    return subprocess.run(line, capture_output=True, check=False).returncode
