@@ -187,10 +187,11 @@ def log_is_large(path: Path) -> bool:
         return False
 
 
-def take_log_in(connection: Connection) -> None:
-    """Move the whole log into the database and empty it, unless somebody is in the way for long."""
+def take_log_in(connection: Connection) -> bool:
+    """Move the whole log into the database and empty it; False where somebody is in the way for long."""
     connection.execute(f"PRAGMA busy_timeout = {_LOG_PATIENCE_MS}")
     try:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not is_busy
     finally:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")

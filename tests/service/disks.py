@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tests.service.processes import ServerProcess
 
-_SIZE = "4m"
+# Larger than a log that is taken in by the way, with the database.
+_SIZE = "16m"
 _BLOCK = 4096
 
 
@@ -23,22 +24,37 @@ class Disk:
         self._ballast = folder / "ballast"
 
     def fill(self, server: ServerProcess) -> None:
-        """Leave no space at all."""
-        if not self.is_small:
-            return self._limit(server, 0)
+        """Leave a server no space at all."""
+        if self.is_small:
+            self._take_all()
+        for process in server.workers():
+            self._limit(process, 0)
+
+    def free(self, server: ServerProcess) -> None:
+        """Give the space back."""
+        self._ballast.unlink(missing_ok=True)
+        for process in server.workers():
+            self._limit(process, resource.RLIM_INFINITY)
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """No space for whoever is started meanwhile."""
+        if self.is_small:
+            self._take_all()
+        self._limit(os.getpid(), 0)
+        try:
+            yield
+        finally:
+            self._limit(os.getpid(), resource.RLIM_INFINITY)
+            self._ballast.unlink(missing_ok=True)
+
+    def _take_all(self) -> None:
         with self._ballast.open("ab", buffering=0) as ballast, suppress(OSError):
             while True:
                 ballast.write(bytes(_BLOCK))
 
-    def free(self, server: ServerProcess) -> None:
-        """Give the space back."""
+    def _limit(self, process: int, size: int) -> None:
         if not self.is_small:
-            return self._limit(server, resource.RLIM_INFINITY)
-        self._ballast.unlink()
-
-    @staticmethod
-    def _limit(server: ServerProcess, size: int) -> None:
-        for process in server.workers():
             resource.prlimit(process, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 

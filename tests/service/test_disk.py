@@ -92,6 +92,19 @@ def integrity(database: Path) -> str:
         connection.close()
 
 
+def until_refused(disk: Disk, server: ServerProcess, sender: Sender) -> Answer:
+    """Leave no space until events are refused; the server finds some in its log, now and then."""
+    answers: list[Answer] = []
+
+    def is_refused() -> bool:
+        disk.fill(server)
+        answers.append(sender.send(f"cem-{len(answers)}"))
+        return answers[-1].status != 200
+
+    wait_until(is_refused, what="events are refused")
+    return answers[-1]
+
+
 def test_a_full_disk_refuses_events_evaluates_on_and_loses_nothing_when_it_has_space_again(
     disk: Disk, tmp_path: Path
 ) -> None:
@@ -99,14 +112,11 @@ def test_a_full_disk_refuses_events_evaluates_on_and_loses_nothing_when_it_has_s
         sender = Sender(server)
         with at_work(server) as witnesses:
             more_come(witnesses, 20)
-            disk.fill(server)
-            wait_until(lambda: sender.send("cem").status != 200, what="events are refused")
-            for number in range(20):
-                status, code, retry_after = sender.send(f"cem-{number}")
-                if disk.is_small:
-                    assert (status, code, retry_after) == (507, "storage_full", 60)
-                else:
-                    assert (status, code, retry_after) == (503, "storage_unavailable", 1)
+            for number in range(3):
+                refused = until_refused(disk, server, sender)
+                expected = Answer(507, "storage_full", 60) if disk.is_small else Answer(503, "storage_unavailable", 1)
+                assert refused == expected
+                assert sender.evaluate(f"dan-{number}")
             assert integrity(server.installed.database) == "ok"
             disk.free(server)
             more_come(witnesses, 20)
@@ -114,3 +124,51 @@ def test_a_full_disk_refuses_events_evaluates_on_and_loses_nothing_when_it_has_s
         assert sender.send("dan").status == 200
         assert server.end() == 0
         assert integrity(server.installed.database) == "ok"
+
+
+def test_on_a_full_disk_a_command_is_refused_by_name(disk: Disk) -> None:
+    installed = Installed(disk.folder)
+    installed.run_experiment(spring_mailing())
+    # Somebody has the database open, so that all of its own files are there.
+    with installed.opened(), disk.full():
+        Path(f"{installed.database}-commits").unlink()
+        refused = installed.command("key", "create", "--scope", "client")
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1), refused.stderr
+    assert f"{installed.database}-commits" in refused.stderr
+    assert installed.done("key", "create", "--scope", "client")
+
+
+_HOLDER = """
+import sys
+from pysqlite3 import dbapi2
+connection = dbapi2.connect(sys.argv[1], isolation_level=None, timeout=30)
+connection.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def held(database: Path) -> Iterator[None]:
+    """A foreign process that holds the write lock."""
+    line = [sys.executable, "-c", _HOLDER, str(database)]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        # Leaving closes what it reads: then it ends, and lets the lock go.
+        yield
+
+
+@pytest.mark.long
+def test_a_lock_that_others_hold_for_long_refuses_events_evaluates_on_and_loses_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path, ledgers=tmp_path) as server:
+        sender = Sender(server)
+        with at_work(server) as witnesses:
+            more_come(witnesses, 20)
+            with held(server.installed.database):
+                for visitor in ("cem", "dan"):
+                    assert sender.send(visitor) == Answer(503, "storage_busy", 1)
+                    assert sender.evaluate(visitor)
+            more_come(witnesses, 20)
+            check_exactly_once(server, witnesses)
+        assert [sender.send(visitor).status for visitor in ("cem", "dan")] == [200, 200]
