@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ class Witness(threading.Thread):
         with self.ledger.open("w") as ledger:
             while not self._ended.is_set():
                 if self._bring(f"{self.name}-{len(self.sent)}"):
-                    ledger.write(f"{len(self.sent) - 1}\n")
+                    ledger.write(f"{len(self.sent) - 1} {time.time()}\n")
                     ledger.flush()
                     os.fsync(ledger.fileno())
                 else:
@@ -57,9 +58,10 @@ class Witness(threading.Thread):
     def _ask(self, path: str, body: object) -> tuple[int, Any]:
         return self._server.ask("POST", path, body, key=self._key)
 
-    def acknowledged(self) -> list[int]:
-        """The numbers of the batches that were acknowledged."""
-        return [int(line) for line in self.ledger.read_text().split()]
+    def acknowledged(self) -> dict[int, float]:
+        """When batches were acknowledged, by their numbers."""
+        lines = self.ledger.read_text().splitlines()
+        return {int(number): float(at) for number, at in map(str.split, lines)}
 
     def end(self) -> None:
         """Bring nobody more."""
