@@ -1,4 +1,4 @@
-"""A process killed before any statement of a work leaves all of the work or none of it, and the work can be done again."""
+"""A process killed before any statement of a work leaves all of it or nothing, and the work can be done again."""
 
 import subprocess
 import sys
@@ -19,7 +19,6 @@ from tests.experiments.crashes import SLOT_MS
 from tests.experiments.crashes import crashed_copies
 from tests.experiments.crashes import record
 from tests.experiments.documents import tiny
-from tests.experiments.house import DAY
 from tests.experiments.house import SECRETS
 from tests.experiments.house import House
 from tests.service.processes import Installed
@@ -155,7 +154,7 @@ def made_by(path: Path, *, version: int) -> Path:
 
 def _expose(connection: sqlite3.Connection) -> None:
     for visitor, exposures in ((b"ann", 2), (b"bob", 1)):
-        connection.execute("INSERT INTO exposures VALUES ('tiny', ?, 'everyone', 'everyone-else', 1, 5, 7, 0)", (visitor,))
+        connection.execute("INSERT INTO exposures VALUES ('tiny', ?, 'a', 'everyone-else', 1, 5, 7, 0)", (visitor,))
         connection.execute("INSERT INTO totals VALUES ('tiny', ?, '$exposures', ?)", (visitor, exposures))
 
 

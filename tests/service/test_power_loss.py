@@ -16,6 +16,7 @@ from tests.service import power
 from tests.service.processes import Installed
 from tests.service.processes import ServerProcess
 from tests.service.test_disk import integrity
+from tests.service.witnesses import KEY
 from tests.service.witnesses import at_work
 from tests.service.witnesses import more_come
 
@@ -43,7 +44,9 @@ def test_whatever_was_acknowledged_before_a_loss_of_power_is_there_after_it(tmp_
         more_come(witnesses, 300)
         server.kill_everything()
     acknowledged = sorted(
-        (at, witness.sent[number][0]["userId"]) for witness in witnesses for number, at in witness.acknowledged().items()
+        (at, witness.sent[number][0]["userId"])
+        for witness in witnesses
+        for number, at in witness.acknowledged().items()
     )
     calls, disk, dice = power.calls(tmp_path / "trace"), power.Disk(tmp_path / "before"), random.Random(7)
     assert len(acknowledged) >= 300 and len(calls) > 1000
@@ -62,6 +65,6 @@ def check(installed: Installed, acknowledged: set[str]) -> None:
     assert integrity(installed.database) == "ok"
     key = keyring(secret_of(load_config(installed.settings))).visitors
     with installed.opened() as installation:
-        stored = {visitor for visitor, _ in installation.store.read(lambda session: session.exposures.all("spring-mailing"))}
-        assert {pseudonym(visitor, key=key) for visitor in acknowledged} <= stored
+        stored = dict(installation.store.read(lambda session: session.exposures.all(KEY)))
+        assert {pseudonym(visitor, key=key) for visitor in acknowledged} <= stored.keys()
         assert verify(installation.store) == []

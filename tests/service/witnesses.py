@@ -99,8 +99,12 @@ def events(visitor: str, *, token: str) -> list[dict[str, Any]]:
 
 def more_come(witnesses: Sequence[Witness], number: int) -> None:
     """Wait until so many more batches have been acknowledged, whoever is being killed meanwhile."""
-    goal = sum(len(witness.acknowledged()) for witness in witnesses) + number
-    wait_until(lambda: sum(len(witness.acknowledged()) for witness in witnesses) >= goal, what="events are acknowledged")
+
+    def acknowledged() -> int:
+        return sum(len(witness.acknowledged()) for witness in witnesses)
+
+    goal = acknowledged() + number
+    wait_until(lambda: acknowledged() >= goal, what="events are acknowledged")
 
 
 def _again(server: ServerProcess, batch: list[dict[str, Any]], *, key: str) -> Any:
