@@ -37,11 +37,12 @@ class Disk:
             self._limit(process, resource.RLIM_INFINITY)
 
     @contextmanager
-    def full(self) -> Iterator[None]:
-        """No space for whoever is started meanwhile."""
+    def full(self, *, but: int = 0) -> Iterator[None]:
+        """No space, but for some bytes, for this process and those that it starts meanwhile."""
         if self.is_small:
             self._take_all()
-        self._limit(os.getpid(), 0)
+            os.truncate(self._ballast, self._ballast.stat().st_size - but)
+        self._limit(os.getpid(), but)
         try:
             yield
         finally:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import pytest
 from pysqlite3 import dbapi2 as sqlite3
 
+from experiments.errors import StorageError
+from experiments.storage.store import Store
 from tests.experiments.documents import spring_mailing
 from tests.service.disks import Disk
 from tests.service.disks import mounted
@@ -172,3 +174,29 @@ def test_a_lock_that_others_hold_for_long_refuses_events_evaluates_on_and_loses_
             more_come(witnesses, 20)
             check_exactly_once(server, witnesses)
         assert [sender.send(visitor).status for visitor in ("cem", "dan")] == [200, 200]
+
+
+def test_a_log_that_has_taken_the_last_space_gives_it_back(disk: Disk) -> None:
+    installed = Installed(disk.folder)
+    with installed.opened() as installation:
+        assert all(is_kept(installation.store, number) for number in range(3))
+    with installed.opened() as installation, disk.full(but=1 << 20):
+        kept = [number for number in range(120) if is_kept(installation.store, number)]
+        # The value stays as large as it is: it is the log that grows.
+        assert (100 if disk.is_small else 0) < len(kept) < 120
+    with installed.opened() as installation:
+        assert installation.store.read(lambda session: session.meta.get("name")) == value(kept[-1])
+
+
+def is_kept(store: Store, number: int) -> bool:
+    """Whether a large value could be kept."""
+    try:
+        store.transact(lambda session: session.meta.set("name", value(number)))
+    except StorageError:
+        return False
+    return True
+
+
+def value(number: int) -> str:
+    """A value of 50 kB."""
+    return f"{number:05}" * 10_000
