@@ -18,6 +18,8 @@ from experiments.counting import lag_bucket
 from experiments.counting import teller
 from experiments.counting import timing
 from experiments.errors import shown
+from experiments.failpoints import Failpoint
+from experiments.failpoints import reached
 from experiments.model import Metric
 from experiments.receipts import Receipt
 from experiments.snapshot import Entry
@@ -45,9 +47,11 @@ class Application:
     def __init__(self, session: Session, admitted: Sequence[Admitted]) -> None:
         self._session = session
         self._additions = Additions()
+        reached(Failpoint.EVENTS_READ)
         rows = [each.row for each in admitted]
         # The constraint finds the repeated; of an id that stands twice in the batch the first row is stored.
         self._numbers = session.events.insert(rows)
+        reached(Failpoint.EVENTS_INSERTED)
         self._digests = session.events.digests(_repeated(rows, self._numbers))
         self._visitors = Visitors(session, rows)
 
@@ -69,8 +73,11 @@ class Application:
 
     def keep(self) -> None:
         """Write what has changed, each row once."""
+        reached(Failpoint.EVENTS_APPLIED)
         self._visitors.keep()
+        reached(Failpoint.VISITORS_KEPT)
         self._additions.keep(self._session)
+        reached(Failpoint.COUNTERS_KEPT)
 
     def _exposure(self, entry: Entry, row: EventRow) -> Receipt:
         visitor = self._visitors.of(entry.experiment.key, row.visitor)

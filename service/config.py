@@ -11,6 +11,7 @@ from typing import NamedTuple
 from experiments.assignment import Consent
 from experiments.errors import InvalidSetting
 from experiments.errors import shown
+from experiments.failpoints import Failpoint
 from service import settings
 from service.rates import Rate
 from service.relay import Relay
@@ -111,6 +112,10 @@ SETTINGS = (
         "SMTP_URL", "relay", "off", parse_relay,
         "what e-mails are handed to: smtp://user:password@host:587, or smtps://…", is_secret=True,
     ),
+    Setting(
+        "FAILPOINT", "failpoint", "off", settings.failpoint,
+        "a step at which the process kills itself, to rehearse crashes; for tests alone",
+    ),
 )
 _BY_NAME = {PREFIX + setting.name: setting for setting in SETTINGS}
 
@@ -144,6 +149,7 @@ class Config:
     digest: str
     digest_to: tuple[str, ...]
     relay: Relay | None
+    failpoint: Failpoint | None
     written: Mapping[str, str | None]
 
     @property

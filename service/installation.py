@@ -11,6 +11,7 @@ from time import monotonic
 from experiments.errors import StorageError
 from experiments.evaluation import Asking
 from experiments.events import Terms
+from experiments.failpoints import arm
 from experiments.overview import Overviews
 from experiments.recent import RecentTraffic
 from experiments.signing import Keyring
@@ -90,6 +91,7 @@ def open_installation(config: Config, *, clock: Clock | None = None, serving: bo
 
     :raises BespokeError: if its secret is lost or its database cannot be used.
     """
+    arm(config.failpoint)
     keys = keyring(secret_of(config))
     if serving:
         migrate_database(config.database_path, fingerprint=keys.fingerprint)

@@ -19,6 +19,7 @@ from experiments.errors import StorageError
 from experiments.storage.exposed import Exposed
 from experiments.storage.pace import Pace
 from experiments.storage.session import Session
+from experiments.storage.sqlite import check_writable
 from experiments.storage.sqlite import connect
 from experiments.storage.sqlite import lock_for_serving
 from experiments.storage.sqlite import migrate
@@ -80,6 +81,7 @@ class SqliteStore:
         if serving:
             # A command may be holding the file for as long as it takes a log in.
             self._lock = lock_for_serving(path, patience_seconds=_PATIENCE_SECONDS)
+            check_writable(path)
         self._local = local()
         # Weak: a thread that ends takes its session, and so its connection, with it.
         self._sessions: WeakSet[Session] = WeakSet()

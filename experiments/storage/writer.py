@@ -20,6 +20,7 @@ from typing import cast
 
 from experiments.errors import StorageBusy
 from experiments.errors import StorageError
+from experiments.errors import StorageFull
 from experiments.errors import StorageLocked
 from experiments.storage.commits import CommitsBeside
 from experiments.storage.exposed import Exposed
@@ -127,6 +128,7 @@ class GroupWriter:
         self._session = Session(self._connection, note_exposed=exposed.add)
         self._next_try = 0.0
         self.pace = new_pace()
+        self._is_full = False
         self._queue: SimpleQueue[_Call | None] = SimpleQueue()
         self._thread = Thread(target=self._serve, name="writer", daemon=True)
         self._thread.start()
@@ -176,13 +178,16 @@ class GroupWriter:
                     self._commit([])
 
     def _take_log_in(self) -> None:
-        if not log_is_large(self._path) or monotonic() < self._next_try:
+        # On a full disk, the log has what little space there is.
+        is_wanted = self._is_full or log_is_large(self._path)
+        if not is_wanted or monotonic() < self._next_try:
             return
         # It waits for readers, and works that come in wait with it: not again and again.
         self._next_try = monotonic() + _RETRY_SECONDS
         try:
             with translated(self._path):
-                take_log_in(self._connection)
+                if take_log_in(self._connection):
+                    self._next_try, self._is_full = 0.0, False
         except StorageError as error:
             # The log keeps what it has, and works that come in are told of what ails the database.
             log.warning("the log is not taken in for now: %s", error, extra={"event": "log_kept"})
@@ -210,6 +215,7 @@ class GroupWriter:
                     self._do(work, list(calls))
         except Exception as error:
             # Nothing of the group is on disk: nobody may be told that it is.
+            self._is_full = isinstance(error, StorageFull)
             for call in group:
                 call.fault = error
         if group:
