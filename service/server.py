@@ -27,6 +27,8 @@ from granian.log import LogLevels
 
 from experiments.errors import BespokeError
 from experiments.errors import StorageLocked
+from experiments.storage.log_file import check_log
+from experiments.storage.soundness import check_quickly
 from service import create_app
 from service.address import Address
 from service.address import AddressTaken
@@ -37,6 +39,8 @@ from service.config import load_config
 from service.current import EXTENSION
 from service.installation import Installation
 from service.installation import open_installation
+from service.logs import configure_logs
+from service.logs import said
 from service.signals import ENDING
 from service.signals import wake_when_told_to_end
 from service.signals import when_told_to_end
@@ -103,6 +107,9 @@ def _patiently(claim: Callable[[], Address]) -> Address:
 def _claim(config: Config, wanted: Address) -> Address:
     """See that the address is free, and that the database is sound, up to date and nobody else's."""
     address = free_address(*wanted)
+    if config.database_path.exists():
+        check_log(config.database_path)
+        check_quickly(config.database_path)
     open_installation(config, serving=True).close()
     # The worker is forked: a connection that it inherited could undo what another has locked.
     gc.collect()
@@ -163,16 +170,17 @@ def _load(
     _take_signals()
     Thread(target=end_with, args=(main_process,), name="parent", daemon=True).start()
     config = load_config(settings)
+    configure_logs(config.log_level)
     try:
         app = create_app(config, clock=clock)
     except BespokeError as error:
-        log.error("%s", error)
+        log.error("%s", error, extra=said("not_starting"))
         raise SystemExit(1) from error
     _spare_the_collector()
     # A worker process leaves without what `atexit` holds.
     Finalize(None, _leave, args=(app.extensions[EXTENSION],), exitpriority=1)
     has_started.set()
-    log.info("serving %s at %s", config.database_path, address)
+    log.info("serving %s at %s", config.database_path, address, extra=said("serving"))
     return Turns(app, number=_TURNS)
 
 
@@ -207,7 +215,7 @@ def end_with(parent: int) -> None:
 
 
 _LOGGING: dict[str, Any] = {
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+    "formatters": {"line": {"()": "service.logs.JsonLines"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "loggers": {"_granian": {"handlers": ["stderr"], "propagate": False}},
 }

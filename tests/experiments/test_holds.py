@@ -25,7 +25,7 @@ from experiments.holds import finish
 from experiments.ledger import Decision
 from experiments.ledger import ledger_of
 from experiments.lifecycle import find
-from experiments.lifecycle import is_frozen
+from experiments.lifecycle import restraints
 from experiments.reading.reasons import MAX_REASON
 from experiments.reading.reasons import parse_reason
 from experiments.reallocation import reallocate_due
@@ -179,8 +179,8 @@ def test_what_is_said_to_be_open_can_be_done_and_nothing_else(house: House, done
         lifecycle.create(house.store, tiny(key=key), deed=Deed("ann", house.now_ms))
         for earlier in done:
             _do(house, key, earlier)
-        state, held = house.store.read(lambda session, key=key: (find(session, key).state, is_frozen(session, key)))
-        with nullcontext() if name in open_acts(state, is_frozen=held) else pytest.raises(InvalidTransition):
+        state, found = house.store.read(lambda session, key=key: (find(session, key).state, restraints(session, key)))
+        with nullcontext() if name in open_acts(state, found) else pytest.raises(InvalidTransition):
             _do(house, key, name)
 
 

@@ -98,8 +98,7 @@ class Installed:
         """What started commands have logged."""
         return self.folder / "log.txt"
 
-    @staticmethod
-    def _line(arguments: tuple[str, ...]) -> list[str]:
+    def _line(self, arguments: tuple[str, ...]) -> list[str]:
         return [sys.executable, "-m", "service.cli", *arguments]
 
 
