@@ -8,6 +8,7 @@ import gc
 import logging
 import multiprocessing
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -19,7 +20,9 @@ from threading import Thread
 from typing import Any
 
 from granian import Granian
+from granian.constants import HTTPModes
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from experiments.errors import BespokeError
@@ -41,8 +44,14 @@ from service.logs import said
 from service.signals import ENDING
 from service.signals import wake_when_told_to_end
 from service.signals import when_told_to_end
+from service.turns import Turns
 
-_BLOCKING_THREADS = 32
+_CONNECTIONS = 4096
+#: Made when they are needed and ended when they are not: whoever half-sends a body keeps one waiting.
+_THREADS = 1024
+_TURNS = 32
+_HEADER_SECONDS = 10
+_MOST_FILES = 1 << 16
 _DRAIN_SECONDS = 10
 _PATIENCE_SECONDS = 2.0
 _WATCH_SECONDS = 0.1
@@ -115,7 +124,12 @@ def _run(config: Config, address: Address, clock: Clock | None, has_started: Eve
         port=address.port,
         interface=Interfaces.WSGI,
         workers=1,
-        blocking_threads=_BLOCKING_THREADS,
+        backlog=_CONNECTIONS,
+        backpressure=min(_CONNECTIONS, _allowed_files() // 2),
+        blocking_threads=_THREADS,
+        # With both versions at one port, whoever sends nothing is waited for without an end.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=_HEADER_SECONDS * 1000),
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=_DRAIN_SECONDS,
@@ -132,6 +146,14 @@ def _run(config: Config, address: Address, clock: Clock | None, has_started: Eve
         # Ctrl-C reaches the worker too, which may be the faster to end: that is no failure.
         return server.interrupt_signal
     return True
+
+
+def _allowed_files() -> int:
+    """How many files the worker may open: a connection is one, and so are two for each thread that reads."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = min(most, _MOST_FILES) if most != resource.RLIM_INFINITY else _MOST_FILES
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    return allowed
 
 
 def _hand_on() -> None:
@@ -159,7 +181,7 @@ def _load(
     Finalize(None, _leave, args=(app.extensions[EXTENSION],), exitpriority=1)
     has_started.set()
     log.info("serving %s at %s", config.database_path, address, extra=said("serving"))
-    return app
+    return Turns(app, number=_TURNS)
 
 
 def _spare_the_collector() -> None:

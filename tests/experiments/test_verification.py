@@ -9,6 +9,7 @@ from experiments.verification import MOST_VISITORS
 from experiments.verification import verify
 from tests.experiments.documents import tiny
 from tests.experiments.house import House
+from tests.experiments.tampering import tamper
 
 
 @pytest.fixture(name="visited")
@@ -26,7 +27,7 @@ def _visited(store: Store) -> House:
 def tampered(house: House, *statements: str) -> list[str]:
     """What verify says once somebody has changed the database."""
     for statement in statements:
-        house.store.transact(lambda session: session.connection.execute(statement))
+        house.store.transact(lambda session: tamper(session.connection, statement))
     return verify(house.store)
 
 
