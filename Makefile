@@ -1,5 +1,5 @@
 # Needs Python 3.11 or newer, make and a package index; everything else is fetched into .venv.
-.PHONY: demo test test-long lint bench clean
+.PHONY: demo test test-long lint bench pictures clean
 .DEFAULT_GOAL := test
 
 # The first Python that is new enough; PYTHON=/path/to/python chooses another.
@@ -37,6 +37,11 @@ lint: .venv/installed-test
 
 bench: .venv-bench/installed
 	$(BENCH)/python -m benchmarks $(BENCH_ARGS)
+
+# Each page at three widths, in light and dark, for docs/pages.md.
+pictures: .venv/installed-clients
+	tests/chromium.sh
+	$(BIN)/python -m tests.pictures
 
 clean:
 	rm -rf .venv .venv-bench tests/clients/*/node_modules benchmarks/node/node_modules .mypy_cache .pytest_cache .hypothesis .import_linter_cache .coverage build dist *.egg-info

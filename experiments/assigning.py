@@ -20,6 +20,7 @@ from experiments.evaluation import Evaluation
 from experiments.evaluation import claim_of
 from experiments.evaluation import fixed
 from experiments.evaluation import live_entry
+from experiments.evaluation import note
 from experiments.evaluation import promised
 from experiments.events import ExposureEvent
 from experiments.events import exposure_by_assignment
@@ -98,7 +99,20 @@ def assign(
     :raises UnknownExperiment: if there is none, or it was not started, or it is archived.
     """
     run = store.transact if order.exposes else store.read
-    return run(lambda session: _Assigning(session, snapshots, order, asking=asking, keyring=keyring).answers(visitors))
+    answers = run(
+        lambda session: _Assigning(session, snapshots, order, asking=asking, keyring=keyring).answers(visitors)
+    )
+    _note(answers.listed, asking=asking)
+    return answers
+
+
+def _note(listed: VisitorList, *, asking: Asking) -> None:
+    """Remember what visitors brought along who consent to that, spread over the list: it may be sorted."""
+    if asking.recent is None:
+        return
+    for index in range(0, len(listed.visitors), 1 + len(listed.visitors) // max(asking.recent.size, 1)):
+        if index not in listed.faults:
+            note(listed.attributes[index], listed.visitors[index], consent=listed.consents[index], asking=asking)
 
 
 class _Assigning:

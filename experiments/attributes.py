@@ -56,6 +56,12 @@ def are_of_type(type_: AttributeType, column: AttributeColumn) -> bool:
     return all(value is None or holds(value) for value in column.different)
 
 
+def is_of_type(value: object, type_: AttributeType) -> bool:
+    """Whether a value may be that of an attribute of this type."""
+    holds, _ = _TEST_AND_RULE[type_]
+    return holds(value)
+
+
 def declared_attributes(experiment: Experiment, sent: Mapping[str, Any]) -> dict[str, Any]:
     """The declared ones of the attributes sent; everything else is dropped, null is as good as absent.
 

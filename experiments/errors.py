@@ -167,6 +167,15 @@ class UnknownUser(BespokeError):
         super().__init__(f"e-mail: {shown(email)} is of no user; `bespoke user list` lists them")
 
 
+class LastAdmin(BespokeError):
+    """Without this user nobody could change anything any more."""
+
+    code = "last_admin"
+
+    def __init__(self, email: str) -> None:
+        super().__init__(f"e-mail: {shown(email)} is of the only admin, who stays one until there is another")
+
+
 class WrongLogin(BespokeError):
     """The e-mail and the password let nobody in."""
 

@@ -20,6 +20,7 @@ from experiments.events import checked_visitor
 from experiments.model import Experiment
 from experiments.model import Exposure
 from experiments.model import Role
+from experiments.recent import RecentTraffic
 from experiments.signing import Keyring
 from experiments.signing import pseudonym
 from experiments.snapshot import Entry
@@ -30,12 +31,16 @@ from experiments.storage.visitors import ExposureRow
 
 
 class Asking(NamedTuple):
-    """How an evaluation is asked for: when, with which consent where none is said, and whether it may be counted."""
+    """How an evaluation is asked for: when, with which consent where none is said, and whether it may be counted.
+
+    `recent` remembers what it was asked by, without whom.
+    """
 
     now_ms: int
     consent_default: Consent
     token_seconds: int
     objects: bool = False
+    recent: RecentTraffic | None = None
 
 
 class Caller(NamedTuple):
@@ -66,6 +71,7 @@ def evaluate(
     """
     entry = live_entry(snapshot, key)
     caller = read_caller(entry.experiment, _visitor(context), context=context, asking=asking)
+    note(context, caller.visitor, consent=caller.consent, asking=asking)
     exposed = _exposed(store, [key], caller.visitor, consent=caller.consent, keyring=keyring)
     return _evaluation(store, entry, caller, exposed=exposed.get(key), asking=asking, keyring=keyring)
 
@@ -78,6 +84,7 @@ def evaluate_all(
     :raises InvalidContext: if the visitor or the consent is not what it must be.
     """
     visitor, consent, entries = _visitor(context), _consent(context, asking=asking), snapshot.all_live()
+    note(context, visitor, consent=consent, asking=asking)
     exposed = _exposed(store, entries, visitor, consent=consent, keyring=keyring)
 
     def attempt(entry: Entry) -> Evaluation | InvalidContext:
@@ -110,6 +117,12 @@ def read_caller(experiment: Experiment, visitor: str, *, context: Mapping[str, A
     consent = _consent(context, asking=asking)
     attributes = declared_attributes(experiment, context) if consent == "personalise" else {}
     return Caller(visitor, consent, attributes, context.get("token"))
+
+
+def note(context: Mapping[str, Any], visitor: str, *, consent: Consent, asking: Asking) -> None:
+    """Remember what an evaluation was asked by, where the visitor consents to that."""
+    if asking.recent is not None and consent == "personalise":
+        asking.recent.note(context, visitor, now_ms=asking.now_ms)
 
 
 def claim_of(key: str, assignment: Assignment, *, asking: Asking) -> tokens.Claim | None:

@@ -20,8 +20,7 @@ from experiments.report_shape import Rank
 from experiments.report_shape import Uplift
 from stats.posteriors import BetaPosterior
 from stats.posteriors import NormalPosterior
-from stats.ranking import expected_loss
-from stats.ranking import probability_best
+from stats.ranking import ranking
 from stats.ranking import uplift
 
 #: The share of its probability that a printed interval holds.
@@ -72,10 +71,10 @@ def _ranks(
     metric: Metric, candidates: Sequence[str], posteriors: Mapping[str, Posterior]
 ) -> dict[str, Rank]:
     upright = [_upright(metric, posteriors[arm]) for arm in candidates]
-    best, loss = probability_best(upright), expected_loss(upright)
+    ranks = ranking(upright)
     return {
-        arm: {"probability_best": float(best[index]), "expected_loss": float(loss[index])}
-        for index, arm in enumerate(candidates)
+        arm: {"probability_best": float(best), "expected_loss": float(loss)}
+        for arm, best, loss in zip(candidates, ranks.probability_best, ranks.expected_loss, strict=True)
     }
 
 

@@ -2,23 +2,28 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from collections.abc import Mapping
 from datetime import datetime
 from datetime import timezone
 from typing import Literal
 from typing import NamedTuple
 
+import numpy as np
+
+from experiments.columns import NO_CELLS
 from experiments.columns import Columns
 from experiments.columns import Table
 from experiments.counting import EXPOSURES
 from experiments.counting import PROFIT
+from experiments.diagnostics import ALARM
 from experiments.diagnostics import interval_notes
-from experiments.diagnostics import sample_ratio
+from experiments.diagnostics import sample_ratio_evidence
 from experiments.estimates import Book
-from experiments.estimates import columns_by_metric
 from experiments.estimates import corrected
 from experiments.guardrails import guardrails
 from experiments.inputs import last_open_day
-from experiments.lifecycle import is_frozen
+from experiments.inputs import metric_columns
+from experiments.ledger import hold_of
 from experiments.model import Experiment
 from experiments.model import StoredExperiment
 from experiments.publishing import allocations_of
@@ -55,26 +60,85 @@ class Summary(NamedTuple):
     concerns: tuple[Concern, ...]
 
 
+class Findings(NamedTuple):
+    """What an experiment's counters have come to, whatever time it is."""
+
+    headline: str
+    visitors_by_day: dict[int, int]
+    alarms: tuple[Concern, ...]
+    has_broad_intervals: bool
+
+
+class _Look(NamedTuple):
+    """An experiment as it was read, whether its weights are held, and the number of its newest row in the ledger."""
+
+    readings: Readings
+    is_held: bool = False
+    number: int = 0
+
+
+class Overviews:
+    """Every experiment in short, time and again: where no counter, weight or word changed, nothing is worked out."""
+
+    def __init__(self) -> None:
+        self._known: Mapping[str, tuple[_Look, Findings]] = {}
+
+    def take(self, store: Store, *, snapshot: Snapshot, now_ms: int) -> list[Summary]:
+        """Every experiment, by key; of drafts and archived ones no more than their names.
+
+        What the snapshot knows is not parsed again.
+        """
+        known = self._known
+        looks = store.read(lambda session: [
+            _look(session, row, snapshot, known.get(row.key), now_ms=now_ms) for row in session.experiments.all()
+        ])
+        found = {look.readings.experiment.key: (look, _findings_of(look, known)) for look in looks if _is_live(look)}
+        # Replaced whole, since several threads may look at once.
+        self._known = found
+        return [_summary(look, found) for look in looks]
+
+
 def overview(store: Store, *, snapshot: Snapshot, now_ms: int) -> list[Summary]:
-    """Every experiment, by key; of drafts and archived ones no more than their names.
-
-    What the snapshot knows is not parsed again.
-    """
-
-    def read(session: Session) -> list[tuple[Readings, bool]]:
-        return [_read(session, row, snapshot, now_ms=now_ms) for row in session.experiments.all()]
-
-    return [_summary(readings, is_held=is_held) for readings, is_held in store.read(read)]
+    """Every experiment in short, once."""
+    return Overviews().take(store, snapshot=snapshot, now_ms=now_ms)
 
 
-def _read(session: Session, row: ExperimentRow, snapshot: Snapshot, *, now_ms: int) -> tuple[Readings, bool]:
-    known = snapshot.entries.get(row.key)
-    stored = stored_experiment(row, known.stored if known else None)
+def _look(
+    session: Session, row: ExperimentRow, snapshot: Snapshot, before: tuple[_Look, Findings] | None, *, now_ms: int
+) -> _Look:
+    entry = snapshot.entries.get(row.key)
+    stored = stored_experiment(row, entry.stored if entry else None)
     if not stored.is_live:
-        return Readings(stored, {}, {}, {}, 0, 0, now_ms), False
+        return _Look(Readings(stored, {}, {}, {}, 0, 0, now_ms))
     columns = session.cells.columns(row.key, metrics=_metrics(stored.experiment))
-    readings = Readings(stored, columns, allocations_of(session, row.key), {}, 0, 0, now_ms)
-    return readings, is_frozen(session, row.key)
+    last = session.ledger.last(row.key)
+    number = last.number if last else 0
+    # The ledger only ever grows.
+    is_known = before is not None and before[0].number == number
+    allocations = before[0].readings.allocations if before and is_known else allocations_of(session, row.key)
+    return _Look(Readings(stored, columns, allocations, {}, 0, 0, now_ms), hold_of(last) is not None, number)
+
+
+def _is_live(look: _Look) -> bool:
+    return look.readings.stored.is_live
+
+
+def _findings_of(look: _Look, known: Mapping[str, tuple[_Look, Findings]]) -> Findings:
+    """What was found before, if it was of the same."""
+    before = known.get(look.readings.experiment.key)
+    return before[1] if before and _is_same(look, before[0]) else _findings(look.readings)
+
+
+def _is_same(look: _Look, before: _Look) -> bool:
+    return (
+        (look.readings.experiment, look.number) == (before.readings.experiment, before.number)
+        and look.readings.columns.keys() == before.readings.columns.keys()
+        and all(
+            np.array_equal(one, other)
+            for metric, columns in look.readings.columns.items()
+            for one, other in zip(columns, before.readings.columns[metric], strict=True)
+        )
+    )
 
 
 def _metrics(experiment: Experiment) -> list[str]:
@@ -83,17 +147,24 @@ def _metrics(experiment: Experiment) -> list[str]:
     return [experiment.goal.key, *rails, EXPOSURES, PROFIT]
 
 
-def _summary(readings: Readings, *, is_held: bool) -> Summary:
-    if not readings.stored.is_live:
-        return Summary(readings.stored, False, None, {}, ())
-    columns = columns_by_metric(readings)
+def _summary(look: _Look, found: Mapping[str, tuple[_Look, Findings]]) -> Summary:
+    stored = look.readings.stored
+    if not stored.is_live:
+        return Summary(stored, False, None, {}, ())
+    _, findings = found[stored.experiment.key]
+    concerns = tuple(_concerns(look.readings, findings))
+    return Summary(stored, look.is_held, findings.headline, findings.visitors_by_day, concerns)
+
+
+def _findings(readings: Readings) -> Findings:
+    experiment = readings.experiment
+    columns = {metric: metric_columns(experiment, readings.columns, metric=metric) for metric in _metrics(experiment)}
     book = corrected(readings, columns)
-    return Summary(
-        readings.stored,
-        is_held,
+    return Findings(
         headline_alone(readings, book, columns),
         _by_day(columns[EXPOSURES]),
-        tuple(_concerns(readings, book, columns)),
+        tuple(_alarms(readings, book, columns)),
+        bool(interval_notes(readings, columns)),
     )
 
 
@@ -104,30 +175,35 @@ def _by_day(exposures: Columns) -> dict[int, int]:
     return dict(visitors)
 
 
-def _concerns(readings: Readings, book: Book, columns: Table) -> Iterator[Concern]:
-    """What needs attention, the most urgent first."""
-    if sample_ratio(readings, columns[EXPOSURES])["alarm"]:
+def _alarms(readings: Readings, book: Book, columns: Table) -> Iterator[Concern]:
+    if sample_ratio_evidence(readings, columns[EXPOSURES]) >= ALARM:
         yield Concern("sample_ratio")
     for rail in guardrails(readings.experiment, book, min_cell=0):
         if rail["breached"]:
             yield Concern("guardrail", (rail["arm"], rail["metric"]))
+
+
+def _concerns(readings: Readings, findings: Findings) -> Iterator[Concern]:
+    """What needs attention, the most urgent first."""
+    yield from findings.alarms
     if readings.stored.state == "running":
-        yield from _silences(readings, columns)
+        yield from _silences(readings)
     if readings.stored.state in ("running", "paused") and (overdue := _overdue(readings)):
         yield Concern("review", overdue)
-    if interval_notes(readings, columns):
+    if findings.has_broad_intervals:
         yield Concern("intervals")
 
 
-def _silences(readings: Readings, columns: Table) -> Iterator[Concern]:
+def _silences(readings: Readings) -> Iterator[Concern]:
     """Nothing arriving: cells know days, so that a whole day must have passed without a visitor."""
-    started_ms, exposures = readings.stored.started_ms or 0, columns[EXPOSURES]
+    started_ms, exposures = readings.stored.started_ms or 0, readings.columns.get(EXPOSURES, NO_CELLS)
+    goal = readings.columns.get(readings.experiment.goal.key, NO_CELLS)
     yesterday = day_of(readings.now_ms - DAY_MS)
     if readings.now_ms - started_ms > DAY_MS and not (exposures.day >= yesterday).any():
         yield Concern("no_visitors")
     before = last_open_day(readings.experiment.goal, now_ms=readings.now_ms)
     matured = exposures.n[exposures.day < before].sum()
-    if matured >= ENOUGH_MATURED and not columns[readings.experiment.goal.key].total.any():
+    if matured >= ENOUGH_MATURED and not goal.total.any():
         yield Concern("no_outcomes", (readings.experiment.goal.key,))
 
 

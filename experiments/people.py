@@ -9,6 +9,7 @@ from experiments.audit import Change
 from experiments.audit import Deed
 from experiments.audit import perform
 from experiments.errors import InvalidUser
+from experiments.errors import LastAdmin
 from experiments.errors import UnknownUser
 from experiments.errors import UserExists
 from experiments.errors import shown
@@ -39,8 +40,7 @@ def create_user(
     :raises InvalidUser: if the e-mail, the role or the password is none.
     :raises UserExists: if the e-mail is taken.
     """
-    if role not in ROLES:
-        raise InvalidUser(f"role: {shown(role)} must be one of {', '.join(ROLES)}")
+    _check_role(role)
     known_as = parse_email(email)
     row = UserRow(known_as, role, hash_password(_allowed(password, known_as)), deed.now_ms)
 
@@ -70,6 +70,29 @@ def change_password(
         return Change(None, "user password", known_as)
 
     perform(store, work, deed=deed)
+
+
+def change_role(store: Store, email: str, *, role: str, deed: Deed) -> UserRow:
+    """Give a user another role; servers ask for it at every request.
+
+    :raises InvalidUser: if the role is none.
+    :raises UnknownUser: if there is no such user.
+    :raises LastAdmin: if nobody would be admin any more.
+    """
+    _check_role(role)
+    known_as = parse_email(email)
+
+    def work(session: Session) -> Change[UserRow]:
+        user_by_email = {user.email: user for user in session.users.all()}
+        user = user_by_email.pop(known_as, None)
+        if user is None:
+            raise UnknownUser(known_as)
+        if user.role == "admin" and "admin" not in {role, *(other.role for other in user_by_email.values())}:
+            raise LastAdmin(known_as)
+        session.users.change_role(known_as, role)
+        return Change(user._replace(role=role), "user role", known_as, {"role": role, "before": user.role})
+
+    return perform(store, work, deed=deed)
 
 
 def remove_user(store: Store, email: str, *, deed: Deed) -> None:
@@ -103,6 +126,11 @@ def parse_email(text: str) -> str:
     if len(email) > _LONGEST_EMAIL or not email.isprintable() or not _EMAIL.fullmatch(email):
         raise InvalidUser(f"e-mail: {shown(text)} must be like ann@shop.example, at most {_LONGEST_EMAIL} characters")
     return email
+
+
+def _check_role(role: str) -> None:
+    if role not in ROLES:
+        raise InvalidUser(f"role: {shown(role)} must be one of {', '.join(ROLES)}")
 
 
 def _allowed(password: str, email: str) -> str:

@@ -2,9 +2,9 @@
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open, `cors`, `auth`,
 `people`, `throttle`, `bodies` and `errors` the door, `express` the short way through it, `ofrep`, `ingest`,
-`assignments`, `growthbook`, `admin`, `audit` and `health` the endpoints, `login`, `pages`, `actions`, `setup` and
-`preflight_page` what people read, `report_files` what they take away, `sdk` what their browsers load, `reference` the
-description of it all, made from what the views say of themselves.
+`assignments`, `growthbook`, `admin`, `audit`, `users` and `health` the endpoints, `login`, `pages`, `actions`, `setup`,
+`preflight_page` and `people_page` what people read, `report_files` what they take away, `sdk` what their browsers load,
+`reference` the description of it all, made from what the views say of themselves.
 """
 
 import os
@@ -38,6 +38,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import ofrep
     from service import pages
     from service import people
+    from service import people_page
     from service import preferences
     from service import preflight_page
     from service import reference
@@ -45,6 +46,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import sdk
     from service import setup
     from service import throttle
+    from service import users
     from service.config import load_config
     from service.current import EXTENSION
     from service.installation import open_installation
@@ -57,8 +59,8 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     # Preflights come before keys, since they bring none; rates after them, since they are the keys'.
     for part in (errors, cors, auth, people, throttle, headers, idempotency, reference, express):
         part.init_app(app)
-    answering = (ofrep, ingest, assignments, growthbook, admin, audit, health, preferences, sdk, reference)
-    for endpoints in (*answering, login, pages, report_files, actions, setup, preflight_page):
+    answering = (ofrep, ingest, assignments, growthbook, admin, audit, users, health, preferences, sdk, reference)
+    for endpoints in (*answering, login, pages, report_files, actions, setup, preflight_page, people_page):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     lanes = express.Express(app.wsgi_app, installation, {**ofrep.LANES, **ingest.LANES})

@@ -8,7 +8,10 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from service.palette import DARK_INKS
 from service.palette import INK
@@ -84,10 +87,16 @@ def headed(spec: Spec, title: str, below: str) -> Spec:
 
 def render_svg(spec: Spec) -> str:
     """Draw a specification as one SVG image that carries its title and description, and nothing that runs or loads."""
+    return _drawn(msgspec.json.encode(drawable(spec)))
+
+
+# Until something is counted, a page that is read again has the same charts.
+@lru_cache(maxsize=128)
+def _drawn(text: bytes) -> str:
     # Large and slow to import, and only pages with charts need it.
     import vl_convert
 
-    spec = drawable(spec)
+    spec = msgspec.json.decode(text)
     root = ElementTree.fromstring(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]))
     style = _dark_style() if spec["background"] == _PAGE else ""
     return _described(_bare(root), title=spec["usermeta"]["title"], description=spec["description"], style=style)

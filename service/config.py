@@ -51,6 +51,10 @@ SETTINGS = (
     ),
     Setting("MIN_CELL", "min_cell", "10", settings.whole(0, 10**6), "visitors below which figures are hidden; 0 = off"),
     Setting(
+        "RECENT_TRAFFIC", "recent_traffic", "2000", settings.whole(0, 10**5),
+        "how many visitors' attributes are remembered, in memory alone, to size segments by; 0 = off",
+    ),
+    Setting(
         "TOKEN_LIFETIME", "token_lifetime_seconds", "90d", settings.lifetime,
         "how long after an evaluation its token makes an exposure",
     ),
@@ -118,6 +122,7 @@ class Config:
     log_level: str
     consent_default: Consent
     min_cell: int
+    recent_traffic: int
     token_lifetime_seconds: int
     deduplication_horizon_seconds: int
     link_lifetime_seconds: int

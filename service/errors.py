@@ -20,6 +20,7 @@ from experiments.errors import InvalidDocument
 from experiments.errors import InvalidReason
 from experiments.errors import InvalidSignature
 from experiments.errors import InvalidTransition
+from experiments.errors import LastAdmin
 from experiments.errors import RejectedEvent
 from experiments.errors import InvalidUser
 from experiments.errors import StorageBusy
@@ -50,6 +51,7 @@ STATUS_BY_ERROR: dict[type[BespokeError], int] = {
     InvalidUser: 422,
     UserExists: 409,
     UnknownUser: 404,
+    LastAdmin: 409,
     UnknownKey: 404,
     WrongLogin: 403,
     RejectedEvent: 422,

@@ -10,6 +10,8 @@ from threading import Thread
 from experiments.errors import StorageError
 from experiments.evaluation import Asking
 from experiments.events import Terms
+from experiments.overview import Overviews
+from experiments.recent import RecentTraffic
 from experiments.signing import Keyring
 from experiments.signing import keyring
 from experiments.snapshot import Snapshots
@@ -32,8 +34,9 @@ log = logging.getLogger(__name__)
 class Installation:
     """Settings, clock, keys, database, and the newest snapshot of what people and jobs configure.
 
-    `buckets` are None where the settings limit nobody's rate; `attempts` are those to log in;
-    `ticked_ms` is when the scheduler last looked for work, None where this process has none.
+    `recent` are the attributes that visitors brought lately; `buckets` are None where the settings limit nobody's rate;
+    `attempts` are those to log in; `overviews` know what the list of campaigns was made of last; `ticked_ms` is when
+    the scheduler last looked for work, None where this process has none.
     """
 
     config: Config
@@ -42,14 +45,16 @@ class Installation:
     store: Store
     snapshots: Snapshots
     buckets: Buckets | None
+    recent: RecentTraffic
     ticked_ms: int | None = None
     attempts: Attempts = field(default_factory=Attempts)
+    overviews: Overviews = field(default_factory=Overviews)
     _endings: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
     def asking(self, *, objects: bool = False) -> Asking:
         """How an evaluation is asked for now; `objects` is the visitor's signal against being counted at all."""
         config = self.config
-        return Asking(self.clock.now_ms(), config.consent_default, config.token_lifetime_seconds, objects)
+        return Asking(self.clock.now_ms(), config.consent_default, config.token_lifetime_seconds, objects, self.recent)
 
     def terms(self) -> Terms:
         """What is asked of events."""
@@ -82,7 +87,8 @@ def open_installation(config: Config, *, clock: Clock | None = None, serving: bo
         migrate_database(config.database_path, fingerprint=keys.fingerprint)
     store = open_store(config.database_path, fingerprint=keys.fingerprint, serving=serving)
     buckets = Buckets(config.client_rate) if config.client_rate else None
-    installation = Installation(config, clock or SystemClock(), keys, store, Snapshots(store), buckets)
+    recent = RecentTraffic(config.recent_traffic)
+    installation = Installation(config, clock or SystemClock(), keys, store, Snapshots(store), buckets, recent)
     try:
         installation.snapshots.refresh()
     except BaseException:

@@ -43,8 +43,9 @@ _SECURITY_SCHEMES = {
 _GROUPS = {
     "admin": "Experiments", "ofrep": "Evaluation", "assignments": "Lists of visitors", "ingest": "Events",
     "growthbook": "GrowthBook's clients", "sdk": "Web pages", "pages": "Pages", "report_files": "Pages",
-    "reference": "Reference", "audit": "Audit log", "login": "Pages", "actions": "Pages", "setup": "Pages",
-    "preflight": "Pages", "health": "Health", "preferences": "Privacy",
+    "reference": "Reference", "users": "People", "audit": "Audit log",
+    "login": "Pages", "actions": "Pages", "setup": "Pages",
+    "preflight": "Pages", "people": "Pages", "health": "Health", "preferences": "Privacy",
 }
 _INTRODUCTION = (
     "Experiments that find out for whom a tailored message beats the one sent to everybody. Errors are RFC 9457 "

@@ -11,9 +11,11 @@ from urllib.parse import urlencode
 
 from flask import Blueprint
 from flask import Response
+from flask import redirect
 from flask import render_template
 from flask import request
 from flask import url_for
+from werkzeug.wrappers import Response as AnyResponse
 
 from experiments.audit import audit_of
 from experiments.errors import InvalidSignature
@@ -24,7 +26,6 @@ from experiments.ledger import ledger_excerpt
 from experiments.ledger import ledger_of
 from experiments.lifecycle import find
 from experiments.model import StoredExperiment
-from experiments.overview import overview
 from experiments.report_shape import Report
 from experiments.reports import build_report
 from experiments.storage.session import Session
@@ -61,8 +62,8 @@ _ASK_FOR_A_LINK = (
     "`bespoke report KEY --link` prints, or log in."
 )
 
-#: Where a file of a report is, by its name; a page that stands alone has none.
-FileAddress = Callable[[str], str]
+#: Where a file of a report is, by its name and what is asked of it; a page that stands alone has none.
+FileAddress = Callable[..., str]
 
 #: What opens a report and its files.
 LINK = {"link": Parameter(TEXT, "the signature, as `bespoke report KEY --link` prints it")}
@@ -78,7 +79,7 @@ def home() -> str:
     """Every campaign: what it has come to, and where somebody is needed."""
     installation = current_installation()
     now_ms = installation.clock.now_ms()
-    found = overview(installation.store, snapshot=installation.snapshots.latest, now_ms=now_ms)
+    found = installation.overviews.take(installation.store, snapshot=installation.snapshots.latest, now_ms=now_ms)
     return render_template("campaigns.html", view=campaigns_view(found, now_ms=now_ms))
 
 
@@ -97,9 +98,15 @@ def by_link() -> bool:
 @bp.get("/experiments/<key>")
 @for_people("viewer", unless=by_link)
 @describes_page(Example(query="link=none", status=403), query=LINK)
-def report_page(key: str) -> str:
+def report_page(key: str) -> str | AnyResponse:
     """The report of an experiment, for people and for whoever has a link to it."""
-    return render_report(*readable(key), file=_file_of(key))
+    try:
+        return render_report(*readable(key), file=_file_of(key))
+    except UnknownExperiment:
+        # An experiment may have this key: until one has, the address leads to the form that makes one.
+        if key == "new" and current_person():
+            return redirect(url_for("setup.new_form"), 303)
+        raise
 
 
 def readable(key: str) -> tuple[Report, list[Decision]]:
@@ -113,8 +120,13 @@ def readable(key: str) -> tuple[Report, list[Decision]]:
 def _file_of(key: str) -> FileAddress:
     """Files of the report are opened by what opened its page."""
     page, link = url_for("pages.report_page", key=key), request.args.get("link")
-    query = "" if link is None else f"?{urlencode({'link': link})}"
-    return lambda name: f"{page}/{name}{query}"
+    opened_by = {} if link is None else {"link": link}
+
+    def address(name: str, **asked: str) -> str:
+        query = urlencode({**opened_by, **asked})
+        return f"{page}/{name}?{query}" if query else f"{page}/{name}"
+
+    return address
 
 
 @bp.get("/experiments/<key>/ledger")

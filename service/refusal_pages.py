@@ -27,7 +27,7 @@ _STATUSES = (200, 303, 400, 403, 404, 409, 413, 422, 429, 503, 507)
 _PAGE = Answer(TEXT, kind=HTML)
 _TITLES = {
     400: "This cannot be shown", 403: "This is not open to you", 404: "There is nothing here",
-    409: "This cannot be done now",
+    409: "This cannot be done now", 413: "This is too large",
 }
 
 

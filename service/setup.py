@@ -1,5 +1,6 @@
 """The guided set-up: an experiment as a form in steps, kept as a draft with every step that is sent."""
 
+import re
 from collections.abc import Iterable
 
 from flask import Blueprint
@@ -42,9 +43,13 @@ from service.refusal_pages import init_pages
 from service.setup_errors import errors_of
 from service.setup_form import document_of
 from service.setup_form import sheet_of
+from service.setup_kinds import Sheet
 from service.setup_kinds import json_text
 from service.setup_names import UnknownButton
+from service.setup_names import is_row
 from service.setup_names import pressed
+from service.setup_names import row_of
+from service.setup_names import unfolded
 from service.setup_preview import previews
 from service.setup_rules import ASKS
 from service.setup_rules import MATCHES
@@ -55,6 +60,10 @@ from service.setup_state import is_changed
 from service.setup_state import opened
 from service.setup_state import retyped
 from service.setup_state import typed
+from service.setup_traffic import Samples
+from service.setup_traffic import samples
+from service.setup_traffic import segments_view
+from service.setup_view import Traffic
 from service.setup_view import following
 from service.setup_view import setup_view
 
@@ -65,13 +74,14 @@ _QUERY = {
     "step": Parameter({"type": "string", "enum": [*STEPS]}, "which part of the form; the first without it"),
     "at": Parameter(TEXT, "the field to go on at"),
     "faults": Parameter(TEXT, "given, what is wrong is shown"),
+    "visitor": Parameter(TEXT, "which recent visitor the messages are written for; 0 is none of them"),
 }
 _CHANGED = (
     "Somebody has changed the experiment since you opened it: discard your draft, or save again to replace theirs"
 )
 
 
-@bp.get("/experiments/new")
+@bp.get("/new")
 @for_people("editor")
 @describes_page(Example(path={}, status=303), query=_QUERY)
 def new_form() -> Response:
@@ -79,7 +89,7 @@ def new_form() -> Response:
     return _asked(NEW)
 
 
-@bp.post("/experiments/new")
+@bp.post("/new")
 @for_people("editor")
 @describes_page(Example(path={}, status=403), query=_QUERY)
 def new() -> AnyResponse:
@@ -103,13 +113,16 @@ def edit(key: str) -> AnyResponse:
     return _sent(key)
 
 
-@bp.post("/experiments/preview")
+@bp.post("/preview")
 @for_people("editor")
 @describes_page(Example(path={}, status=403))
 def preview() -> str:
     """The messages that are being typed, written for the sample visitor that is being typed, as text."""
     setup = typed(_opened(request.form.get("experiment", NEW)), "messages", _texts())
-    return render_template("setup_preview.html", previews=previews(setup.sheet, setup.sample))
+    hidden = set(filter(is_row, request.form))
+    known = _samples(setup.sheet).attributes
+    shown_to = previews(setup.sheet, setup.sample, known=known, hidden=hidden)
+    return render_template("setup_preview.html", previews=shown_to)
 
 
 @bp.get("/experiments/<key>/document")
@@ -138,9 +151,17 @@ def _step() -> str:
     return step
 
 
-def _texts() -> list[tuple[str, str]]:
-    """What was sent; of several values under one name each is a line."""
-    return [(name, "\n".join(texts)) for name, texts in request.form.lists()]
+def _texts() -> list[tuple[str, Sheet]]:
+    """What was sent, rows that were folded opened again; of several values under one name each is a line."""
+    return [(name, _row(name, texts[0]) if is_row(name) else "\n".join(texts)) for name, texts in request.form.lists()]
+
+
+def _row(name: str, text: str) -> Sheet:
+    try:
+        return unfolded(text)
+    except UnreadableDocument as error:
+        rule = str(error).replace("the document", "the row", 1)
+        raise Refused(400, "invalid_row", f"{name}: {shown(text)}: {rule}") from error
 
 
 def _asked(key: str) -> Response:
@@ -149,24 +170,48 @@ def _asked(key: str) -> Response:
 
 
 def _page(setup: Setup, step: str, problems: Iterable[Problem], *, shows_errors: bool) -> Response:
-    view = setup_view(setup, step, problems, shares=_shares(setup.stored, step), shows_errors=shows_errors)
+    at = request.args.get("at", "")
+    view = setup_view(setup, step, problems, traffic=_traffic(setup, step), shows_errors=shows_errors, at=at)
     status = 422 if view.errors and request.method == "POST" else 200
     page = render_template(
         "setup.html", view=view, key=setup.stored.experiment.key if setup.stored else NEW, base=setup.base,
-        words=setup_wording, asks=ASKS, matches=MATCHES, at=request.args.get("at", ""),
+        words=setup_wording, asks=ASKS, matches=MATCHES, at=at, row=row_of(at),
         pasted=request.form.get("document"),
     )
     return make_response(page, status)
 
 
-def _shares(stored: StoredExperiment | None, step: str) -> RecentShares | None:
-    if stored is None or step != "segments":
-        return None
+def _traffic(setup: Setup, step: str) -> Traffic:
+    """What is known of visitors, as far as a step shows it."""
+    installation = current_installation()
+    if step == "messages":
+        return Traffic(samples=_samples(setup.sheet))
+    if step != "segments":
+        return Traffic()
+    segments = segments_view(setup.sheet, installation.recent, min_cell=installation.config.min_cell)
+    return Traffic(segments=segments, shares=_shares(setup.stored) if setup.stored else None)
+
+
+def _shares(stored: StoredExperiment) -> RecentShares:
     installation = current_installation()
     return recent_shares(
         installation.store, stored.experiment.key, now_ms=installation.clock.now_ms(),
         min_cell=installation.config.min_cell,
     )
+
+
+def _samples(sheet: Sheet) -> Samples:
+    installation = current_installation()
+    contexts, min_cell = installation.recent.contexts(), installation.config.min_cell
+    return samples(sheet, contexts, wanted=_wanted_visitor(), min_cell=min_cell)
+
+
+def _wanted_visitor() -> int | None:
+    """Which of the recent visitors the messages are to be written for; 0 is none of them."""
+    text = request.values.get("visitor")
+    if text is not None and not re.fullmatch("[0-9]", text):
+        raise Refused(400, "invalid_visitor", f"visitor: {shown(text)} must be a digit")
+    return None if text is None else int(text)
 
 
 def _sent(key: str) -> AnyResponse:
@@ -186,13 +231,13 @@ def _pressed(setup: Setup, key: str, step: str, button: str) -> AnyResponse:
     """A button that changes the form and comes back to it."""
     if button == "preview":
         _keep(setup, key)
-        return _to(key, step, at="preview")
+        return _to(key, step, at=request.args.get("at"), visitor=_wanted_visitor(), anchor="preview")
     try:
         sheet, path = pressed(setup.sheet, button)
     except UnknownButton as error:
         raise Refused(400, "invalid_button", f"do: {error}") from error
     _keep(retyped(setup, sheet), key)
-    return _to(key, step, at=path)
+    return _to(key, step, at=path, anchor=path)
 
 
 def _pasted(setup: Setup, key: str) -> AnyResponse:
@@ -214,7 +259,7 @@ def _saved(setup: Setup, key: str, step: str) -> AnyResponse:
     if not problems and _is_to_be_applied(setup):
         problems, key = _applied(setup, key)
         step = errors_of(problems, setup.sheet)[0].step if problems else step
-    view = setup_view(setup, step, problems, shares=None, shows_errors=True)
+    view = setup_view(setup, step, problems, traffic=Traffic(), shows_errors=True)
     if view.is_held_up:
         return _page(setup, step, problems, shows_errors=True)
     return _to(key, following(step))
@@ -262,7 +307,9 @@ def _keep_sample(key: str, setup: Setup) -> None:
     keep_draft(installation.store, _email(), key, body, now_ms=installation.clock.now_ms())
 
 
-def _to(key: str, step: str, *, at: str | None = None) -> AnyResponse:
+def _to(
+    key: str, step: str, *, at: str | None = None, visitor: int | None = None, anchor: str | None = None
+) -> AnyResponse:
     if key == NEW:
-        return redirect(url_for("setup.new_form", step=step, at=at, _anchor=at), 303)
-    return redirect(url_for("setup.edit_form", key=key, step=step, at=at, _anchor=at), 303)
+        return redirect(url_for("setup.new_form", step=step, at=at, visitor=visitor, _anchor=anchor), 303)
+    return redirect(url_for("setup.edit_form", key=key, step=step, at=at, visitor=visitor, _anchor=anchor), 303)

@@ -8,6 +8,7 @@ from experiments.errors import Problem
 from experiments.errors import shown
 from service.setup_form import MORE
 from service.setup_kinds import Sheet
+from service.setup_names import row_of
 from service.setup_names import texts_of
 from service.setup_state import STEPS
 from service.setup_wording import PERCENTAGES
@@ -21,6 +22,11 @@ class Error(NamedTuple):
     step: str
     label: str
     text: str
+
+    @property
+    def row(self) -> str:
+        """The row in which the field stands; empty where it stands in none."""
+        return row_of(self.field)
 
 
 def errors_of(problems: Iterable[Problem], sheet: Sheet) -> list[Error]:

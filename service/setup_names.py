@@ -1,5 +1,6 @@
 """The names of a form's fields: paths such as `arms[1].cost_per_exposure`, and the sheets that they make up. Pure."""
 
+import json
 import re
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -7,11 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.errors import shown
+from service.documents import read_document
 from service.setup_kinds import Sheet
 
 _STEP = r"[a-z_]{1,40}(?:\[[0-9]{1,4}\])?"
 _NAME = re.compile(rf"{_STEP}(?:\.{_STEP}){{0,5}}")
 _TOKEN = re.compile(r"[a-z_]+|[0-9]+")
+_ROW = re.compile(r"[a-z_]+\[[0-9]+\]")
 
 #: What a row that is added begins with, by its list; the others begin blank.
 _FIRST: dict[str, Mapping[str, Any]] = {
@@ -37,7 +40,7 @@ def texts_of(sheet: Sheet, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, sheet
 
 
-def sheet_of_texts(texts: Iterable[tuple[str, str]]) -> dict[str, Any]:
+def sheet_of_texts(texts: Iterable[tuple[str, Sheet]]) -> dict[str, Any]:
     """The sheet of texts by name; what is no field's name is left out, numbers that are missing are closed up."""
     root: dict[str | int, Any] = {}
     for name, text in texts:
@@ -47,8 +50,38 @@ def sheet_of_texts(texts: Iterable[tuple[str, str]]) -> dict[str, Any]:
     return sheet if isinstance(sheet, dict) else {}
 
 
+def row_of(path: str) -> str:
+    """The row in which a field stands; empty where it stands in none."""
+    found = _ROW.match(path)
+    return found[0] if found else ""
+
+
+def is_row(name: str) -> bool:
+    """Whether a name is that of a whole row, by which a form carries what it does not show."""
+    return _ROW.fullmatch(name) is not None
+
+
+def folded(row: Sheet) -> str:
+    """A row as one text, without what is blank in it."""
+    return json.dumps(_without_blanks(row), ensure_ascii=False, separators=(",", ":"))
+
+
+def _without_blanks(sheet: Sheet) -> Sheet:
+    if isinstance(sheet, dict):
+        return {name: _without_blanks(inner) for name, inner in sheet.items() if inner}
+    return [_without_blanks(inner) for inner in sheet] if isinstance(sheet, list) else sheet
+
+
+def unfolded(text: str) -> Sheet:
+    """The row that was folded.
+
+    :raises UnreadableDocument: if the text is not JSON any more.
+    """
+    return read_document(text.encode("utf-8", "surrogatepass"))
+
+
 def pressed(sheet: Sheet, button: str) -> tuple[Sheet, str]:
-    """The sheet after a button such as `add segments` or `remove arms[2]`, and the path to go on at.
+    """The sheet after a button such as `add segments`, `open arms[1]` or `remove arms[2]`, and the path to go on at.
 
     :raises UnknownButton: if it has no such rows.
     """
@@ -73,7 +106,7 @@ def _tokens(name: str) -> list[str | int]:
     return [int(token) if token.isdigit() else token for token in _TOKEN.findall(name)]
 
 
-def _put(root: dict[str | int, Any], tokens: list[str | int], text: str) -> None:
+def _put(root: dict[str | int, Any], tokens: list[str | int], text: Sheet) -> None:
     place = root
     for token in tokens[:-1]:
         place = place.setdefault(token, {})
@@ -126,4 +159,9 @@ def _up(sheet: Sheet, path: str) -> str:
     return f"{rows_path}[{above}]"
 
 
-_VERBS = {"add": _add, "remove": _remove, "up": _up}
+def _open(sheet: Sheet, path: str) -> str:
+    _row(sheet, path)
+    return path
+
+
+_VERBS = {"add": _add, "remove": _remove, "up": _up, "open": _open}

@@ -1,5 +1,6 @@
 """The preview: what a sample visitor would be sent, as text. Pure."""
 
+from collections.abc import Container
 from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Any
@@ -24,12 +25,20 @@ class Preview(NamedTuple):
     reason: str
 
 
-def previews(sheet: Sheet, sample: Mapping[str, str]) -> list[Preview]:
-    """Every message of the form, written for the sample visitor."""
+def previews(
+    sheet: Sheet, sample: Mapping[str, str], *, known: Mapping[str, Any], hidden: Container[str] = ()
+) -> list[Preview]:
+    """The messages of the form but for the `hidden` rows, written for the sample visitor.
+
+    What is typed of the visitor goes before what is `known`.
+    """
     document = document_of(sheet).document
     attributes = read_attributes(Fields(document, "", []))
     typed = {name: read_value(sample[name], attributes[name].type) for name in attributes if sample.get(name)}
-    return [_preview(arm, attributes, typed) for arm in document.get("arms", []) if isinstance(arm, dict)]
+    return [
+        _preview(arm, attributes, {**known, **typed}) for index, arm in enumerate(document.get("arms", []))
+        if isinstance(arm, dict) and f"arms[{index}]" not in hidden
+    ]
 
 
 def _preview(arm: Mapping[str, Any], attributes: Mapping[str, Attribute], values: Mapping[str, Any]) -> Preview:

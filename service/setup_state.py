@@ -96,7 +96,7 @@ def opened(begun: Begun) -> Setup:
     return Setup(begun.stored, FORM.trimmed(sheet_of(document)), dict(body.get("sample", {})), version, False)
 
 
-def typed(setup: Setup, step: str, texts: list[tuple[str, str]]) -> Setup:
+def typed(setup: Setup, step: str, texts: list[tuple[str, Sheet]]) -> Setup:
     """The set-up with what was sent of one step, but for what is frozen."""
     sent = sheet_of_texts(texts)
     mine = {name: sent.get(name) for name in STEPS[step]}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from experiments.errors import Problem
 from experiments.shares import RECENT_DAYS
@@ -17,10 +18,15 @@ from service.setup_kinds import Sheet
 from service.setup_kinds import json_text
 from service.setup_preview import Preview
 from service.setup_preview import previews
+from service.setup_rows import SECTION_BY_STEP
+from service.setup_rows import FoldedRow
+from service.setup_rows import folded_rows
 from service.setup_rules import sentence
 from service.setup_state import STEPS
 from service.setup_state import Setup
 from service.setup_state import is_frozen
+from service.setup_traffic import Samples
+from service.setup_traffic import SegmentsView
 from service.wording import count
 from service.wording import share
 
@@ -41,6 +47,14 @@ _STARTED = (
 _ENDED = "The campaign is {}: nothing of it changes any more."
 
 
+class Traffic(NamedTuple):
+    """What is known of visitors: those who were exposed, and those who were evaluated lately."""
+
+    shares: RecentShares | None = None
+    segments: SegmentsView = SegmentsView("", ())
+    samples: Samples = Samples((), 0, {})
+
+
 @dataclass(frozen=True)
 class StepLink:
     """A step in the list of steps, and how many errors wait there."""
@@ -58,7 +72,10 @@ class SetupView:
     Attributes:
         errors: those to be shown now, at the top and beside their fields.
         waiting: all that keep the form from becoming the document.
-        notes: by segment's key, how large it was lately.
+        folded: the rows that do not stand open, by path.
+        notes: by segment's key, how large it was among those who were exposed.
+        recent: the same of whoever was evaluated lately.
+        samples: whom of them the messages may be written for.
     """
 
     title: str
@@ -67,6 +84,7 @@ class SetupView:
     sheet: Sheet
     errors: tuple[Error, ...]
     texts_by_field: Mapping[str, list[str]]
+    folded: Mapping[str, FoldedRow]
     waiting: tuple[Error, ...]
     is_frozen: Callable[[str], bool]
     frozen_words: str
@@ -76,6 +94,8 @@ class SetupView:
     sentences: tuple[str, ...]
     notes: Mapping[str, str]
     shares_words: str
+    recent: SegmentsView
+    samples: Samples
     sample: Mapping[str, str]
     previews: tuple[Preview, ...]
     document: str
@@ -98,11 +118,19 @@ def following(step: str) -> str:
 
 
 def setup_view(
-    setup: Setup, step: str, problems: Iterable[Problem], *, shares: RecentShares | None, shows_errors: bool
+    setup: Setup,
+    step: str,
+    problems: Iterable[Problem],
+    *,
+    traffic: Traffic,
+    shows_errors: bool,
+    at: str = "",
 ) -> SetupView:
-    """One step; `problems` are all that is wrong with the form."""
+    """One step; `problems` are all that is wrong with the form, `at` is the field that somebody works at."""
+    shares = traffic.shares
     waiting = errors_of(problems, setup.sheet)
     errors = [error for error in waiting if shows_errors and step in (error.step, "check")]
+    folded = _folded(setup.sheet, step, errors, at=at)
     return SetupView(
         title=TITLES[step],
         step=step,
@@ -110,6 +138,7 @@ def setup_view(
         sheet=setup.sheet,
         errors=tuple(errors),
         texts_by_field=_by_field(errors),
+        folded=folded,
         waiting=tuple(waiting),
         is_frozen=is_frozen(setup),
         frozen_words=_frozen_words(setup),
@@ -119,10 +148,17 @@ def setup_view(
         sentences=tuple(sentence(segment["rule"]) for segment in setup.sheet["segments"]),
         notes={key: f"{share(part)} of visitors" for key, part in (shares.share_by_segment if shares else {}).items()},
         shares_words=_shares_words(shares),
+        recent=traffic.segments,
+        samples=traffic.samples,
         sample=setup.sample,
-        previews=tuple(previews(setup.sheet, setup.sample)) if step == "messages" else (),
+        previews=tuple(_previews(setup, traffic, folded)) if step == "messages" else (),
         document=json_text(document_of(setup.sheet).document),
     )
+
+
+def _folded(sheet: Sheet, step: str, errors: Iterable[Error], *, at: str) -> dict[str, FoldedRow]:
+    section = SECTION_BY_STEP.get(step)
+    return folded_rows(sheet, section, at=at, wrong=[error.field for error in errors]) if section else {}
 
 
 def _link(name: str, step: str, waiting: Iterable[Error]) -> StepLink:
@@ -142,13 +178,11 @@ def _frozen_words(setup: Setup) -> str:
     return _STARTED if setup.is_started else ""
 
 
+def _previews(setup: Setup, traffic: Traffic, folded: Mapping[str, FoldedRow]) -> list[Preview]:
+    return previews(setup.sheet, setup.sample, known=traffic.samples.attributes, hidden=folded)
+
+
 def _shares_words(shares: RecentShares | None) -> str:
     if shares is None or not shares.visitors:
-        return (
-            "How large each segment is and how far they overlap is not known: attributes of visitors are not kept. "
-            "Once the campaign runs, the share of each segment stands here."
-        )
-    return (
-        f"Shares are of the {count(shares.visitors)} visitors first reached in the last {RECENT_DAYS} days. Who fits "
-        "several segments counts in the first; how far they overlap is not known."
-    )
+        return ""
+    return f"“Of visitors” means the {count(shares.visitors)} visitors first reached in the last {RECENT_DAYS} days."

@@ -120,7 +120,7 @@ ADVANCED_METRIC = (
 )
 POLICY = Field("kind", "How should traffic be shared out?", options=POLICIES, default="fixed")
 CONTROL_SHARE = Field(
-    "control_share", "How many get nothing, to compare with?", "It takes a message of the kind control.", unit="%",
+    "control_share", "How many get nothing, to compare with?", "Needs a control among the messages.", unit="%",
     is_narrow=True,
 )
 ADVANCED_POLICY = (

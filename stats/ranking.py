@@ -7,6 +7,7 @@ Densities below exp(-64) of their peak count as zero: chances under 1e-26 come o
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -73,8 +74,7 @@ def ranking(posteriors: Sequence[Posterior]) -> Ranking:
     """
     copies = Counter(posteriors)
     distinct = sorted(copies, key=lambda posterior: tuple(vars(posterior).values()))
-    counts = np.array([copies[posterior] for posterior in distinct], dtype=np.float64)
-    shares, losses = _rank(distinct, counts)
+    shares, losses = _rank(tuple(distinct), tuple(copies[posterior] for posterior in distinct))
     place = {posterior: index for index, posterior in enumerate(distinct)}
     order = [place[posterior] for posterior in posteriors]
     return Ranking(shares[order], losses[order])
@@ -109,8 +109,11 @@ def value_remaining(
     return ValueRemaining(float(quantile), float(high - low) / 2, draws)
 
 
-def _rank(posteriors: list[Posterior], counts: Array) -> tuple[Array, Array]:
-    """Shares and losses of distinct arms, each present `counts` times."""
+# A report that is read again ranks the same arms, but for those that something was counted of.
+@lru_cache(maxsize=1 << 12)
+def _rank(posteriors: tuple[Posterior, ...], copies: tuple[int, ...]) -> tuple[Array, Array]:
+    """Shares and losses of distinct arms, each present as often as `copies` says."""
+    counts = np.array(copies, dtype=np.float64)
     family = densities(posteriors)
     live = _live(family.windows())
     shares = np.zeros(len(posteriors))

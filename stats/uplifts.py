@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import replace
+from functools import lru_cache
 
 from scipy import special
 
@@ -49,6 +50,8 @@ class Uplift:
     probability: float
 
 
+# A report asks for a thousand, nearly all of them once more when it is read again.
+@lru_cache(maxsize=1 << 14)
 def uplift(treatment: Posterior, reference: Posterior, *, relative: bool = False, mass: float = 0.95) -> Uplift:
     """The difference treatment - reference, or with `relative` treatment / reference - 1.
 

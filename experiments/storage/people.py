@@ -48,6 +48,10 @@ class Users:
         )
         return bool(cursor.rowcount)
 
+    def change_role(self, email: str, role: str) -> None:
+        """Keep another role."""
+        self._connection.execute("UPDATE users SET role = ? WHERE email = ?", (role, email))
+
     def remove(self, email: str) -> bool:
         """Forget a user; False where there is none."""
         return bool(self._connection.execute("DELETE FROM users WHERE email = ?", (email,)).rowcount)

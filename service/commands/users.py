@@ -7,6 +7,7 @@ import click
 from experiments.errors import InvalidUser
 from experiments.people import ROLES
 from experiments.people import change_password
+from experiments.people import change_role
 from experiments.people import create_user
 from experiments.people import list_users
 from experiments.people import remove_user
@@ -80,6 +81,21 @@ def password(email: str, from_stdin: bool) -> None:
             deed=deed(installation),
         )
     click.echo(f"{email}: the password is changed")
+
+
+@user.command()
+@click.argument("email")
+@click.argument("role", type=click.Choice(ROLES))
+def role(email: str, role: str) -> None:
+    """Give a user another role, at once and wherever they are logged in; the only admin stays one.
+
+    \b
+    Example:
+      bespoke user role ann@shop.example viewer
+    """
+    with opened() as installation:
+        row = change_role(installation.store, email, role=role, deed=deed(installation))
+    click.echo(f"{row.email}: {row.role}")
 
 
 @user.command()

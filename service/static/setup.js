@@ -57,7 +57,7 @@ document.addEventListener("input", (event) => {
 
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
-  if (event.target !== form() || !/^(add|remove|up) /.test(button?.value ?? "")) {
+  if (event.target !== form() || !/^(add|remove|up|open) /.test(button?.value ?? "")) {
     isTyped = false;
     return;
   }

@@ -19,21 +19,25 @@ from flask.testing import FlaskClient
 from playwright.sync_api import Browser
 from playwright.sync_api import sync_playwright
 
-from experiments.audit import Deed
 from experiments.keys import SCOPES
 from experiments.keys import create_key
+from experiments.lifecycle import create
+from experiments.people import ROLES
 from service import create_app
 from service.cli import main
 from service.config import Config
 from service.config import load_config
 from service.current import EXTENSION
 from service.installation import Installation
+from tests.experiments.documents import at_home
 from tests.experiments.documents import spring_mailing
+from tests.experiments.wide import fifty_segments
+from tests.service.deeds import DEED
+from tests.service.deeds import NOW_MS
 from tests.service.described import DescribedClient
-
-#: 2026-12-01T10:00:00Z
-NOW_MS = 1_796_119_200_000
-DEED = Deed("test", NOW_MS)
+from tests.service.people import add_user
+from tests.service.processes import Installed
+from tests.service.processes import ServerProcess
 
 
 @dataclass
@@ -153,6 +157,27 @@ def started(run: Run) -> Run:
     assert run("experiment", "apply", "-", stdin=json.dumps(spring_mailing())).status == 0
     assert run("experiment", "start", "spring-mailing").status == 0
     return run
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The real server, with somebody of every role and two experiments that run, and a wide one that does not."""
+    installed = Installed(tmp_path_factory.mktemp("server"))
+    for document in (spring_mailing(), at_home()):
+        installed.run_experiment(document)
+    with installed.opened() as installation:
+        create(installation.store, fifty_segments(), deed=DEED)
+        for role in ROLES:
+            add_user(installation, role)
+    process = ServerProcess(installed)
+    yield process
+    process.end()
+
+
+@pytest.fixture(scope="module")
+def address(server: ServerProcess) -> str:
+    """Where the real server is."""
+    return server.address
 
 
 CHROMIUM_FLAGS = (

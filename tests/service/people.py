@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from experiments.people import Role
 from experiments.people import create_user
 from service.installation import Installation
-from tests.service.conftest import DEED
+from tests.service.deeds import DEED
 
 PASSWORD = "correct horse battery staple"
 COOKIE = "bespoke_session"

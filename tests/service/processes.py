@@ -51,21 +51,22 @@ class Installed:
         self.settings = {"BESPOKE_DATABASE_URL": f"sqlite:///{self.database}"}
         self.environ = {**kept, "PYTHONPATH": str(REPOSITORY), **self.settings}
 
-    def command(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
+    def command(self, *arguments: str, stdin: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; `stdin` is what it reads there."""
         return subprocess.run(
             self._line(arguments),
             env={**self.environ, **settings},
             cwd=self.folder,
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=PATIENCE_SECONDS,
             check=False,
         )
 
-    def done(self, *arguments: str) -> str:
+    def done(self, *arguments: str, stdin: str = "", **settings: str) -> str:
         """What a command says that does what it is told."""
-        finished = self.command(*arguments)
+        finished = self.command(*arguments, stdin=stdin, **settings)
         assert finished.returncode == 0, finished.stderr
         return finished.stdout.strip()
 
@@ -109,6 +110,11 @@ class ServerProcess:
         self.installed = installed
         self.port = free_port()
         self.start()
+
+    @property
+    def address(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

@@ -4,20 +4,11 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
-#: Names that would do harm wherever one of them were believed.
-HOSTILE = (
-    "<script>alert(1)</script>",
-    "\"><img src=x onerror=alert(1)>",
-    "javascript:alert(1)",
-    "{{ 7 * 7 }}{% for x in ().__class__.__base__.__subclasses__() %}",
-    "</title><svg onload=alert(1)>",
-    "'; alert(1); //",
-    "=HYPERLINK(\"http://example.com\")",
-    "\x1b[31mred\x07",
-    "\u202egnp.exe",
-    "\u0645\u0631\u062d\u0628\u0627 \U0001f469\U0001f3fd\u200d\U0001f680 \U0001f389",
-    "a" * 300,
-)
+from tests.hostile import CONTROLS
+from tests.hostile import LINES
+
+#: Some of each kind.
+HOSTILE = (*LINES, *CONTROLS)[::25]
 
 
 def sample_report() -> dict[str, Any]:

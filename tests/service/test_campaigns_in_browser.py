@@ -1,58 +1,21 @@
 """Campaigns in a real Chromium: listed, acted on and undone by roles, by keyboard alone, on a phone, without script."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
 from playwright.sync_api import Page
 from playwright.sync_api import expect
 
-from experiments.acts import do
-from experiments.lifecycle import create
 from experiments.verification import verify
 from service.config import load_config
 from service.installation import open_installation
-from tests.experiments.documents import spring_mailing
-from tests.service.conftest import DEED
-from tests.service.people import add_user
-from tests.service.processes import REPOSITORY
-from tests.service.processes import Installed
+from tests.service.browsers import log_in
+from tests.service.browsers import opened
 from tests.service.processes import ServerProcess
-from tests.service.test_campaigns_page import HOSTILE
-from tests.service.test_login_in_browser import log_in
-from tests.service.test_login_in_browser import opened
 
 pytestmark = pytest.mark.browser
 
-AXE = REPOSITORY / "tests" / "clients" / "web" / "node_modules" / "axe-core" / "axe.min.js"
 NAME = "Spring mailing: one letter for all, or one per taste?"
-PATHS = (
-    "/", "/experiments/spring-mailing/ledger", "/experiments/spring-mailing/actions",
-    "/experiments/spring-mailing/actions/finish", "/experiments/spring-mailing/actions/pause",
-)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """The real server, with somebody of every role, a campaign that runs and some of hostile names."""
-    installed = Installed(tmp_path_factory.mktemp("campaigns"))
-    installed.run_experiment(spring_mailing())
-    with installed.opened() as installation:
-        for role in ("viewer", "editor", "admin"):
-            add_user(installation, role)
-        for number, name in enumerate(HOSTILE):
-            create(installation.store, spring_mailing(key=f"hostile-{number}", name=name), deed=DEED)
-            do(installation.store, f"hostile-{number}", "start", deed=DEED._replace(reason=name.strip()[:200]))
-    process = ServerProcess(installed)
-    yield process
-    process.end()
-
-
-@pytest.fixture(scope="module")
-def address(server: ServerProcess) -> str:
-    return f"http://127.0.0.1:{server.port}"
 
 
 def act(page: Page, address: str, title: str, *, reason: str) -> None:
@@ -124,33 +87,3 @@ def _tab_to(page: Page, name: str) -> None:
         if page.evaluate(f"({focused}.labels?.[0] ?? {focused}).innerText").strip().startswith(name):
             return
     pytest.fail(f"{name} cannot be reached by Tab")
-
-
-@pytest.mark.parametrize("settings", [
-    {"viewport": {"width": 390, "height": 800}},
-    {"viewport": {"width": 1600, "height": 900}, "color_scheme": "dark"},
-], ids=["phone", "wide and dark"])
-def test_every_page_fits_and_has_no_barrier_that_axe_finds(
-    chromium: Browser, address: str, settings: dict[str, Any]
-) -> None:
-    with opened(chromium, f"{address}/login", bypass_csp=True, **settings) as page:
-        log_in(page, email="admin@shop.example")
-        for path in PATHS:
-            page.goto(address + path)
-            assert page.evaluate("document.documentElement.scrollWidth") <= settings["viewport"]["width"], path
-            page.add_script_tag(path=Path(AXE))
-            found = page.evaluate("axe.run().then(found => found.violations.map(one => one.id + one.nodes[0].html))")
-            assert found == [], path
-
-
-def test_names_and_reasons_are_read_and_never_run(chromium: Browser, address: str) -> None:
-    with opened(chromium, f"{address}/login") as page:
-        log_in(page, email="editor@shop.example")
-        for number in range(len(HOSTILE)):
-            for path in ("ledger", "actions/stop"):
-                page.goto(f"{address}/experiments/hostile-{number}/{path}")
-                assert "run" != page.title()
-                assert page.locator("main script, main img").count() == 0
-        page.goto(address)
-        assert page.title() == "Campaigns · Bespoke"
-        expect(page.get_by_text(HOSTILE[0]).first).to_be_visible()

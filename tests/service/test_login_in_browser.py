@@ -7,65 +7,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from http.server import HTTPServer
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
-from playwright.sync_api import Page
 from playwright.sync_api import expect
 
 from experiments.people import remove_user
 from experiments.verification import verify
 from service.config import load_config
 from service.installation import open_installation
-from tests.experiments.documents import spring_mailing
+from tests.service.browsers import log_in
+from tests.service.browsers import opened
+from tests.service.browsers import overflow
 from tests.service.conftest import CHROMIUM_FLAGS
 from tests.service.conftest import DEED
 from tests.service.people import COOKIE
 from tests.service.people import PASSWORD
 from tests.service.people import add_user
-from tests.service.processes import Installed
 from tests.service.processes import ServerProcess
 
 pytestmark = pytest.mark.browser
 
 EMAIL = "admin@shop.example"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """The real server, with an admin and an experiment."""
-    installed = Installed(tmp_path_factory.mktemp("people"))
-    installed.run_experiment(spring_mailing())
-    with installed.opened() as installation:
-        add_user(installation, "admin", email=EMAIL)
-    process = ServerProcess(installed)
-    yield process
-    process.end()
-
-
-@pytest.fixture(scope="module")
-def address(server: ServerProcess) -> str:
-    return f"http://127.0.0.1:{server.port}"
-
-
-@contextmanager
-def opened(browser: Browser, url: str, **settings: Any) -> Iterator[Page]:
-    """A page in a fresh browser context; it may not complain of anything."""
-    context = browser.new_context(**settings)
-    page, complaints = context.new_page(), []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.goto(url)
-    yield page
-    context.close()
-    # That a page is a refusal is no complaint of the page.
-    assert [text for text in complaints if "the server responded with a status of 4" not in text] == []
-
-
-def log_in(page: Page, *, email: str = EMAIL, password: str = PASSWORD) -> None:
-    page.get_by_label("E-mail").fill(email)
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Log in").click()
 
 
 def test_from_the_report_to_the_login_and_back_and_out(chromium: Browser, address: str) -> None:
@@ -169,11 +132,11 @@ def test_a_form_of_another_site_changes_nothing(chromium: Browser, address: str,
 def test_pages_fit_a_phone_in_light_and_dark(chromium: Browser, address: str, scheme: str, back: str) -> None:
     phone = {"viewport": {"width": 360, "height": 640}, "color_scheme": scheme}
     with opened(chromium, f"{address}/login", **phone) as page:
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert overflow(page) <= 0
         log_in(page)
         for path in ("/", "/audit", "/audit?before=x"):
             page.goto(address + path)
-            assert page.evaluate("document.documentElement.scrollWidth") <= 360
+            assert overflow(page) <= 0
             assert page.evaluate("getComputedStyle(document.body).backgroundColor") == back
 
 

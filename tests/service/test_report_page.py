@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
@@ -290,7 +291,11 @@ def test_uncorrected_figures_are_shown_where_they_differ() -> None:
 def test_a_page_offers_its_charts_and_figures_where_they_can_be_had() -> None:
     links = [link["href"] for link in page_of(sample_report()).having("a", "download")]
     assert links == []
-    html = render_report(sample_report(), sample_allocations(4), file=lambda name: f"/there/{name}?link=x")
+
+    def file(name: str, **asked: str) -> str:
+        return f"/there/{name}?{urlencode({'link': 'x', **asked})}"
+
+    html = render_report(sample_report(), sample_allocations(4), file=file)
     links = [link["href"] for link in Page(html).having("a", "download")]
     assert "/there/charts/certainty.png?link=x" in links
     assert links[-2:] == ["/there/figures.csv?link=x&bom=true", "/there/figures.csv?link=x"]

@@ -66,7 +66,7 @@ def send(who: Someone, address: str, step: str, fields: dict[str, str], do: str 
 
 
 def test_a_document_is_made_by_the_form_alone(ann: Someone, installation: Installation) -> None:
-    wanted, address = at_home(), "/experiments/new"
+    wanted, address = at_home(), "/new"
     for step in STEPS:
         answer = send(ann, address, step, texts(wanted, step))
         assert answer.status_code == 303, answer.text
@@ -80,12 +80,12 @@ def test_a_document_is_made_by_the_form_alone(ann: Someone, installation: Instal
 def test_what_cannot_work_yet_is_kept_as_a_draft_and_said_beside_its_field(
     ann: Someone, installation: Installation
 ) -> None:
-    answer = send(ann, "/experiments/new", "basics", {"name": "Spring", "audience": "many", "objective": "profit"})
+    answer = send(ann, "/new", "basics", {"name": "Spring", "audience": "many", "objective": "profit"})
     assert answer.status_code == 422
     assert '<a href="#audience">Audience: &#39;many&#39; must be a number</a>' in answer.text
     assert 'aria-invalid="true" aria-describedby="audience-hint audience-fault"' in answer.text
     assert "<title>Error: " in answer.text
-    again = ann.open("/experiments/new").text
+    again = ann.open("/new").text
     assert 'value="many"' in again and 'value="spring"' in again and "aria-invalid" not in again
     assert count_rows(installation, "experiments") == 0
 
@@ -93,12 +93,12 @@ def test_what_cannot_work_yet_is_kept_as_a_draft_and_said_beside_its_field(
 def test_what_a_later_step_settles_holds_nobody_up(ann: Someone) -> None:
     fields = {"name": "Spring", "objective": "profit", "currency": "EUR"}
     for step in ("segments", "messages", "metrics"):
-        ann.open(f"/experiments/new?step={step}")
+        ann.open(f"/new?step={step}")
     metric = {"metrics[0].event": "Order", "metrics[0].kind": "conversion", "metrics[0].role": "goal"}
-    assert send(ann, "/experiments/new", "metrics", metric).status_code == 303
-    answer = send(ann, "/experiments/new", "basics", fields)
-    assert (answer.status_code, answer.location) == (303, "/experiments/new?step=segments")
-    assert "Objective: &#39;profit&#39; needs a goal" in ann.open("/experiments/new?step=check").text
+    assert send(ann, "/new", "metrics", metric).status_code == 303
+    answer = send(ann, "/new", "basics", fields)
+    assert (answer.status_code, answer.location) == (303, "/new?step=segments")
+    assert "Objective: &#39;profit&#39; needs a goal" in ann.open("/new?step=check").text
 
 
 def test_a_draft_is_ones_own_and_goes_with_its_owner(
@@ -132,9 +132,9 @@ def test_saving_without_a_change_leaves_no_trace(
 
 def test_a_key_that_is_taken_is_said_at_the_key(ann: Someone, draft: dict[str, Any]) -> None:
     for step in ("segments", "messages", "metrics", "policy"):
-        send(ann, "/experiments/new", step, texts(draft, step))
+        send(ann, "/new", step, texts(draft, step))
     for step, fields in (("basics", texts(draft, "basics")), ("policy", texts(draft, "policy")), ("check", {})):
-        answer = send(ann, "/experiments/new", step, fields)
+        answer = send(ann, "/new", step, fields)
         assert answer.status_code == 422 and "<h1>The campaign</h1>" in answer.text
     assert '<a href="#key">Key: &#39;spring-mailing&#39; is the key of another experiment</a>' in answer.text
 
@@ -230,19 +230,19 @@ def test_the_preview_writes_what_is_being_typed_and_keeps_nothing(
 ) -> None:
     fields = texts(draft, "messages", **{"arms[1].message[1].value": "Dear {{ first_name }}<script>alert(1)</script>"})
     sample = {"experiment": "spring-mailing", "sample[0].name": "first_name", "sample[0].value": "Ann"}
-    answer = ann.send("/experiments/preview", on=EDIT, **fields, **sample)
+    answer = ann.send("/preview", on=EDIT, **fields, **sample)
     assert "Dear Ann&lt;script&gt;" in answer.text and "<script>alert" not in answer.text
     assert count_rows(installation, "drafts") == 0
     send(ann, EDIT, "messages", {**texts(draft, "messages"), **sample}, do="preview")
     assert "Hello Ann" in ann.open(f"{EDIT}?step=messages").text
 
 
-@pytest.mark.parametrize("path", ["/experiments/new", EDIT, "/experiments/spring-mailing/preflight"])
+@pytest.mark.parametrize("path", ["/new", EDIT, "/experiments/spring-mailing/preflight"])
 def test_viewers_are_refused(app: Flask, draft: dict[str, Any], installation: Installation, path: str) -> None:
     viewer = logged_in(app, installation, "viewer")
     assert viewer.open(path).status_code == 403
     assert viewer.send(path, on="/", do="save", name="x").status_code == 403
-    assert viewer.send("/experiments/preview", on="/").status_code == 403
+    assert viewer.send("/preview", on="/").status_code == 403
     assert "Change it by the form" not in viewer.open("/experiments/spring-mailing/document").text
     assert stored(installation) == draft
 
@@ -271,7 +271,7 @@ def test_a_button_that_is_none_is_refused(ann: Someone, draft: dict[str, Any], f
 def test_shares_of_segments_stand_where_the_experiment_has_run(
     ann: Someone, draft: dict[str, Any], installation: Installation
 ) -> None:
-    assert "is not known" in ann.open(f"{EDIT}?step=segments").text
+    assert "Of visitors" not in ann.open(f"{EDIT}?step=segments").text
     day = NOW_MS // 86_400_000
 
     def reached(session: Any) -> None:
@@ -329,3 +329,20 @@ def test_one_pre_flight_at_a_time(ann: Someone, draft: dict[str, Any]) -> None:
         answer = ann.open("/experiments/spring-mailing/preflight?days=3")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert ann.open("/experiments/spring-mailing/preflight?days=3").status_code == 200
+
+
+@pytest.mark.parametrize("key", ["new", "preview", "edit", "document", "actions", "charts", "...", "-", "_"])
+def test_every_key_has_its_page(app: Flask, ann: Someone, installation: Installation, key: str) -> None:
+    create(installation.store, spring_mailing(key=key, name=f"Called {key}"), deed=DEED)
+    act(installation.store, key, "start", deed=DEED)
+    for page in ("", "/edit", "/document", "/ledger", "/actions", "/preflight"):
+        answer = ann.open(f"/experiments/{key}{page}")
+        assert answer.status_code == 200 and f"Called {key}" in answer.text, page
+
+
+def test_the_address_of_a_new_experiment_leads_to_its_form_while_no_experiment_has_that_name(
+    app: Flask, ann: Someone
+) -> None:
+    assert ann.open("/experiments/new").location == "/new"
+    stranger = Someone(app).open("/experiments/new")
+    assert (stranger.status_code, stranger.location) == (303, "/login?next=/experiments/new")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from experiments.amendments import is_same
@@ -18,9 +19,11 @@ from service.setup_form import types_of
 from service.setup_keys import suggested_key
 from service.setup_keys import with_keys
 from service.setup_names import UnknownButton
+from service.setup_names import folded
 from service.setup_names import pressed
 from service.setup_names import sheet_of_texts
 from service.setup_names import texts_of
+from service.setup_names import unfolded
 from service.setup_preview import previews
 from service.setup_rules import sentence
 from service.setup_state import Setup
@@ -169,7 +172,8 @@ def test_rows_come_go_and_change_places() -> None:
 
 @pytest.mark.parametrize("button", [
     "", "add", "add name", "add nowhere", "remove segments", "remove segments[7]", "remove name[0]", "burn segments",
-    "up arms[0].key", "add arms[0]", "add __class__", "remove arms[0].message[99]", "add segments[0]..rule",
+    "open arms", "open arms[99]", "up arms[0].key", "add arms[0]", "add __class__", "remove arms[0].message[99]",
+    "add segments[0]..rule",
 ])
 def test_a_button_that_is_none_is_refused(button: str) -> None:
     sheet = sheet_of(spring_mailing())
@@ -211,13 +215,22 @@ def test_the_preview_is_what_the_visitor_would_get_as_text() -> None:
     document = spring_mailing()
     body = "Hello {{ first_name | default: 'there' }}{% if recency > 6 %}, long ago{% endif %}"
     document["arms"][1]["message"]["body"] = body
-    found = previews(sheet_of(document), {"first_name": "<b>Ann", "recency": "7"})
+    found = previews(sheet_of(document), {"first_name": "<b>Ann", "recency": "7"}, known={"recency": 1})
     shown = {one.arm: dict(one.fields) for one in found}
     assert shown["one-letter"]["body"] == "Hello &lt;b&gt;Ann, long ago"
-    assert previews(sheet_of(document), {})[1].fields[1] == ("body", "Hello there")
+    assert previews(sheet_of(document), {}, known={})[1].fields[1] == ("body", "Hello there")
     document["arms"][1]["message"]["body"] = "{{ first_name "
-    assert "never closed" in previews(sheet_of(document), {})[1].reason
+    assert "never closed" in previews(sheet_of(document), {}, known={})[1].reason
 
 
 def test_types_are_those_of_the_form() -> None:
     assert types_of(sheet_of(at_home()))["tags"] == "list"
+
+
+@settings(deadline=None)
+@given(st.recursive(_TEXTS, lambda inner: st.lists(inner, max_size=3)))
+def test_a_row_is_unfolded_as_it_was_folded(text: object) -> None:
+    for name, part in (("segments", "name"), ("arms", "segments"), ("metrics", "event")):
+        sheet = FORM.trimmed({name: [{part: text, "rule": {"rows": [{"attribute": text}, {}]}, "message": [{}]}]})
+        row = sheet_of_texts([(f"{name}[0]", unfolded(folded(sheet[name][0])))])
+        assert FORM.trimmed(row) == sheet

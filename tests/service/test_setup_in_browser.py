@@ -1,58 +1,29 @@
 """A marketer sets a campaign up in a real Chromium, at the real server, with and without scripts."""
 
-import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
-from playwright.sync_api import Locator
-from playwright.sync_api import Page
 from playwright.sync_api import expect
 
 from experiments.lifecycle import find
 from service.config import load_config
 from service.installation import open_installation
-from service.setup_state import STEPS
 from tests.experiments.documents import at_home
 from tests.experiments.documents import spring_mailing
-from tests.experiments.documents import tiny
-from tests.service.people import add_user
-from tests.service.processes import Installed
+from tests.experiments.wide import fifty_segments
+from tests.service.browsers import field
+from tests.service.browsers import fill
+from tests.service.browsers import go_on
+from tests.service.browsers import log_in
+from tests.service.browsers import opened
+from tests.service.browsers import press
 from tests.service.processes import ServerProcess
-from tests.service.test_login_in_browser import log_in
-from tests.service.test_login_in_browser import opened
 
 pytestmark = pytest.mark.browser
 
-EMAIL = "ann@shop.example"
-_AXE = Path(__file__).resolve().parents[1] / "clients" / "web" / "node_modules" / "axe-core" / "axe.min.js"
-_HOSTILE = (
-    "<script>document.title = 'run'</script>", "\"><img src=x onerror=\"document.title='run'\">", "'; alert(1); '",
-    "</textarea><script>document.title='run'</script>", "{{ 7 * 7 }}{% raw %}", "javascript:alert(1)",
-    "\u202etxet desrever",
-    "مرحبا بالعالم", "👩‍👩‍👧‍👦🏳️‍🌈", "W" * 300, "a\u0301" * 50, "&lt;&amp;&#39;", "\u2028\u2029",
-    "${7*7}", "%00%0d%0a", "`",
-)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """The real server, with an editor and an experiment that runs."""
-    installed = Installed(tmp_path_factory.mktemp("setup"))
-    installed.run_experiment(at_home())
-    with installed.opened() as installation:
-        add_user(installation, "editor", email=EMAIL)
-    process = ServerProcess(installed)
-    yield process
-    process.end()
-
-
-@pytest.fixture(scope="module")
-def address(server: ServerProcess) -> str:
-    return f"http://127.0.0.1:{server.port}"
+EMAIL = "editor@shop.example"
 
 
 def document(server: ServerProcess, key: str) -> dict[str, Any]:
@@ -64,35 +35,13 @@ def document(server: ServerProcess, key: str) -> dict[str, Any]:
         beside.close()
 
 
-def field(page: Page, name: str) -> Locator:
-    return page.locator(f"[id='{name}']")
-
-
-def fill(page: Page, values: dict[str, str]) -> None:
-    """Type and choose, opening what is folded."""
-    for details in reversed(page.locator("#setup details:not([open]) > summary").all()):
-        details.click()
-    for name, value in values.items():
-        is_select = field(page, name).evaluate("element => element.tagName") == "SELECT"
-        field(page, name).select_option(value) if is_select else field(page, name).fill(value)
-
-
-def press(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).last.click()
-
-
-def go_on(page: Page, title: str) -> None:
-    press(page, "Save and continue")
-    expect(page.locator("h1")).to_have_text(title)
-
-
 @pytest.mark.parametrize("scripts", [False, True], ids=["without scripts", "with scripts"])
 def test_the_example_is_set_up_by_the_form_alone(
     chromium: Browser, server: ServerProcess, address: str, scripts: bool
 ) -> None:
     key = "with-scripts" if scripts else "without-scripts"
     wanted = spring_mailing(key=key)
-    with opened(chromium, f"{address}/experiments/new", java_script_enabled=scripts) as page:
+    with opened(chromium, f"{address}/new", java_script_enabled=scripts) as page:
         log_in(page, email=EMAIL)
         page.get_by_label("Name").fill(wanted["name"])
         fill(page, {
@@ -152,7 +101,7 @@ def test_the_example_is_set_up_by_the_form_alone(
 def test_errors_stand_beside_their_fields_and_the_focus_goes_to_their_summary(
     chromium: Browser, address: str
 ) -> None:
-    with opened(chromium, f"{address}/experiments/new") as page:
+    with opened(chromium, f"{address}/new") as page:
         log_in(page, email=EMAIL)
         fill(page, {"name": "Wrong", "audience": "many", "currency": "Euro"})
         press(page, "Save and continue")
@@ -167,12 +116,12 @@ def test_errors_stand_beside_their_fields_and_the_focus_goes_to_their_summary(
 
 
 def test_a_draft_outlives_the_browser(chromium: Browser, address: str) -> None:
-    with opened(chromium, f"{address}/experiments/new") as page:
+    with opened(chromium, f"{address}/new") as page:
         log_in(page, email=EMAIL)
         fill(page, {"name": "Kept for later", "audience": "not yet known"})
         press(page, "Save and continue")
         expect(page.locator("#errors")).to_be_visible()
-    with opened(chromium, f"{address}/experiments/new") as page:
+    with opened(chromium, f"{address}/new") as page:
         log_in(page, email=EMAIL)
         expect(field(page, "audience")).to_have_value("not yet known")
         press(page, "Discard my draft")
@@ -180,7 +129,7 @@ def test_a_draft_outlives_the_browser(chromium: Browser, address: str) -> None:
 
 
 def test_scripts_suggest_keys_and_keep_what_was_typed(chromium: Browser, address: str) -> None:
-    with opened(chromium, f"{address}/experiments/new") as page:
+    with opened(chromium, f"{address}/new") as page:
         log_in(page, email=EMAIL)
         page.get_by_label("Name").press_sequentially("Women's Früh & Spät")
         expect(field(page, "key")).to_have_value("womens-fruh-spat")
@@ -211,54 +160,22 @@ def test_a_running_experiment_shows_what_is_frozen(chromium: Browser, server: Se
         assert document(server, "at-home") == at_home(hypothesis="Another.")
 
 
-def pages(address: str, key: str) -> list[str]:
-    steps = [f"{address}/experiments/{key}/edit?step={step}" for step in STEPS]
-    return [*steps, f"{address}/experiments/{key}/document", f"{address}/experiments/{key}/preflight?days=3"]
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_are_open_to_everybody_and_fit_a_phone(chromium: Browser, address: str, scheme: str) -> None:
-    phone = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme, "bypass_csp": True}
-    with opened(chromium, f"{address}/login", **phone) as page:
+@pytest.mark.parametrize("scripts", [False, True], ids=["without scripts", "with scripts"])
+def test_of_fifty_segments_one_is_open_and_the_keyboard_opens_another(
+    chromium: Browser, server: ServerProcess, address: str, scripts: bool
+) -> None:
+    name = "Typed with scripts" if scripts else "Typed without"
+    with opened(chromium, f"{address}/experiments/fifty/edit?step=segments", java_script_enabled=scripts) as page:
         log_in(page, email=EMAIL)
-        expect(page.locator("h1")).to_have_text("Campaigns")
-        for path in (*pages(address, "at-home"), f"{address}/experiments/new?step=basics&faults=1"):
-            page.goto(path)
-            page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
-            assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
-            page.add_script_tag(path=_AXE)
-            found = page.evaluate("axe.run().then(result => result.violations)")
-            assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == [], path
-
-
-def test_no_text_runs_a_script(chromium: Browser, server: ServerProcess, address: str) -> None:
-    hostile = tiny(key="hostile", name=_HOSTILE[0], hypothesis="".join(_HOSTILE))
-    with opened(chromium, f"{address}/experiments/new?step=check") as page:
-        log_in(page, email=EMAIL)
-        page.get_by_text("The document, as JSON").click()
-        field(page, "document").fill(json.dumps(hostile))
-        press(page, "Fill in the form with this")
-        expect(page).to_have_url(re.compile("/experiments/hostile/edit"))
-        assert document(server, "hostile") == hostile
-        filled = {
-            "key": "hostile", "name": _HOSTILE[1], "hypothesis": "\n" + "".join(_HOSTILE), "currency": _HOSTILE[3],
-            "attributes": {f"{text}{end}": type_ for text in _HOSTILE for end, type_ in (("", "string"), ("2", text))},
-            "segments": [{"name": text, "key": text, "rule": {text: text}, "kind": text} for text in _HOSTILE],
-            "arms": [{"key": text, "role": "tailored", "segments": [text], "message": {text: text}, "channel": text,
-                      "cost_per_exposure": text, "fixed_cost": text} for text in _HOSTILE],
-            "metrics": [{"event": text, "key": text, "window": text, "limit": text} for text in _HOSTILE],
-            "policy": {"every": text for text in _HOSTILE},
-        }
-        page.goto(f"{address}/experiments/hostile/edit?step=check")
-        page.get_by_text("The document, as JSON").click()
-        field(page, "document").fill(json.dumps(filled))
-        press(page, "Fill in the form with this")
-        expect(page.locator("#errors")).to_be_focused()
-        for step in STEPS:
-            page.goto(f"{address}/experiments/hostile/edit?step={step}&faults=1")
-            assert page.title() != "run" and page.locator("main img, main script:not([src])").count() == 0
-        assert json.loads(field(page, "document").input_value()) == filled
-        page.goto(f"{address}/experiments/hostile/edit?step=messages")
-        press(page, "Preview")
-        expect(page).to_have_url(re.compile("at=preview"))
-        assert page.title() != "run" and page.locator("main img, main script:not([src])").count() == 0
+        page.get_by_role("button", name="Edit segment 8", exact=True).press("Enter")
+        expect(field(page, "segments[7].name")).to_be_visible()
+        if scripts:
+            expect(field(page, "segments[7].name")).to_be_focused()
+        fill(page, {"segments[7].name": name})
+        page.get_by_role("button", name="Edit segment 50", exact=True).press("Enter")
+        expect(field(page, "segments[49].name")).to_be_visible()
+        expect(field(page, "segments[7]")).to_contain_text(name)
+        go_on(page, "The messages")
+    wanted = fifty_segments()
+    wanted["segments"][7]["name"] = name
+    assert document(server, "fifty") == wanted

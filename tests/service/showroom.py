@@ -1,0 +1,112 @@
+"""A showroom: an installation in which every page has something to show, in each of its states."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from experiments import lifecycle
+from experiments.acts import AnyAct
+from experiments.acts import do
+from experiments.audit import Deed
+from experiments.reallocation import reallocate_due
+from tests.experiments.documents import spring_mailing
+from tests.experiments.house import DAY
+from tests.experiments.house import HOUR
+from tests.experiments.house import House
+from tests.experiments.wide import fifty_segments
+
+ANN = "ann@shop.example"
+#: The campaign with a verdict.
+RICH = "spring-mailing"
+#: How long the campaigns have run.
+DAYS = 12
+#: What each letter sells to whom.
+_SALES = {
+    "womens": {"nothing": 0.02, "one-letter": 0.05, "womens-letter": 0.14},
+    "mens": {"nothing": 0.02, "one-letter": 0.05, "mens-letter": 0.05},
+    "neither": {"nothing": 0.02, "one-letter": 0.04},
+}
+
+
+def two_tastes(**changes: Any) -> dict[str, Any]:
+    """The contract's example with a second taste, for which a letter of its own is not worth it."""
+    document = spring_mailing()
+    document["attributes"] |= {"mens": "boolean"}
+    document["segments"].append({
+        "key": "mens-shoppers", "name": "Bought men's clothing", "kind": "behavioral", "rule": {"mens": True}
+    })
+    document["arms"].append({
+        **document["arms"][2], "key": "mens-letter", "segments": ["mens-shoppers"],
+        "message": {"subject": "New in men's", "body": "Hello {{ first_name | default: 'there' }}"},
+    })
+    return {**document, **changes}
+
+
+def furnish(house: House) -> None:
+    """Campaigns in every state; the house's clock ends where the pages are to be looked at."""
+    rng = np.random.default_rng(7)
+    end_ms = house.now_ms + DAYS * DAY
+    _begin(house, two_tastes(key="summer-sale", name="Summer sale: who wants the catalogue?"), "start")
+    _begin(house, two_tastes(), "start")
+    _begin(house, two_tastes(key="gift-cards", name="Gift cards"), "start")
+    for day in range(DAYS):
+        house.now_ms = end_ms - (DAYS - day) * DAY
+        _sell(house, RICH, rng, visitors=600)
+        if day < DAYS // 2:
+            _sell(house, "summer-sale", rng, visitors=400)
+            _sell(house, "gift-cards", rng, visitors=120, lost="one-letter", leaving=0.1)
+        _reallocate(house)
+    _act(house, "summer-sale", "stop", reason="The summer is over.")
+    house.now_ms = end_ms
+    _act(house, RICH, "freeze", reason="The shop moves house this weekend.")
+    _act(house, RICH, "unfreeze", reason="It has moved.")
+    _begin(house, two_tastes(key="welcome", name="Welcome: a first letter"), "start", "pause")
+    _begin(house, two_tastes(key="birthdays", name="Birthdays"), "start", "freeze")
+    _begin(house, two_tastes(key="last-year", name="Last year's spring mailing"), "start", "stop", "archive")
+    _begin(house, two_tastes(key="loyalty-card", name="Does the loyalty card need a letter of its own?"))
+    _begin(house, fifty_segments())
+    house.now_ms = end_ms - 2 * HOUR
+    _begin(house, two_tastes(key="autumn-flyer", name="Autumn flyer"), "start")
+    _sell(house, "autumn-flyer", rng, visitors=40)
+    _reallocate(house)
+    house.now_ms = end_ms
+    _begin(house, two_tastes(key="new-arrivals", name="New arrivals"), "start", "finish")
+
+
+def _begin(house: House, document: Mapping[str, Any], *names: AnyAct) -> None:
+    lifecycle.create(house.store, dict(document), deed=Deed(ANN, house.now_ms))
+    for name in names:
+        _act(house, document["key"], name, reason="As planned.")
+
+
+def _act(house: House, key: str, name: AnyAct, *, reason: str) -> None:
+    do(house.store, key, name, deed=Deed(ANN, house.now_ms, reason))
+    house.snapshots.refresh()
+
+
+def _reallocate(house: House) -> None:
+    """What the scheduler does an hour later."""
+    house.now_ms += HOUR
+    reallocate_due(house.store, now_ms=house.now_ms)
+    house.snapshots.refresh()
+
+
+def _sell(
+    house: House, key: str, rng: np.random.Generator, *, visitors: int, lost: str = "", leaving: float = 0.005
+) -> None:
+    """Visitors of a campaign and what they do; of one arm, `lost`, every second exposure is never told."""
+    events = []
+    for number in range(visitors):
+        taste = ("womens", "mens", "neither")[number % 3]
+        visitor = f"{key}-{house.now_ms}-{number}"
+        context = {} if taste == "neither" else {taste: True}
+        arm = house.evaluate(key, visitor, **context).assignment.arm
+        if arm == lost and number % 2:
+            continue
+        events.append(house.exposure(key, visitor, **context))
+        if rng.random() < _SALES[taste][arm]:
+            events.append(house.event(visitor, "Order Completed", revenue=round(float(rng.gamma(4, 10)), 2)))
+        if arm != "nothing" and rng.random() < leaving:
+            events.append(house.event(visitor, "Unsubscribed"))
+    house.record(*events)
