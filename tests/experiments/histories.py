@@ -1,27 +1,19 @@
-"""Histories: all that may happen to an installation, drawn by a seed, done for real and held against the oracle.
+"""Histories: all that may happen to an installation, step by step, done for real and held against the oracle."""
 
-`python -m tests.experiments.histories 4711` plays one again and says what it does; `--without NAME` takes a guard of
-`tests.experiments.guards` away first.
-"""
-
-import argparse
-import sys
 from collections import Counter
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import lru_cache
-from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import Any
 from typing import NamedTuple
 
 from experiments import lifecycle
-from experiments.acts import ACTS
 from experiments.acts import do
+from experiments.assigning import Assigned
+from experiments.assigning import Order
+from experiments.assigning import assign
 from experiments.audit import Deed
 from experiments.errors import FrozenDocument
 from experiments.errors import InvalidTransition
@@ -35,11 +27,9 @@ from experiments.receipts import Receipt
 from experiments.signing import pseudonym
 from experiments.storage.session import Session
 from experiments.storage.store import Store
-from experiments.storage.store import migrate_database
-from experiments.storage.store import open_store
 from experiments.times import iso
 from experiments.verification import verify
-from tests.experiments.guards import taken_away
+from tests.experiments.documents import three_kinds
 from tests.experiments.house import DAY
 from tests.experiments.house import HOUR
 from tests.experiments.house import SECRETS
@@ -53,63 +43,15 @@ from tests.experiments.oracle import Sheet
 from tests.experiments.oracle import View
 from tests.experiments.oracle import milliseconds
 
-#: Steps of one history.
-LENGTH = 40
-
 _VISITORS = ("ann", "bob", "cem", "dan", "eve", "fay")
 _EVENTS = ("Order Completed", "Order Completed", "Page Viewed", "Signed Up", "Never Heard Of")
 _OFFSETS = (0, 0, 1000, HOUR, 5 * HOUR, DAY - 1000, DAY, 2 * DAY - 1000, 2 * DAY, 3 * DAY, 5 * DAY, -HOUR)
 _CONSENTS = ("personalise", "personalise", "personalise", "personalise", "measure", "none")
+#: Acts after which much can happen.
+_CALM = ("start", "pause", "resume", "freeze", "unfreeze", "finish")
 _LIMIT_MS = 30 * DAY
 #: What runs when a history begins.
-_STARTED = ("letters", "offers")
-
-
-def _documents() -> list[dict[str, Any]]:
-    """One that learns, with a metric of every kind; one that SDKs evaluate, its goal heard from servers; a late one."""
-    order = {"event": "Order Completed"}
-    return [
-        {
-            "key": "letters",
-            "policy": {"kind": "thompson", "every": "1h", "burn_in": 0, "burn_in_conversions": 0, "max_step": 0.5},
-            "control_share": 0.1,
-            "attributes": {"womens": "boolean"},
-            "segments": [{"key": "womens-shoppers", "kind": "behavioral", "rule": {"womens": True}}],
-            "arms": [
-                {"key": "nothing", "role": "control"},
-                {"key": "one-letter", "role": "mass", "cost_per_exposure": 0.02},
-                {"key": "womens-letter", "role": "tailored", "segments": ["womens-shoppers"],
-                 "cost_per_exposure": 0.03},
-            ],
-            "metrics": [
-                {"key": "purchase", **order, "kind": "conversion", "role": "goal", "window": "2d", "value": 40},
-                {"key": "spend", **order, "kind": "value", "property": "revenue", "role": "secondary",
-                 "window": "2d", "cap": 50},
-                {"key": "visits", "event": "Page Viewed", "kind": "count", "role": "secondary", "window": "1d",
-                 "cap": 2},
-                {"key": "came-back", **order, "kind": "retention", "role": "secondary", "from": "2d", "window": "5d"},
-            ],
-        },
-        {
-            "key": "offers",
-            "policy": {"kind": "fixed", "every": "6h", "max_step": 1.0, "shares": {"card": 0.5, "mail": 0.5}},
-            "local_evaluation": True,
-            "attributes": {"womens": "boolean"},
-            "arms": [{"key": "card", "role": "mass"}, {"key": "mail", "role": "mass"}],
-            "metrics": [
-                {"key": "order", **order, "kind": "conversion", "role": "goal", "source": "server", "window": "1d"},
-                {"key": "views", "event": "Page Viewed", "kind": "count", "role": "secondary", "window": "3d",
-                 "cap": 5},
-            ],
-        },
-        {
-            "key": "later",
-            "arms": [{"key": "nothing", "role": "control"}, {"key": "everyone", "role": "mass"}],
-            "metrics": [{"key": "signup", "event": "Signed Up", "kind": "conversion", "role": "goal"}],
-            "policy": {"kind": "fixed", "every": "1h"},
-            "control_share": 0.5,
-        },
-    ]
+STARTED = ("letters", "offers")
 
 
 class Node(House):
@@ -147,9 +89,9 @@ class History:
         self._batches: list[Batch] = []
         self._ids: list[str] = []
         self._fixed: dict[tuple[str, bytes], tuple[Any, ...]] = {}
-        for document in _documents():
+        for document in three_kinds():
             self._oracle.sheets[document["key"]] = Sheet({**document, "metrics": _with_windows(document["metrics"])})
-        for key in _STARTED:
+        for key in STARTED:
             assert self._may(key, "start")
             self._learn(key)
         for node in self._nodes:
@@ -200,6 +142,35 @@ class History:
         assert (found.token is not None) == (given.cause in ("allocated", "sticky"))
         if found.token:
             self._oracle.issue(found.token, visitor, key, given, now_ms=self._now_ms)
+
+    def assign(self, rng: Random) -> None:
+        """A list of visitors is assigned, some of them standing in it twice; perhaps it exposes them, perhaps again."""
+        node, key, exposes = rng.choice(self._nodes), self._key(rng), rng.random() < 0.7
+        call, sheet = f"call {rng.randint(1, 3)}", self._oracle.sheets[key]
+        rows = [(rng.choice(_VISITORS), rng.random() < 0.5, rng.choice(_CONSENTS)) for _ in range(rng.randint(1, 6))]
+        visitors = [
+            {"id": visitor, "attributes": {"womens": womens}, "consent": consent} for visitor, womens, consent in rows
+        ]
+        asking = Asking(self._now_ms, "personalise", TOKEN_MS // 1000)
+        order = Order(key, exposes, call.encode())
+        try:
+            answers = assign(
+                node.store, node.snapshots, order, visitors=visitors, asking=asking, keyring=SECRETS
+            ).each()
+        except UnknownExperiment:
+            assert not sheet.is_live, f"{key}: unknown to a list"
+            return
+        view = View(sheet.state, len(sheet.weights))
+        for (visitor, womens, consent), answer in zip(rows, answers, strict=True):
+            assert isinstance(answer, Assigned), f"{key}: {answer}"
+            expected = self._oracle.evaluate(
+                view, key, visitor, womens=womens, consent=consent, token=None, now_ms=self._now_ms
+            )
+            given = Given(*answer.evaluation.assignment)
+            assert given == expected, f"a list of {key} gave {visitor} {given}, should give {expected}"
+            if answer.exposure is not None:
+                should = self._oracle.expose(key, visitor, given, call=f"{call} of {key}", now_ms=self._now_ms)
+                assert _fate(answer.exposure) == should, f"a list of {key}: {visitor} is {answer.exposure}"
 
     def send(self, rng: Random) -> None:
         """Events come in a batch of any size, in any order, some of them seen before."""
@@ -291,8 +262,8 @@ class History:
 
     def act(self, rng: Random) -> None:
         """Somebody starts, pauses, resumes, freezes, unfreezes, finishes, stops or archives, allowed or not."""
-        calm = [act for act in ACTS if act not in ("stop", "archive")]
-        self._act(rng.choice(self._nodes), self._key(rng), rng.choice(ACTS if rng.random() < 0.2 else calm))
+        acts = (*_CALM, "stop", "archive") if rng.random() < 0.2 else _CALM
+        self._act(rng.choice(self._nodes), self._key(rng), rng.choice(acts))
 
     def _act(self, node: Node, key: str, name: Any) -> None:
         self._say(f"{key}: {name}")
@@ -437,6 +408,7 @@ class History:
 WHAT: dict[str, tuple[Callable[[History, Random], None], int]] = {
     "evaluate": (History.evaluate, 10),
     "send": (History.send, 10),
+    "assign": (History.assign, 2),
     "retry": (History.retry, 3),
     "send at once": (History.send_at_once, 1),
     "let time pass": (History.let_time_pass, 5),
@@ -458,80 +430,3 @@ def _stand_in(visitor: str) -> bytes:
 
 def _fate(receipt: Receipt) -> tuple[str, str | None]:
     return receipt.status, receipt.code
-
-
-@lru_cache
-def _template() -> bytes:
-    """The database that every history begins with, made once."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "bespoke.db"
-        migrate_database(path, fingerprint=SECRETS.fingerprint)
-        store = open_store(path, fingerprint=SECRETS.fingerprint, serving=True)
-        for document in _documents():
-            lifecycle.create(store, document, deed=Deed("test", START))
-        for key in _STARTED:
-            do(store, key, "start", deed=Deed("test", START))
-        store.close()
-        return path.read_bytes()
-
-
-@contextmanager
-def begun(*, say: Callable[[str], None] = lambda _: None) -> Iterator[History]:
-    """A history on a database of its own, in memory where the machine lends it as files."""
-    memory = Path("/dev/shm")
-    with TemporaryDirectory(dir=memory if memory.is_dir() else None, ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / "bespoke.db"
-        path.write_bytes(_template())
-        serving = open_store(path, fingerprint=SECRETS.fingerprint, serving=True)
-        beside = open_store(path, fingerprint=SECRETS.fingerprint)
-        try:
-            yield History(serving, beside, say=say)
-        finally:
-            beside.close()
-            serving.close()
-
-
-class Broken(AssertionError):
-    """A history went another way than the oracle says; its text ends with the command that plays it again."""
-
-
-def play(seed: int, *, without: str | None = None, say: Callable[[str], None] = lambda _: None) -> None:
-    """Play the history of a seed.
-
-    :raises Broken: at the first difference.
-    """
-    rng, name, number = Random(seed), "begin", 0
-    names, weights = list(WHAT), [often for _, often in WHAT.values()]
-    with taken_away(without):
-        try:
-            with begun(say=say) as history:
-                for number in range(1, LENGTH + 1):
-                    [name] = rng.choices(names, weights)
-                    say(f"{number}. {name}")
-                    WHAT[name][0](history, rng)
-                    history.check()
-                name = "end"
-                history.end()
-        except Exception as error:
-            option = f" --without {without!r}" if without else ""
-            raise Broken(
-                f"seed {seed}, step {number}, {name}: {type(error).__name__}: {error}\n"
-                f"again: {sys.executable} -m tests.experiments.histories {seed}{option}"
-            ) from error
-
-
-def main() -> None:
-    """Play histories again, from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("seeds", type=int, nargs="+")
-    parser.add_argument("--without", help="a guard to take away")
-    asked = parser.parse_args()
-    try:
-        for seed in asked.seeds:
-            play(seed, without=asked.without, say=print)
-    except Broken as broken:
-        sys.exit(str(broken))
-
-
-if __name__ == "__main__":
-    main()

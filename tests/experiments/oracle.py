@@ -188,6 +188,17 @@ class Oracle:
         """A token was handed out; it ends with a day."""
         self.tokens[token] = Token(visitor, key, given, (now_ms // DAY + 1) * DAY + TOKEN_MS)
 
+    def expose(self, key: str, visitor: str, given: Given, *, call: str, now_ms: int) -> Fate:
+        """A list exposes a visitor who may be counted: once for each call, however often that is made."""
+        if given.cause not in ("allocated", "sticky"):
+            return "ignored", None
+        if (visitor, call) in self.stored:
+            return "duplicate", None
+        first = First(given.arm, given.segment, given.epoch, given.weight, now_ms, False)
+        item = {"event": "Experiment Viewed"}
+        self.stored[visitor, call] = Stored(visitor, call, item, now_ms, now_ms, True, (key,), first)
+        return "accepted", None
+
     def record(self, item: Mapping[str, Any], *, at_ms: int, now_ms: int, trusted: bool) -> Fate:
         """The fate of an event that is received now, by which it is stored or not."""
         if item["context"]["consent"] == "none":

@@ -16,10 +16,10 @@ from hypothesis.stateful import rule
 
 from tests.experiments.guards import GUARDS
 from tests.experiments.histories import WHAT
-from tests.experiments.histories import Broken
 from tests.experiments.histories import History
-from tests.experiments.histories import begun
-from tests.experiments.histories import play
+from tests.experiments.replays import Broken
+from tests.experiments.replays import begun
+from tests.experiments.replays import play
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _BLOCK = 50
@@ -55,7 +55,7 @@ def _first_broken(guard: str) -> Broken | None:
 
 
 def test_the_command_that_a_broken_history_tells_plays_it_again() -> None:
-    broken = _first_broken("digest")
+    broken = _first_broken("waiting")
     assert broken is not None
     story, command = str(broken).split("\nagain: ")
     words = shlex.split(command)
