@@ -17,6 +17,9 @@ DAY = _UNITS_MS["d"]
 HORIZON_MS = 90 * DAY
 TOKEN_MS = DAY
 
+#: The metrics that it counts besides the declared ones.
+BUILT_IN = ("$exposures", "$profit")
+
 #: How a state follows from another.
 STEPS = {
     ("draft", "start"): "running",
