@@ -8,13 +8,16 @@ from random import Random
 
 import pytest
 from hypothesis import HealthCheck
+from hypothesis import Phase
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 from hypothesis.stateful import invariant
 from hypothesis.stateful import rule
+from hypothesis.stateful import run_state_machine_as_test
 
 from tests.experiments.guards import GUARDS
+from tests.experiments.guards import taken_away
 from tests.experiments.histories import WHAT
 from tests.experiments.histories import History
 from tests.experiments.replays import Broken
@@ -91,15 +94,23 @@ class Machine(RuleBasedStateMachine):
             self._installation.__exit__(None, None, None)
 
 
-def _rule(step: Callable[[History, Random], None]) -> Callable[..., None]:
-    @rule(rng=st.randoms(use_true_random=False))
+def _rule(name: str, step: Callable[[History, Random], None]) -> Callable[..., None]:
     def take(self: Machine, rng: Random) -> None:
         step(self.history, rng)
 
-    return take
+    # By this name Hypothesis tells what a failing history did.
+    take.__name__ = name
+    return rule(rng=st.randoms(use_true_random=False))(take)
 
 
 for _name, (_step, _) in WHAT.items():
-    setattr(Machine, _name.replace(" ", "_"), _rule(_step))
+    _attribute = _name.replace(" ", "_")
+    setattr(Machine, _attribute, _rule(_attribute, _step))
 
 test_machine = Machine.TestCase
+
+
+def test_the_machine_misses_a_guard_too() -> None:
+    drawn_only = settings(Machine.TestCase.settings, phases=[Phase.generate])
+    with taken_away("waiting"), pytest.raises(AssertionError, match="waiting, orphans"):
+        run_state_machine_as_test(Machine, settings=drawn_only)
