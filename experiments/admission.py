@@ -71,6 +71,7 @@ class Admission:
             state=entry.stored.state,
             trusted=trusted,
             token_key=self._keyring.tokens,
+            restored_at=entry.restored_at,
         )
         row = EventRow(
             self._pseudonym(event.visitor), event.id, event.digest, "exposure", (key,), "", event.at_ms,

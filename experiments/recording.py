@@ -14,6 +14,8 @@ from experiments.events import Event
 from experiments.events import SilentEvent
 from experiments.events import Terms
 from experiments.events import read_event
+from experiments.failpoints import Failpoint
+from experiments.failpoints import reached
 from experiments.receipts import Receipt
 from experiments.signing import Keyring
 from experiments.snapshot import Snapshots
@@ -49,6 +51,7 @@ def record(
     if events:
         batch = Batch(list(events.values()), sender.trusted)
         applied: list[Receipt] = store.transact_together(Applying(snapshots, keyring), batch)
+        reached(Failpoint.EVENTS_COMMITTED)
         receipts.update(zip(events, applied, strict=True))
     return [receipts[index] for index in range(len(items))]
 
