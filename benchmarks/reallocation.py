@@ -16,6 +16,7 @@ import numpy as np
 from experiments import lifecycle
 from experiments.audit import Deed
 from experiments.allocation import to_weights
+from experiments.counting import BY_CLIENT
 from experiments.ledger import ledger_row
 from experiments.reallocation import reallocate
 from experiments.storage.cells import CellKey
@@ -72,7 +73,9 @@ def _cells(
         for arm, weight in weights[segment].items():
             n = int(rng.binomial(VISITORS, weight / 10_000))
             bought = int(rng.binomial(n, 0.05))
-            yield CellKey(key, epoch, FIRST_DAY + epoch, segment, arm, False, "buys"), (n, bought, float(bought))
+            cell = CellKey(key, epoch, FIRST_DAY + epoch, segment, arm, False, "buys")
+            yield cell, (n, bought, float(bought))
+            yield cell._replace(metric=BY_CLIENT), (bought, bought, float(bought))
 
 
 def measure(experiments: int) -> float:

@@ -7,12 +7,14 @@ from experiments.holds import HOLDING
 from experiments.holds import Hold
 from experiments.holds import finish
 from experiments.holds import freeze
+from experiments.holds import unbar
 from experiments.holds import unfreeze
 from experiments.lifecycle import STEPS
 from experiments.lifecycle import Act
 from experiments.lifecycle import act
 from experiments.model import State
 from experiments.model import StoredExperiment
+from experiments.restraints import Restraints
 from experiments.storage.store import Store
 
 AnyAct = Act | Hold
@@ -30,11 +32,16 @@ def do(store: Store, key: str, name: AnyAct, *, deed: Deed) -> StoredExperiment:
     :raises UnknownExperiment: if there is none.
     :raises InvalidTransition: if the experiment's state does not allow it.
     """
-    if name == "freeze":
-        return freeze(store, key, deed=deed)
-    if name == "unfreeze":
-        return unfreeze(store, key, deed=deed)
-    return finish(store, key, deed=deed) if name == "finish" else act(store, key, name, deed=deed)
+    match name:
+        case "freeze":
+            return freeze(store, key, deed=deed)
+        case "unfreeze":
+            return unfreeze(store, key, deed=deed)
+        case "finish":
+            return finish(store, key, deed=deed)
+        case "unbar":
+            return unbar(store, key, deed=deed)
+    return act(store, key, name, deed=deed)
 
 
 def states_for(name: AnyAct) -> tuple[State, ...]:
@@ -42,7 +49,7 @@ def states_for(name: AnyAct) -> tuple[State, ...]:
     return _STATES[name]
 
 
-def open_acts(state: State, *, is_frozen: bool) -> list[AnyAct]:
+def open_acts(state: State, restraints: Restraints) -> list[AnyAct]:
     """What may be done to an experiment now."""
-    closed = "freeze" if is_frozen else "unfreeze"
-    return [name for name in ACTS if state in _STATES[name] and name != closed]
+    closed = {"freeze" if restraints.is_frozen else "unfreeze", *(() if restraints.barred else ("unbar",))}
+    return [name for name in ACTS if state in _STATES[name] and name not in closed]

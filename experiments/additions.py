@@ -53,6 +53,10 @@ class Additions:
         if old != new:
             self._add(place, metric, (0, new - old, float(new * new - old * old)))
 
+    def add_told(self, place: Place, teller: str) -> None:
+        """Count a visitor by who told first that the goal was reached."""
+        self._add(place, teller, (1, 1, 1.0))
+
     def add_lag(self, lag: LagKey) -> None:
         """Count how long after the exposure a visitor met a metric."""
         self._lags[lag] += 1

@@ -68,6 +68,7 @@ class Admission:
                 state=entry.stored.state,
                 trusted=trusted,
                 token_key=self._keyring.tokens,
+                restored_at=entry.restored_at,
             )
         except RejectedEvent as error:
             return _refusal(error, key)

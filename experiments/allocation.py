@@ -1,5 +1,6 @@
 """Allocations: shares of 1 become weights of ten-thousandths, one set for each segment."""
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from math import floor
 
@@ -64,6 +65,30 @@ def first_allocation(experiment: Experiment, *, epoch: int = 1) -> Allocation:
         segment: to_weights(with_controls(experiment, segment, starting_shares(experiment, segment)))
         for segment in experiment.segment_keys
     })
+
+
+def without(experiment: Experiment, weights: Mapping[str, Mapping[str, int]], barred: Collection[str]) -> Weights:
+    """The weights with the traffic of barred arms on the first mass arm, but for the ten-thousandth that each keeps."""
+    mass = experiment.first_mass.key
+    return {
+        segment: {
+            arm: _freed(arms, barred) + weight if arm == mass else 1 if arm in barred else weight
+            for arm, weight in arms.items()
+        }
+        for segment, arms in weights.items()
+    }
+
+
+def with_barred(experiment: Experiment, weights: Mapping[str, Mapping[str, int]]) -> Weights:
+    """The weights of all open arms, of which barred ones have none and get a ten-thousandth."""
+    return {
+        segment: _at_least_one({arm.key: arms.get(arm.key, 0) for arm in experiment.open_arms(segment)})
+        for segment, arms in weights.items()
+    }
+
+
+def _freed(arms: Mapping[str, int], barred: Collection[str]) -> int:
+    return sum(weight - 1 for arm, weight in arms.items() if arm in barred)
 
 
 def largest_move(old: Mapping[str, Mapping[str, int]], new: Mapping[str, Mapping[str, int]]) -> int:

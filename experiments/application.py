@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 
 from experiments.additions import Additions
+from experiments.additions import Place
 from experiments.admission import Admitted
 from experiments.admission import Refusal
 from experiments.admission import fed_metrics
 from experiments.counting import EXPOSURES
 from experiments.counting import PROFIT
 from experiments.counting import amount_of
+from experiments.counting import is_watched
 from experiments.counting import lag_bucket
+from experiments.counting import teller
 from experiments.counting import timing
 from experiments.errors import shown
 from experiments.failpoints import Failpoint
@@ -125,10 +128,18 @@ class Application:
         if fate != "counts":
             return fate
         added = amount_of(metric, outcome.amounts or {}, currency=entry.experiment.currency)
-        if added and self._add(entry, visitor, metric.key, amount=added) and not exposure.asserted:
+        if added and self._add(entry, visitor, metric.key, amount=added):
+            self._first(metric, outcome, exposure, place)
+        return fate
+
+    def _first(self, metric: Metric, outcome: EventRow, exposure: ExposureRow, place: Place) -> None:
+        """Count when a visitor met a metric for the first time, and who told of it where anybody can."""
+        if not exposure.asserted:
             bucket = lag_bucket(metric, exposed_ms=exposure.at_ms, at_ms=outcome.at_ms)
             self._additions.add_lag(LagKey(place.experiment, metric.key, place.segment, place.day, bucket))
-        return fate
+        if is_watched(metric):
+            told_by = teller(trusted=outcome.trusted, exposed_ms=exposure.at_ms, at_ms=outcome.at_ms)
+            self._additions.add_told(place, told_by)
 
     def _add(self, entry: Entry, visitor: Visitor, metric: str, *, amount: int) -> bool:
         """Add to a visitor's total and to the cells by the exact difference; whether it is the visitor's first."""

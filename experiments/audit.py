@@ -21,6 +21,8 @@ from experiments.chains import chain_faults
 from experiments.chains import digest
 from experiments.chains import is_whole
 from experiments.storage.audit import AuditRow
+from experiments.storage.heads import AUDIT_LOG
+from experiments.storage.heads import Head
 from experiments.storage.session import Session
 from experiments.storage.store import Store
 from experiments.times import iso
@@ -31,7 +33,8 @@ T = TypeVar("T")
 class Deed(NamedTuple):
     """Who acts, when (ms since 1970, UTC), and why, where somebody says it.
 
-    The actor is a key's prefix, a user's e-mail, `command line` or `scheduler`.
+    The actor is a key's prefix, a user's e-mail, `command line`, `scheduler` for the policy's slots, or `service` for
+    what it does out of caution.
     """
 
     actor: str
@@ -64,10 +67,15 @@ def perform(store: Store, work: Callable[[Session], Change[T]], *, deed: Deed) -
 
     def all_of_it(session: Session) -> T:
         change = work(session)
-        session.audit.append(_row(session.audit.last(), change, deed))
+        log(session, change, deed=deed)
         return change.result
 
     return store.transact(all_of_it)
+
+
+def log(session: Session, change: Change[Any], *, deed: Deed) -> None:
+    """Write a deed's row, in the transaction of the deed."""
+    session.audit.append(_row(session.audit.last(), change, deed))
 
 
 def _row(last: AuditRow | None, change: Change[Any], deed: Deed) -> AuditRow:
@@ -125,12 +133,12 @@ def audit_json(row: AuditRow) -> dict[str, Any]:
     }
 
 
-def audit_faults(session: Session) -> Iterator[str]:
-    """Every place where the log has been changed or broken."""
-    yield from chain_faults(session.audit.rows(), name="audit log")
+def audit_faults(session: Session, *, head: Head | None) -> Iterator[str]:
+    """Every place where the log has been changed, broken or cut off."""
+    yield from chain_faults(session.audit.rows(), name=AUDIT_LOG, head=head)
     for row in session.audit.rows():
         if is_whole(row) and not _says_the_same(row, msgspec.json.decode(row.body)):
-            yield f"audit log, row {row.number}: it shows something else than what was hashed"
+            yield f"{AUDIT_LOG}, row {row.number}: it shows something else than what was hashed"
 
 
 def _says_the_same(row: AuditRow, body: Mapping[str, Any]) -> bool:

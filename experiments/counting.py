@@ -13,6 +13,15 @@ from experiments.model import Metric
 EXPOSURES = "$exposures"
 PROFIT = "$profit"
 
+#: Metrics of those only who have reached the goal, each counted once in one of them, by who told of it first.
+BY_SERVER = "$by_server"
+BY_CLIENT = "$by_client"
+AT_ONCE = "$at_once"
+TELLERS = (BY_SERVER, BY_CLIENT, AT_ONCE)
+
+#: What a client key tells sooner after the exposure than this came at once.
+_AT_ONCE_MS = 60_000
+
 #: Lags are kept in this many parts of a metric's window.
 LAG_BUCKETS = 256
 
@@ -31,6 +40,18 @@ def timing(metric: Metric, *, exposed_ms: int, at_ms: int) -> Timing:
 def lag_bucket(metric: Metric, *, exposed_ms: int, at_ms: int) -> int:
     """Which part of the window an outcome fell in."""
     return (at_ms - exposed_ms) * LAG_BUCKETS // (metric.window_seconds * 1000)
+
+
+def is_watched(metric: Metric) -> bool:
+    """Whether a metric decides and hears client keys, with which anybody can forge."""
+    return metric.role == "goal" and metric.source == "any"
+
+
+def teller(*, trusted: bool, exposed_ms: int, at_ms: int) -> str:
+    """The metric of those whose goal was first told of by a server key, by a client key, or by one at once."""
+    if trusted:
+        return BY_SERVER
+    return AT_ONCE if at_ms - exposed_ms < _AT_ONCE_MS else BY_CLIENT
 
 
 def amount_of(metric: Metric, amounts: Mapping[str, int | float], *, currency: str) -> int:

@@ -1,6 +1,5 @@
 """Diagnostics: whether the report's figures may be believed."""
 
-from collections import Counter
 from collections import defaultdict
 from collections.abc import Mapping
 from math import log
@@ -32,6 +31,7 @@ def diagnose(readings: Readings, columns: Table) -> Diagnostics:
     """The report's diagnostics."""
     notes = interval_notes(readings, columns)
     return {
+        "alarm": readings.restraints.alarm,
         "sample_ratio": sample_ratio(readings, columns[EXPOSURES]),
         "matured_share": matured_share(readings, columns[EXPOSURES]),
         "waiting": readings.waiting,
@@ -76,10 +76,11 @@ def sample_ratio_evidence(readings: Readings, exposures: Columns) -> float:
 
 
 def _by_place(exposures: Columns) -> _Visitors:
-    visitors: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
-    cells = zip(exposures.epoch.tolist(), exposures.segment, exposures.arm, exposures.n.tolist(), strict=True)
-    for epoch, segment, arm, n in cells:
-        visitors[epoch, segment][arm] += round(n)
+    visitors: dict[tuple[int, str], dict[str, int]] = defaultdict(dict)
+    columns = exposures.epoch.tolist(), exposures.segment.tolist(), exposures.arm.tolist(), exposures.n.tolist()
+    for epoch, segment, arm, n in zip(*columns, strict=True):
+        place = visitors[epoch, segment]
+        place[arm] = place.get(arm, 0) + round(n)
     return visitors
 
 

@@ -38,11 +38,12 @@ from experiments.reading.values import whole
 
 
 class Standing(TypedDict):
-    """What an answer adds to a document: the state, the newest epoch, whether its weights are held, and the times."""
+    """What an answer adds to a document: state, newest epoch, whether weights are held, arms barred, and times."""
 
     state: State
     epoch: int | None
     frozen: bool
+    barred: list[str]
     created_at: str
     started_at: str | None
     stopped_at: str | None

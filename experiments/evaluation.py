@@ -16,6 +16,7 @@ from experiments.errors import InvalidSignature
 from experiments.errors import RejectedEvent
 from experiments.errors import UnknownExperiment
 from experiments.events import checked_visitor
+from experiments.lost_epochs import is_lost
 from experiments.model import Experiment
 from experiments.model import Exposure
 from experiments.model import Role
@@ -141,6 +142,8 @@ def promised(entry: Entry, visitor: str, *, token: object, now_ms: int, keyring:
     except InvalidSignature:
         return None
     if claim.experiment != entry.experiment.key or claim.expires_ms <= now_ms:
+        return None
+    if is_lost(claim.epoch, entry.restored_at):
         return None
     return Exposure(claim.arm, claim.segment, claim.epoch, claim.weight, now_ms)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from math import log
+from typing import NamedTuple
 
 from experiments.estimates import Book
 from experiments.estimates import over_segments
@@ -21,40 +22,58 @@ from stats.limits import rate_below
 ALPHA = 0.05
 
 
-def guardrails(experiment: Experiment, book: Book, *, min_cell: int) -> list[Guardrail]:
-    """Every guardrail in every arm, over all segments; a limit is broken once the evidence says so, at any look."""
+class Judgement(NamedTuple):
+    """A guardrail in an arm, over all segments: log evidence that it is broken, and how much of it says so."""
+
+    metric: Metric
+    arm: str
+    sums: Sums
+    evidence: float
+    needed: float
+
+    @property
+    def name(self) -> str:
+        """What its evidence is known by."""
+        return f"guardrail {self.metric.key} {self.arm}"
+
+
+def judgements(experiment: Experiment, book: Book) -> list[Judgement]:
+    """Every guardrail in every arm; a limit is broken once the evidence says so, at any look."""
     metrics = [metric for metric in experiment.metrics if metric.role == "guardrail"]
     visitors = visitors_by_segment(experiment, book)
     needed = log(max(len(metrics) * len(experiment.arms), 1) / ALPHA)
     return [
-        _guardrail(experiment, book, visitors, metric, arm, needed=needed, min_cell=min_cell)
+        _judgement(experiment, book, visitors, metric, arm, needed=needed)
         for metric in metrics
         for arm in experiment.arms
     ]
 
 
-def _guardrail(
-    experiment: Experiment,
-    book: Book,
-    visitors: Mapping[str, int],
-    metric: Metric,
-    arm: Arm,
-    *,
-    needed: float,
-    min_cell: int,
-) -> Guardrail:
+def _judgement(
+    experiment: Experiment, book: Book, visitors: Mapping[str, int], metric: Metric, arm: Arm, *, needed: float
+) -> Judgement:
     segments = [segment for segment in experiment.segment_keys if arm.is_open_to(segment)]
     found = over_segments(book, arm.key, segments=segments, visitors=visitors)
     sums = found.sums[metric.key]
-    is_shown = sums.n >= max(min_cell, 1)
-    return {
-        "metric": metric.key,
-        "arm": arm.key,
-        "limit": metric.limit,
-        "direction": metric.direction,
-        "mean": sums.total / sums.n if is_shown else None,
-        "breached": _evidence(metric, sums, found.means[metric.key]) >= needed,
-    }
+    return Judgement(metric, arm.key, sums, _evidence(metric, sums, found.means[metric.key]), needed)
+
+
+def guardrails(
+    experiment: Experiment, book: Book, *, barred: Mapping[str, str], min_cell: int
+) -> list[Guardrail]:
+    """Every guardrail as a report shows it; `barred` are the arms that have lost their traffic by one."""
+    return [
+        {
+            "metric": rail.metric.key,
+            "arm": rail.arm,
+            "limit": rail.metric.limit,
+            "direction": rail.metric.direction,
+            "mean": rail.sums.total / rail.sums.n if rail.sums.n >= max(min_cell, 1) else None,
+            "breached": rail.evidence >= rail.needed,
+            "barred": barred.get(rail.arm) == rail.metric.key,
+        }
+        for rail in judgements(experiment, book)
+    ]
 
 
 def _evidence(metric: Metric, sums: Sums, mean: Estimate) -> float:

@@ -1,12 +1,15 @@
-"""Holds: weights that people keep where they are, or on the winners, until they let them go again."""
+"""Holds: weights that people keep where they are, or on the winners, and let go again, whoever held them."""
 
 from typing import Literal
 from typing import NamedTuple
+
+import msgspec
 
 from experiments.audit import Change
 from experiments.audit import Deed
 from experiments.audit import configure
 from experiments.beliefs import Beliefs
+from experiments.cautions import evidence
 from experiments.errors import InvalidTransition
 from experiments.errors import VerdictChanged
 from experiments.estimates import columns_by_metric
@@ -15,16 +18,21 @@ from experiments.final_allocation import Finals
 from experiments.final_allocation import final_arms
 from experiments.lifecycle import find
 from experiments.lifecycle import is_frozen
+from experiments.lifecycle import restraints
 from experiments.model import State
 from experiments.model import StoredExperiment
+from experiments.publishing import propose
+from experiments.publishing import publish
 from experiments.publishing import publish_act
+from experiments.publishing import read_past
 from experiments.readings import Readings
 from experiments.readings import read
+from experiments.storage.ledger import LedgerRow
 from experiments.storage.session import Session
 from experiments.storage.store import Store
 from experiments.verdicts import verdict
 
-Hold = Literal["freeze", "unfreeze", "finish"]
+Hold = Literal["freeze", "unfreeze", "finish", "unbar"]
 
 #: The states in which weights can be held and let go.
 HOLDING: tuple[State, ...] = ("running", "paused")
@@ -53,17 +61,47 @@ def freeze(store: Store, key: str, *, deed: Deed) -> StoredExperiment:
 
 
 def unfreeze(store: Store, key: str, *, deed: Deed) -> StoredExperiment:
-    """Let the policy move weights again, from those before they were held.
+    """Let the policy move weights again, from those before they were held; what spoke against it is excused.
 
     :raises InvalidTransition: if its state does not allow it, or it is not frozen.
     """
 
     def work(session: Session) -> Change[StoredExperiment]:
         stored = _holding(session, key, "unfreeze", is_held=True)
-        row = publish_act(session, stored.experiment, "unfreeze", deed=deed)
+        news = {"excused": evidence(read(session, key, now_ms=deed.now_ms))}
+        row = publish_act(session, stored.experiment, "unfreeze", deed=deed, news=news)
         return Change(stored, "experiment unfreeze", key, {"epoch": row.epoch})
 
     return configure(store, work, deed=deed)
+
+
+def unbar(store: Store, key: str, *, deed: Deed) -> StoredExperiment:
+    """Let the policy give traffic to barred arms again, step by step; what spoke against them is excused.
+
+    :raises InvalidTransition: if its state does not allow it, or no arm is barred.
+    """
+
+    def work(session: Session) -> Change[StoredExperiment]:
+        stored = _holding(session, key, "unbar")
+        barred = sorted(restraints(session, key).barred)
+        if not barred:
+            raise InvalidTransition(f"experiment {key!r} has no arm that is barred")
+        row = _readmit(session, stored, deed=deed)
+        return Change(stored, "experiment unbar", key, {"epoch": row.epoch, "arms": barred})
+
+    return configure(store, work, deed=deed)
+
+
+def _readmit(session: Session, stored: StoredExperiment, *, deed: Deed) -> LedgerRow:
+    """The row from which on no arm is barred; held weights stay."""
+    experiment, now_ms = stored.experiment, deed.now_ms
+    news = {"barred": {}, "excused": evidence(read(session, experiment.key, now_ms=now_ms))}
+    past = read_past(session, experiment, now_ms=now_ms)
+    if past.restraints.is_frozen:
+        return publish_act(session, experiment, "unbar", deed=deed, news=news)
+    free = past._replace(restraints=msgspec.structs.replace(past.restraints, **news))
+    reasoned = deed._replace(reason=deed.reason or "asked for")
+    return publish(session, propose(free), act="unbar", slot=None, deed=reasoned)
 
 
 def finish(store: Store, key: str, *, deed: Deed, confirmed: Finals | None = None) -> StoredExperiment:

@@ -1,5 +1,6 @@
 """The ledger's rows: everything that one decision about weights was made of, as canonical JSON chained by its hash."""
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from typing import Any
 from typing import Literal
@@ -14,8 +15,10 @@ from experiments.chains import canonical
 from experiments.chains import digest
 from experiments.final_allocation import Final
 from experiments.inputs import Inputs
+from experiments.lost_epochs import numbers_left_free
 from experiments.model import Allocation
 from experiments.model import Policy
+from experiments.restraints import pairs
 from experiments.storage.ledger import LedgerRow
 from experiments.storage.session import Session
 from experiments.times import iso
@@ -23,7 +26,8 @@ from experiments.times import iso
 
 #: What makes a row: somebody's act, or the policy's when its time has come.
 LedgerAct = Literal[
-    "start", "reallocate", "replace", "pause", "resume", "stop", "archive", "freeze", "unfreeze", "finish"
+    "start", "reallocate", "replace", "pause", "resume", "stop", "archive", "freeze", "unfreeze", "finish", "bar",
+    "unbar",
 ]
 
 
@@ -32,7 +36,8 @@ class Decision(TypedDict):
 
     `kind` is published where the row made a new epoch, unchanged where the policy looked and little would have moved,
     acted where somebody did something that leaves the weights. `frozen` says whether they are held from then on,
-    `finals` what a finish gives each segment.
+    `alarm` why the service itself holds them, `barred` which arms have lost their traffic to the mass arm, and by which
+    guardrail; `finals` what a finish gives each segment.
     """
 
     number: int
@@ -49,6 +54,8 @@ class Decision(TypedDict):
     previous: dict[str, dict[str, float]]
     weights: dict[str, dict[str, float]]
     frozen: bool
+    alarm: str | None
+    barred: dict[str, str]
     finals: dict[str, Final] | None
     previous_hash: str
     hash: str
@@ -56,11 +63,19 @@ class Decision(TypedDict):
 
 
 def ledger_row(
-    experiment: str, last: LedgerRow | None, *, kind: str, at_ms: int, weights: Weights, details: Mapping[str, Any]
+    experiment: str,
+    last: LedgerRow | None,
+    *,
+    kind: str,
+    at_ms: int,
+    weights: Weights,
+    details: Mapping[str, Any],
+    restored_at: Collection[int] = (),
 ) -> LedgerRow:
     """The row that follows `last`: a published row makes the next epoch, an unchanged one leaves it."""
-    number = last.number + 1 if last else 1
-    epoch = (last.epoch if last else 0) + (kind == "published")
+    number, epoch = (last.number + 1, last.epoch) if last else (1, 0)
+    if kind == "published":
+        epoch += 1 + numbers_left_free(epoch, restored_at)
     body = canonical({
         **details,
         "experiment": experiment,
@@ -68,8 +83,7 @@ def ledger_row(
         "epoch": epoch,
         "kind": kind,
         "at_ms": at_ms,
-        # Pairs, not an object: the order of arms is the order of the draw.
-        "weights": {segment: list(arms.items()) for segment, arms in weights.items()},
+        "weights": pairs(weights),
         "previous_hash": last.hash if last else "",
     })
     return LedgerRow(experiment, number, epoch, kind, at_ms, body, digest(body))
@@ -85,18 +99,6 @@ def allocation_of(row: LedgerRow) -> Allocation:
     """The allocation that a ledger row holds; its arms stand in the order of the draw."""
     weights = msgspec.json.decode(row.body, type=_Weighed).weights
     return Allocation(row.epoch, {segment: dict(arms) for segment, arms in weights.items()})
-
-
-class _Holding(msgspec.Struct):
-    """The weights that come back when held ones are let go."""
-
-    hold: dict[str, list[tuple[str, int]]] | None = None
-
-
-def hold_of(row: LedgerRow | None) -> Weights | None:
-    """What weights go back to when they are let go, as of an experiment's newest row; None where they are not held."""
-    hold = None if row is None else msgspec.json.decode(row.body, type=_Holding).hold
-    return None if hold is None else {segment: dict(arms) for segment, arms in hold.items()}
 
 
 def ledger_of(session: Session, experiment: str) -> list[Decision]:
@@ -143,6 +145,8 @@ def ledger_json(row: LedgerRow) -> Decision:
         "previous": _shares(body["previous"]),
         "weights": _shares(body["weights"]),
         "frozen": body.get("hold") is not None,
+        "alarm": body.get("alarm"),
+        "barred": body.get("barred", {}),
         "finals": body.get("finals"),
         "previous_hash": body["previous_hash"],
         "hash": row.hash,

@@ -16,12 +16,13 @@ from experiments.errors import FrozenDocument
 from experiments.errors import InvalidTransition
 from experiments.errors import UnknownExperiment
 from experiments.errors import shown
-from experiments.ledger import hold_of
 from experiments.model import State
 from experiments.model import StoredExperiment
 from experiments.publishing import publish_act
 from experiments.publishing import publish_changed
 from experiments.publishing import publish_first
+from experiments.restraints import Restraints
+from experiments.restraints import restraints_of
 from experiments.snapshot import stored_experiment
 from experiments.storage.session import Session
 from experiments.storage.store import Store
@@ -134,18 +135,25 @@ def find(session: Session, key: str, *, known: StoredExperiment | None = None) -
     return stored_experiment(row, known)
 
 
+def restraints(session: Session, key: str) -> Restraints:
+    """What keeps the policy from moving the experiment's weights freely."""
+    return restraints_of(session.ledger.last(key))
+
+
 def is_frozen(session: Session, key: str) -> bool:
     """Whether somebody holds the experiment's weights."""
-    return hold_of(session.ledger.last(key)) is not None
+    return restraints(session, key).is_frozen
 
 
 def experiment_json(session: Session, stored: StoredExperiment) -> dict[str, Any]:
     """The document with what the service knows of it; what comes back so may be sent back so."""
     newest = session.ledger.newest_epoch(stored.experiment.key)
+    restrained = restraints(session, stored.experiment.key)
     standing: Standing = {
         "state": stored.state,
         "epoch": newest.epoch if newest else None,
-        "frozen": is_frozen(session, stored.experiment.key),
+        "frozen": restrained.is_frozen,
+        "barred": sorted(restrained.barred),
         "created_at": iso(stored.created_ms),
         "started_at": None if stored.started_ms is None else iso(stored.started_ms),
         "stopped_at": None if stored.stopped_ms is None else iso(stored.stopped_ms),

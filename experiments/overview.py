@@ -20,14 +20,14 @@ from experiments.diagnostics import interval_notes
 from experiments.diagnostics import sample_ratio_evidence
 from experiments.estimates import Book
 from experiments.estimates import corrected
-from experiments.guardrails import guardrails
+from experiments.guardrails import judgements
 from experiments.inputs import last_open_day
 from experiments.inputs import metric_columns
-from experiments.ledger import hold_of
 from experiments.model import Experiment
 from experiments.model import StoredExperiment
 from experiments.publishing import allocations_of
 from experiments.readings import Readings
+from experiments.restraints import restraints_of
 from experiments.snapshot import Snapshot
 from experiments.snapshot import stored_experiment
 from experiments.storage.configuration import ExperimentRow
@@ -37,14 +37,19 @@ from experiments.times import DAY_MS
 from experiments.times import day_of
 from experiments.verdicts import headline_alone
 
-ConcernKind = Literal["sample_ratio", "guardrail", "no_visitors", "no_outcomes", "review", "intervals"]
+ConcernKind = Literal[
+    "alarm", "barred", "sample_ratio", "guardrail", "no_visitors", "no_outcomes", "review", "intervals"
+]
 
 #: Of so many visitors whose time is over, some should have done something: none in 100 is a rate below 3 %.
 ENOUGH_MATURED = 100
 
 
 class Concern(NamedTuple):
-    """Something that needs attention; `names` are the arms and metrics or the segments that it is about."""
+    """Something that needs attention; `names` are the arms and metrics or the segments that it is about.
+
+    Of an alarm, why the service holds the weights.
+    """
 
     kind: ConcernKind
     names: tuple[str, ...] = ()
@@ -70,10 +75,9 @@ class Findings(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """An experiment as it was read, whether its weights are held, and the number of its newest row in the ledger."""
+    """An experiment as it was read, and the number of its newest row in the ledger."""
 
     readings: Readings
-    is_held: bool = False
     number: int = 0
 
 
@@ -116,7 +120,7 @@ def _look(
     # The ledger only ever grows.
     is_known = before is not None and before[0].number == number
     allocations = before[0].readings.allocations if before and is_known else allocations_of(session, row.key)
-    return _Look(Readings(stored, columns, allocations, {}, 0, 0, now_ms), hold_of(last) is not None, number)
+    return _Look(Readings(stored, columns, allocations, {}, 0, 0, now_ms, restraints=restraints_of(last)), number)
 
 
 def _is_live(look: _Look) -> bool:
@@ -153,7 +157,7 @@ def _summary(look: _Look, found: Mapping[str, tuple[_Look, Findings]]) -> Summar
         return Summary(stored, False, None, {}, ())
     _, findings = found[stored.experiment.key]
     concerns = tuple(_concerns(look.readings, findings))
-    return Summary(stored, look.is_held, findings.headline, findings.visitors_by_day, concerns)
+    return Summary(stored, look.readings.restraints.is_frozen, findings.headline, findings.visitors_by_day, concerns)
 
 
 def _findings(readings: Readings) -> Findings:
@@ -176,11 +180,15 @@ def _by_day(exposures: Columns) -> dict[int, int]:
 
 
 def _alarms(readings: Readings, book: Book, columns: Table) -> Iterator[Concern]:
+    restraints = readings.restraints
+    if restraints.alarm:
+        yield Concern("alarm", (restraints.alarm,))
+    yield from (Concern("barred", pair) for pair in restraints.barred.items())
     if sample_ratio_evidence(readings, columns[EXPOSURES]) >= ALARM:
         yield Concern("sample_ratio")
-    for rail in guardrails(readings.experiment, book, min_cell=0):
-        if rail["breached"]:
-            yield Concern("guardrail", (rail["arm"], rail["metric"]))
+    for rail in judgements(readings.experiment, book):
+        if rail.evidence >= rail.needed and rail.arm not in restraints.barred:
+            yield Concern("guardrail", (rail.arm, rail.metric.key))
 
 
 def _concerns(readings: Readings, findings: Findings) -> Iterator[Concern]:

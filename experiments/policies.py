@@ -1,17 +1,19 @@
 """Policies: from what is known of a segment's arms to the shares of its candidates. Pure; each is one function."""
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.allocation import GRAIN
 from experiments.allocation import Weights
 from experiments.allocation import even_shares
 from experiments.allocation import starting_shares
 from experiments.allocation import to_weights
+from experiments.allocation import with_barred
 from experiments.allocation import with_controls
 from experiments.inputs import Inputs
 from experiments.inputs import SegmentInput
@@ -47,8 +49,28 @@ LEARNING: dict[str, Callable[[Policy, Sequence[PooledArm], float], Shares]] = {
 }
 
 
-def next_weights(experiment: Experiment, inputs: Inputs, previous: Mapping[str, Mapping[str, int]]) -> Weights:
-    """The weights that the policy wants now, no further from `previous` than its largest step."""
+def next_weights(
+    experiment: Experiment,
+    inputs: Inputs,
+    previous: Mapping[str, Mapping[str, int]],
+    *,
+    barred: Collection[str] = (),
+) -> Weights:
+    """The weights that the policy wants now, no further from `previous` than its largest step.
+
+    Barred arms keep a ten-thousandth, and the others compete as if there were no more.
+    """
+    if not barred:
+        return _wanted(experiment, inputs, previous)
+    free = replace(experiment, arms=tuple(arm for arm in experiment.arms if arm.key not in barred))
+    known = {
+        segment: found._replace(arms={arm: one for arm, one in found.arms.items() if arm not in barred})
+        for segment, found in inputs.items()
+    }
+    return with_barred(experiment, _wanted(free, known, previous))
+
+
+def _wanted(experiment: Experiment, inputs: Inputs, previous: Mapping[str, Mapping[str, int]]) -> Weights:
     beliefs = _beliefs(experiment, inputs)
     return {
         segment: _step(
@@ -107,6 +129,8 @@ def _step(experiment: Experiment, previous: Mapping[str, int], target: Mapping[s
     weights = to_weights(target)
     if not previous:
         return weights
-    old = np.array([previous.get(arm, 0) / GRAIN for arm in target])
+    # Of barred arms neither side has anything.
+    whole = sum(previous.get(arm, 0) for arm in target)
+    old = np.array([previous.get(arm, 0) / whole for arm in target])
     moved = stats_weights.limit_step(old, np.array(list(target.values())), max_step=experiment.policy.max_step)
     return to_weights(dict(zip(target, moved.tolist(), strict=True)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +14,9 @@ from experiments.allocation import PUBLISH_STEP
 from experiments.allocation import Weights
 from experiments.allocation import first_allocation
 from experiments.allocation import largest_move
+from experiments.allocation import without
 from experiments.audit import Deed
+from experiments.columns import Table
 from experiments.failpoints import Failpoint
 from experiments.failpoints import reached
 from experiments.final_allocation import Finals
@@ -24,12 +27,16 @@ from experiments.inputs import policy_inputs
 from experiments.inputs import read_inputs
 from experiments.ledger import LedgerAct
 from experiments.ledger import allocation_of
-from experiments.ledger import hold_of
 from experiments.ledger import ledger_row
 from experiments.model import Allocation
 from experiments.model import Experiment
 from experiments.model import Policy
 from experiments.policies import next_weights
+from experiments.restraints import FREE
+from experiments.restraints import Restraints
+from experiments.restraints import pairs
+from experiments.restraints import restraints_of
+from experiments.restraints import weights_of
 from experiments.storage.ledger import LedgerRow
 from experiments.storage.session import Session
 from experiments.version import VERSION
@@ -40,12 +47,19 @@ from stats.delays import DelayCurve
 
 
 class Past(NamedTuple):
-    """What a decision is made from: what the policy sees, and the ledger that it follows."""
+    """What a decision is made from: what the policy sees, the ledger that it follows, and what restrains it."""
 
     experiment: Experiment
     inputs: Inputs
+    columns: Table
     last: LedgerRow | None
-    newest: Allocation | None
+    allocations: Mapping[int, Allocation]
+    restraints: Restraints
+
+    @property
+    def previous(self) -> Mapping[str, Mapping[str, int]]:
+        """The weights in force; none before the start."""
+        return self.allocations[max(self.allocations)].weights if self.allocations else {}
 
 
 class Proposal(NamedTuple):
@@ -55,22 +69,23 @@ class Proposal(NamedTuple):
     weights: Weights
 
 
-def read_past(session: Session, experiment: Experiment, *, now_ms: int) -> Past:
-    """All that a decision needs, in one consistent state."""
+def read_past(session: Session, experiment: Experiment, *, now_ms: int, watched: Sequence[str] = ()) -> Past:
+    """All that a decision needs, in one consistent state, and the cells of metrics that are watched besides."""
     published = session.ledger.published(experiment.key)
     allocations = {row.epoch: allocation_of(row) for row in published}
     starts_ms = {row.epoch: row.at_ms for row in published}
     curve = curve_in_use(session, experiment, now_ms=now_ms)
+    columns = session.cells.columns(experiment.key, metrics=[*metrics_asked(experiment), *watched])
     inputs = policy_inputs(
         experiment,
-        session.cells.columns(experiment.key, metrics=metrics_asked(experiment)),
+        columns,
         allocations=allocations,
         conversions=session.lags.by_segment(experiment.key, experiment.goal.key),
         now_ms=now_ms,
         weighing=weighing_by(experiment, starts_ms, curve=curve, now_ms=now_ms),
     )
-    newest = allocations[published[-1].epoch] if published else None
-    return Past(experiment, inputs, session.ledger.last(experiment.key), newest)
+    last = session.ledger.last(experiment.key)
+    return Past(experiment, inputs, columns, last, allocations, restraints_of(last))
 
 
 def curve_in_use(session: Session, experiment: Experiment, *, now_ms: int) -> DelayCurve | None:
@@ -98,7 +113,7 @@ def publish_changed(session: Session, experiment: Experiment, *, deed: Deed) -> 
     Held weights stay.
     """
     reasoned = deed._replace(reason=deed.reason or "document changed")
-    if hold_of(session.ledger.last(experiment.key)) is not None:
+    if restraints_of(session.ledger.last(experiment.key)).is_frozen:
         return publish_act(session, experiment, "replace", deed=reasoned)
     proposal = propose(read_past(session, experiment, now_ms=deed.now_ms))
     return publish(session, proposal, act="replace", slot=None, deed=reasoned)
@@ -106,55 +121,60 @@ def publish_changed(session: Session, experiment: Experiment, *, deed: Deed) -> 
 
 def propose(past: Past) -> Proposal:
     """The weights that the policy wants; computed without the database."""
-    previous = past.newest.weights if past.newest else {}
-    return Proposal(past, next_weights(past.experiment, past.inputs, previous))
+    barred = past.restraints.barred
+    return Proposal(past, next_weights(past.experiment, past.inputs, past.previous, barred=barred))
 
 
 def publish(session: Session, proposal: Proposal, *, act: LedgerAct, slot: int | None, deed: Deed) -> LedgerRow:
     """The next row: a new epoch where some weight moves enough, else a row that says nothing changed."""
     past, weights = proposal
-    previous = past.newest.weights if past.newest else {}
     details = _details(
-        past.experiment, act=act, reason=deed.reason, actor=deed.actor, previous=previous, slot=slot,
-        inputs=past.inputs,
+        past.experiment, act=act, reason=deed.reason, actor=deed.actor, previous=past.previous, slot=slot,
+        inputs=past.inputs, restraints=past.restraints,
     )
     return _append_news(session, past.experiment, past.last, weights=weights, details=details, deed=deed)
 
 
 def publish_act(
-    session: Session, experiment: Experiment, act: LedgerAct, *, deed: Deed, finals: Finals | None = None
+    session: Session,
+    experiment: Experiment,
+    act: LedgerAct,
+    *,
+    deed: Deed,
+    finals: Finals | None = None,
+    news: Mapping[str, Any] = MappingProxyType({}),
 ) -> LedgerRow:
     """The row of what somebody does: freezing holds the weights, `finals` set and hold them, unfreezing lets them go.
 
-    Whatever else is done leaves them, and what they go back to.
+    Barring an arm gives its traffic to the mass arm. Whatever else is done leaves weights and restraints, but for those
+    that are `news`.
     """
     last, newest = session.ledger.last(experiment.key), session.ledger.newest_epoch(experiment.key)
     assert last and newest, "only what was started has weights"
-    previous, hold = allocation_of(newest).weights, hold_of(last)
-    more: dict[str, Any] = {"hold": _pairs(hold) if hold else None}
-    if act in ("freeze", "finish"):
-        more = {"hold": _pairs(hold or previous), "finals": finals}
-    elif act == "unfreeze":
-        more = {"restored": more["hold"]}
-    details = _details(experiment, act=act, reason=deed.reason or "asked for", actor=deed.actor, previous=previous)
-    details = {**details, **{name: value for name, value in more.items() if value is not None}}
+    previous, before = allocation_of(newest).weights, restraints_of(last)
+    after = msgspec.structs.replace(_restrained(before, act, previous), **news)
+    details = _details(
+        experiment, act=act, reason=deed.reason or "asked for", actor=deed.actor, previous=previous, restraints=after
+    )
+    details |= {"finals": finals} if finals else {}
+    details |= {"restored": before.hold} if act == "unfreeze" else {}
     return _append_news(session, experiment, last, weights=_asked_for(experiment, details), details=details, deed=deed)
+
+
+def _restrained(before: Restraints, act: LedgerAct, weights: Mapping[str, Mapping[str, int]]) -> Restraints:
+    """The restraints after an act; what a person holds is held for no alarm."""
+    if act in ("freeze", "finish"):
+        return msgspec.structs.replace(before, hold=before.hold or pairs(weights), alarm=None)
+    return msgspec.structs.replace(before, hold=None, alarm=None) if act == "unfreeze" else before
 
 
 def _asked_for(experiment: Experiment, body: Mapping[str, Any]) -> Weights:
     """The weights that an act of somebody's asks for."""
     if body["act"] == "finish":
         return final_weights(experiment, body["finals"])
-    return _weights(body["restored" if body["act"] == "unfreeze" else "previous"])
-
-
-def _pairs(weights: Mapping[str, Mapping[str, int]]) -> dict[str, list[tuple[str, int]]]:
-    # Pairs, not an object: the order of arms is the order of the draw.
-    return {segment: list(arms.items()) for segment, arms in weights.items()}
-
-
-def _weights(pairs: Mapping[str, Any]) -> Weights:
-    return {segment: dict(arms) for segment, arms in pairs.items()}
+    if body["act"] == "bar":
+        return without(experiment, weights_of(body["previous"]), body["barred"])
+    return weights_of(body["restored" if body["act"] == "unfreeze" else "previous"])
 
 
 def is_news(previous: Mapping[str, Mapping[str, int]], weights: Weights) -> bool:
@@ -175,8 +195,10 @@ def _details(
     previous: Mapping[str, Mapping[str, int]],
     slot: int | None = None,
     inputs: Mapping[str, Any] = MappingProxyType({}),
+    restraints: Restraints = FREE,
 ) -> dict[str, Any]:
     return {
+        **restraints.details(),
         "act": act,
         "reason": reason,
         "actor": actor,
@@ -187,7 +209,7 @@ def _details(
         "seed": experiment.key,
         "policy": msgspec.to_builtins(experiment.policy),
         "inputs": msgspec.to_builtins(dict(inputs)),
-        "previous": _pairs(previous),
+        "previous": pairs(previous),
     }
 
 
@@ -201,7 +223,7 @@ def _append_news(
     deed: Deed,
 ) -> LedgerRow:
     """A new epoch where weights are news, else a row that leaves them: `unchanged` says that the policy looked."""
-    previous = _weights(details["previous"])
+    previous = weights_of(details["previous"])
     news = is_news(previous, weights)
     row = ledger_row(
         experiment.key,
@@ -210,6 +232,7 @@ def _append_news(
         at_ms=deed.now_ms,
         weights=weights if news else previous,
         details=details,
+        restored_at=session.restores.epochs(experiment.key),
     )
     reached(Failpoint.ALLOCATION_DETAILED)
     assert session.ledger.append(row), "the write transaction keeps others from appending"
@@ -219,15 +242,16 @@ def _append_news(
 
 def recompute(experiment: Experiment, body: Mapping[str, Any]) -> Weights:
     """The weights of a ledger row, computed again from what the row holds."""
-    then, previous = _as_it_was(experiment, body), _weights(body["previous"])
+    then, previous = _as_it_was(experiment, body), weights_of(body["previous"])
     weights = _WEIGHTS_BY_ACT.get(body["act"], _asked_for)(then, body)
     return weights if is_news(previous, weights) else previous
 
 
 def _by_policy(experiment: Experiment, body: Mapping[str, Any]) -> Weights:
+    previous = weights_of(body["previous"])
     if body.get("hold") is not None:
-        return _weights(body["previous"])
-    return next_weights(experiment, read_inputs(body["inputs"]), _weights(body["previous"]))
+        return previous
+    return next_weights(experiment, read_inputs(body["inputs"]), previous, barred=body.get("barred", {}))
 
 
 #: What weights are made from; those of other acts are asked for.
@@ -235,6 +259,7 @@ _WEIGHTS_BY_ACT: dict[str, Callable[[Experiment, Mapping[str, Any]], Weights]] =
     "start": lambda experiment, body: dict(first_allocation(experiment).weights),
     "reallocate": _by_policy,
     "replace": _by_policy,
+    "unbar": _by_policy,
 }
 
 

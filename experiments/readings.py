@@ -11,6 +11,9 @@ from experiments.model import Experiment
 from experiments.model import StoredExperiment
 from experiments.publishing import allocations_of
 from experiments.publishing import curve_in_use
+from experiments.restraints import FREE
+from experiments.restraints import Restraints
+from experiments.restraints import restraints_of
 from experiments.storage.session import Session
 
 
@@ -18,7 +21,7 @@ class Readings(NamedTuple):
     """An experiment and its counters at one moment (ms since 1970, UTC).
 
     `asserted` are visitors who were shown another arm than was drawn; `is_corrected` says whether the policy now
-    corrects for conversions that are still to come.
+    corrects for conversions that are still to come; `restraints` are what keeps it from moving weights.
     """
 
     stored: StoredExperiment
@@ -30,6 +33,7 @@ class Readings(NamedTuple):
     now_ms: int
     asserted: int = 0
     is_corrected: bool = False
+    restraints: Restraints = FREE
 
     @property
     def experiment(self) -> Experiment:
@@ -59,4 +63,5 @@ def read(session: Session, key: str, *, now_ms: int) -> Readings:
         now_ms,
         session.cells.asserted_visitors(key, metric=EXPOSURES),
         curve_in_use(session, stored.experiment, now_ms=now_ms) is not None,
+        restraints_of(session.ledger.last(key)),
     )

@@ -1,34 +1,46 @@
-"""Reallocate: cells to posteriors, posteriors to weights, weights to the next row of the ledger."""
+"""Reallocate: cells to posteriors, posteriors to weights, weights to the next row of the ledger.
+
+Before weights move it is asked whether they may: where the service must be cautious, that is the next row instead.
+"""
 
 from typing import NamedTuple
 
 from experiments.audit import Change
 from experiments.audit import Deed
 from experiments.audit import configure
+from experiments.audit import log
+from experiments.cautions import Caution
+from experiments.cautions import caution
+from experiments.cautions import metrics_watched
 from experiments.errors import InvalidTransition
 from experiments.failpoints import Failpoint
 from experiments.failpoints import reached
 from experiments.lifecycle import find
 from experiments.lifecycle import is_frozen
+from experiments.model import Experiment
 from experiments.model import StoredExperiment
 from experiments.publishing import Past
 from experiments.publishing import Proposal
 from experiments.publishing import propose
 from experiments.publishing import publish
+from experiments.publishing import publish_act
 from experiments.publishing import read_past
+from experiments.readings import Readings
 from experiments.storage.ledger import LedgerRow
 from experiments.storage.session import Session
 from experiments.storage.store import Store
 
 _JOB = "reallocate"
 _SCHEDULER = "scheduler"
+_SERVICE = "service"
 
 
 class _Prepared(NamedTuple):
-    """A proposal, and the experiment as it was when that was computed."""
+    """What is to be done next, and the experiment and its ledger as they were when that was computed."""
 
     stored: StoredExperiment
-    proposal: Proposal
+    last: LedgerRow | None
+    step: Caution | Proposal
 
 
 def reallocate(store: Store, key: str, *, deed: Deed) -> LedgerRow:
@@ -68,30 +80,40 @@ def reallocate_slot(store: Store, key: str, slot: int, *, deed: Deed) -> LedgerR
 
 def _prepare(store: Store, key: str, *, now_ms: int) -> _Prepared:
     """What is slow, reading and computing; it holds no lock."""
-    stored, past = store.read(lambda session: _past(session, key, now_ms=now_ms))
-    prepared = _Prepared(stored, propose(past))
+    past, watched = store.read(lambda session: _read(session, _running(session, key), now_ms=now_ms))
+    prepared = _Prepared(watched.stored, past.last, _step(past, watched))
     reached(Failpoint.ALLOCATION_PROPOSED)
     return prepared
 
 
-def _past(session: Session, key: str, *, now_ms: int) -> tuple[StoredExperiment, Past]:
-    stored = _running(session, key)
-    return stored, read_past(session, stored.experiment, now_ms=now_ms)
+def _read(session: Session, stored: StoredExperiment, *, now_ms: int) -> tuple[Past, Readings]:
+    past = read_past(session, stored.experiment, now_ms=now_ms, watched=metrics_watched(stored.experiment))
+    return past, Readings(stored, past.columns, past.allocations, {}, 0, 0, now_ms, restraints=past.restraints)
+
+
+def _step(past: Past, watched: Readings) -> Caution | Proposal:
+    """What caution asks for, which comes first, or what the policy wants."""
+    return caution(watched) or propose(past)
 
 
 def _publish(session: Session, prepared: _Prepared, *, slot: int | None, deed: Deed) -> LedgerRow:
     """The next row of the ledger; where a row or a document came in between, it is computed again."""
-    stored, proposal = prepared
+    stored, last, step = prepared
     key = stored.experiment.key
     current = _running(session, key, known=stored)
-    is_current = current.document == stored.document and session.ledger.last(key) == proposal.past.last
-    return publish(
-        session,
-        proposal if is_current else propose(read_past(session, current.experiment, now_ms=deed.now_ms)),
-        act="reallocate",
-        slot=slot,
-        deed=deed,
-    )
+    if current.document != stored.document or session.ledger.last(key) != last:
+        step = _step(*_read(session, current, now_ms=deed.now_ms))
+    if isinstance(step, Caution):
+        return _take_care(session, current.experiment, step, now_ms=deed.now_ms)
+    return publish(session, step, act="reallocate", slot=slot, deed=deed)
+
+
+def _take_care(session: Session, experiment: Experiment, step: Caution, *, now_ms: int) -> LedgerRow:
+    """Do what caution asks for, in both logs: nobody else has decided it."""
+    deed = Deed(_SERVICE, now_ms, step.reason)
+    row = publish_act(session, experiment, step.act, deed=deed, news=step.news)
+    log(session, Change(row, f"experiment {step.act}", experiment.key, {"epoch": row.epoch}), deed=deed)
+    return row
 
 
 def _running(session: Session, key: str, *, known: StoredExperiment | None = None) -> StoredExperiment:

@@ -140,7 +140,7 @@ class Savings(TypedDict):
 
 
 class Guardrail(TypedDict):
-    """A guardrail in an arm, over all segments."""
+    """A guardrail in an arm, over all segments; a barred arm has lost its traffic to the mass arm by it."""
 
     metric: str
     arm: str
@@ -148,6 +148,7 @@ class Guardrail(TypedDict):
     direction: Literal["increase", "decrease"]
     mean: float | None
     breached: bool
+    barred: bool
 
 
 class SampleRatio(TypedDict):
@@ -158,8 +159,9 @@ class SampleRatio(TypedDict):
 
 
 class Diagnostics(TypedDict):
-    """Whether the figures may be believed."""
+    """Whether the figures may be believed; `alarm` is why the service holds the weights, null where it does not."""
 
+    alarm: str | None
     sample_ratio: SampleRatio
     matured_share: float | None
     waiting: int

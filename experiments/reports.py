@@ -82,7 +82,9 @@ def report_of(readings: Readings, *, min_cell: int) -> Report:
         "arms": arms,
         "totals": suppress(_total_rows(readings, book), min_cell=min_cell),
         "naive": suppress(_arm_rows(readings, naive(book)), min_cell=min_cell),
-        "guardrails": guardrails(experiment, book, min_cell=min_cell),
+        "guardrails": guardrails(
+            experiment, book, barred=readings.restraints.barred, min_cell=min_cell
+        ),
         "diagnostics": diagnose(readings, columns),
         "method": _method(readings, columns[EXPOSURES], min_cell=min_cell),
     }

@@ -28,10 +28,11 @@ from experiments.holds import finish
 from experiments.ledger import Decision
 from experiments.ledger import ledger_json
 from experiments.lifecycle import find
-from experiments.lifecycle import is_frozen
+from experiments.lifecycle import restraints
 from experiments.model import StoredExperiment
 from experiments.reading.reasons import MAX_REASON
 from experiments.reading.reasons import parse_reason
+from experiments.restraints import Restraints
 from experiments.storage.session import Session
 from service.actions_view import act_view
 from service.actions_view import acts_view
@@ -44,6 +45,7 @@ from service.people import current_person
 from service.people import for_people
 from service.refusal_pages import describes_page
 from service.refusal_pages import init_pages
+from service.report_checks import restraint_warnings
 
 bp = Blueprint("actions", __name__, url_prefix="/experiments/<key>/actions")
 init_pages(bp)
@@ -52,10 +54,10 @@ _NAME = f"/<any({', '.join(ACTS)}):name>"
 
 
 class _Standing(NamedTuple):
-    """An experiment, whether its weights are held, what may be done to it, and its newest row of the ledger."""
+    """An experiment, what restrains its policy, what may be done to it, and its newest row of the ledger."""
 
     stored: StoredExperiment
-    is_frozen: bool
+    restraints: Restraints
     acts: list[AnyAct]
     last: Decision | None
 
@@ -70,7 +72,8 @@ def actions_page(key: str) -> str:
         "actions.html",
         experiment=standing.stored.experiment,
         state=standing.stored.state,
-        is_frozen=standing.is_frozen,
+        is_frozen=standing.restraints.is_frozen,
+        warnings=list(restraint_warnings(standing.restraints)),
         acts=list(acts_view(standing.acts)),
         last=told(standing.stored.experiment, standing.last) if standing.last else None,
     )
@@ -140,15 +143,15 @@ def _question(key: str, name: AnyAct, *, refusal: BespokeError | None = None) ->
 
 def _check_open(standing: _Standing, name: AnyAct) -> None:
     if name not in standing.acts:
-        state = "frozen" if name == "freeze" and standing.is_frozen else standing.stored.state
+        state = "frozen" if name == "freeze" and standing.restraints.is_frozen else standing.stored.state
         raise InvalidTransition(f"experiment {standing.stored.experiment.key!r} is {state}: {name} is not open to it")
 
 
 def _standing(key: str) -> _Standing:
     def read(session: Session) -> _Standing:
         stored, last = find(session, key), session.ledger.last(key)
-        is_held = is_frozen(session, key)
-        acts = open_acts(stored.state, is_frozen=is_held)
-        return _Standing(stored, is_held, acts, ledger_json(last) if last else None)
+        restrained = restraints(session, key)
+        acts = open_acts(stored.state, restrained)
+        return _Standing(stored, restrained, acts, ledger_json(last) if last else None)
 
     return current_installation().store.read(read)

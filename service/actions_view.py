@@ -52,7 +52,13 @@ _WORDS: Mapping[AnyAct, Act] = {
         ),
         Act(
             "unfreeze", "Undo, and let traffic move",
-            "The weights of before you froze or finished it come back, and traffic moves by itself again.",
+            "The weights of before they were held come back, and traffic moves by itself again. If the service froze "
+            "them, it will do so again only if as much speaks for it once more.",
+        ),
+        Act(
+            "unbar", "Let barred messages back in",
+            "Messages that lost their traffic for breaking a limit may be given again, step by step. The service bars "
+            "them again only if as much speaks against them once more.",
         ),
         Act(
             "stop", "Stop for good",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from typing import Literal
 from typing import TypedDict
 from typing import TypeVar
 
@@ -83,9 +84,12 @@ _REASONED = {
 }
 
 
+#: What must have been done before something is undone.
+_HELD: dict[AnyAct, Literal["frozen", "barred"]] = {"unfreeze": "frozen", "unbar": "barred"}
+
+
 def _example(name: AnyAct) -> Example:
-    state = "frozen" if name == "unfreeze" else states_for(name)[0]
-    return Example(body={"reason": "The spring sale begins."}, state=state)
+    return Example(body={"reason": "The spring sale begins."}, state=_HELD.get(name, states_for(name)[0]))
 
 
 class LedgerOf(TypedDict):
@@ -157,7 +161,7 @@ def replace_experiment(key: str) -> Response:
     examples={name: _example(name) for name in ACTS},
 )
 def change_state(key: str, name: AnyAct) -> Response:
-    """Take an experiment to its next state, freeze its weights, send everybody the winner (finish), or unfreeze."""
+    """Take an experiment to its next state, hold its weights (freeze, finish), or let them go (unfreeze, unbar)."""
     deed = _deed()._replace(reason=_reason())
     return _changed(lambda store: do(store, key, name, deed=deed), _written)
 

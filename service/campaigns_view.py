@@ -13,6 +13,8 @@ from experiments.overview import ConcernKind
 from experiments.overview import Summary
 from experiments.times import day_of
 from experiments.times import iso
+from service.disk import Space
+from service.disk import written
 from service.wording import count
 from service.wording import moment
 
@@ -76,6 +78,8 @@ _URGENT = "Needs your attention"
 
 #: By kind, the sentence and whether it is loud.
 _WORDS: Mapping[ConcernKind, tuple[str, bool]] = {
+    "alarm": ("The service froze the weights. {names}. Find the cause, then unfreeze it.", True),
+    "barred": ("A message lost its traffic for breaking a limit: {names}.", True),
     "sample_ratio": (
         "Visitors did not arrive in the planned shares. Find the cause before acting on any figure.", True
     ),
@@ -97,6 +101,16 @@ def campaigns_view(summaries: Sequence[Summary], *, now_ms: int) -> CampaignsVie
     shelves = (Shelf(title, _campaigns(found, today=today)) for title, found in groups.items() if found)
     archived = _campaigns([one for one in calm if one.stored.state == "archived"], today=today)
     return CampaignsView(moment(iso(now_ms)), tuple(shelves), archived)
+
+
+def disk_warning(disk: Space) -> str | None:
+    """What stands above the list while there is little space; None while there is enough."""
+    if not disk.is_low:
+        return None
+    return (
+        f"Only {written(disk.free_bytes)} of disk space are left under the database. "
+        "Once it is full no event is accepted any more: make room now."
+    )
 
 
 def _is_urgent(summary: Summary) -> bool:
@@ -137,7 +151,7 @@ def _notices(summary: Summary) -> list[Notice]:
 
 
 def _names(concern: Concern) -> list[str]:
-    if concern.kind == "guardrail":
+    if concern.kind in ("guardrail", "barred"):
         arm, metric = concern.names
         return [f"{metric} in {arm}"]
     return list(concern.names)

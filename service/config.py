@@ -44,11 +44,15 @@ SETTINGS = (
     Setting("PORT", "port", "8000", settings.whole(1, 65535), "the port that the server listens on"),
     Setting(
         "LOG_LEVEL", "log_level", "info", settings.one_of("debug", "info", "warning", "error"),
-        "the least important messages that are logged",
+        "the least important messages that are logged; `debug` logs each request too",
     ),
     Setting(
         "CONSENT_DEFAULT", "consent_default", "personalise", settings.one_of("none", "measure", "personalise"),
         "what a visitor consents to where nothing is said",
+    ),
+    Setting(
+        "DISK_LIMIT", "disk_limit_bytes", "256MB", settings.size,
+        "the free space under the database below which people are told",
     ),
     Setting("MIN_CELL", "min_cell", "10", settings.whole(0, 10**6), "visitors below which figures are hidden; 0 = off"),
     Setting(
@@ -126,6 +130,7 @@ class Config:
     port: int
     log_level: str
     consent_default: Consent
+    disk_limit_bytes: int
     min_cell: int
     recent_traffic: int
     token_lifetime_seconds: int

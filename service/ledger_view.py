@@ -22,7 +22,7 @@ from service.wording import written
 ROWS = 8
 _MOST_MOVES = 12
 
-_SCHEDULER = "scheduler"
+_ACTORS = {"scheduler": "the policy", "service": "the service"}
 _BY_PEOPLE: Mapping[LedgerAct, str] = {
     "start": "Started",
     "reallocate": "Traffic moved because somebody asked for it",
@@ -34,6 +34,8 @@ _BY_PEOPLE: Mapping[LedgerAct, str] = {
     "freeze": "Weights frozen",
     "unfreeze": "Weights let go: back to those before",
     "finish": "Everybody was sent the winner",
+    "bar": "A message lost its traffic for breaking a limit",
+    "unbar": "Barred messages were let back in",
 }
 #: What the service itself writes where nobody says why.
 _UNSAID = ("started", "scheduled", "asked for", "document changed")
@@ -102,7 +104,7 @@ def told(experiment: Experiment, row: Decision, *, looks: int = 0) -> Told:
         at=row["at"],
         moment=moment(row["at"]),
         title=_title(row),
-        actor="the policy" if row["actor"] == _SCHEDULER else row["actor"],
+        actor=_ACTORS.get(row["actor"], row["actor"]),
         reason=_reason(row),
         epoch=row["epoch"] if row["kind"] == "published" else None,
         moves=shown,
@@ -117,9 +119,9 @@ def _reason(row: Decision) -> str:
 
 
 def _title(row: Decision) -> str:
-    if row["actor"] == _SCHEDULER and row["kind"] == "unchanged":
+    if row["actor"] == "scheduler" and row["kind"] == "unchanged":
         return "The policy looked and found too little to move"
-    if row["actor"] == _SCHEDULER:
+    if row["actor"] == "scheduler":
         return "Traffic moved to what does better"
     return _BY_PEOPLE[row["act"]]
 

@@ -28,14 +28,14 @@ Shape = Any
 class Example(NamedTuple):
     """A request that works while the experiment spring-mailing is in a `state`; None where it does not exist yet.
 
-    A frozen one is running.
+    A frozen one is running, and so is one with a barred arm.
     """
 
     path: Mapping[str, str] = {"key": "spring-mailing"}
     body: Any = None
     query: str = ""
     status: int = 200
-    state: State | Literal["frozen"] | None = "running"
+    state: State | Literal["frozen", "barred"] | None = "running"
 
 
 class Parameter(NamedTuple):

@@ -25,6 +25,7 @@ from experiments.ledger import Excerpt
 from experiments.ledger import ledger_excerpt
 from experiments.ledger import ledger_of
 from experiments.lifecycle import find
+from experiments.lifecycle import restraints
 from experiments.model import StoredExperiment
 from experiments.report_shape import Report
 from experiments.reports import build_report
@@ -32,7 +33,9 @@ from experiments.storage.session import Session
 from service.audit import HIGHEST_NUMBER
 from service.audit import read_selection
 from service.campaigns_view import campaigns_view
+from service.campaigns_view import disk_warning
 from service.current import current_installation
+from service.disk import space
 from service.errors import status_of
 from service.explanations import EXPLANATIONS
 from service.ledger_view import ROWS
@@ -50,6 +53,7 @@ from service.queries import whole_number
 from service.refusal_pages import describes_page
 from service.refusal_pages import init_pages
 from service.refusal_pages import refusal_page
+from service.report_checks import restraint_warnings
 from service.report_pictures import report_pictures
 from service.report_view import report_view
 from service.wording import NOTHING
@@ -80,7 +84,8 @@ def home() -> str:
     installation = current_installation()
     now_ms = installation.clock.now_ms()
     found = installation.overviews.take(installation.store, snapshot=installation.snapshots.latest, now_ms=now_ms)
-    return render_template("campaigns.html", view=campaigns_view(found, now_ms=now_ms))
+    warning = disk_warning(space(installation.config))
+    return render_template("campaigns.html", view=campaigns_view(found, now_ms=now_ms), warning=warning)
 
 
 def by_link() -> bool:
@@ -138,13 +143,14 @@ def ledger_page(key: str) -> str:
     """Why traffic moved, the newest decision first."""
     before = whole(read_query("before"), "before", highest=HIGHEST_NUMBER)
 
-    def read(session: Session) -> tuple[StoredExperiment, Excerpt]:
+    def read(session: Session) -> tuple[StoredExperiment, Excerpt, list[str]]:
         stored = find(session, key)
-        return stored, ledger_excerpt(session, key, before=before, limit=ROWS)
+        warnings = list(restraint_warnings(restraints(session, key)))
+        return stored, ledger_excerpt(session, key, before=before, limit=ROWS), warnings
 
-    stored, excerpt = current_installation().store.read(read)
+    stored, excerpt, warnings = current_installation().store.read(read)
     view = ledger_view(stored.experiment, excerpt)
-    return render_template("ledger.html", stored=stored, view=view, is_newest=before is None)
+    return render_template("ledger.html", stored=stored, view=view, is_newest=before is None, warnings=warnings)
 
 
 @bp.get("/audit")

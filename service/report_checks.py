@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from typing import NamedTuple
 
+from experiments.restraints import Restraints
 from service.wording import count
 from service.wording import share
 
@@ -21,16 +22,36 @@ class Check(NamedTuple):
 def warnings(report: Mapping[str, Any]) -> Iterator[str]:
     """What must be known before the report is acted on."""
     diagnostics = report["diagnostics"]
+    if diagnostics.get("alarm"):
+        yield _alarmed(diagnostics["alarm"])
     if diagnostics["sample_ratio"]["alarm"]:
         yield "Visitors did not arrive in the planned shares. Find the cause before acting on any figure here."
     for rail in report.get("guardrails", ()):
         if rail["breached"]:
             side = "above" if rail["direction"] == "decrease" else "below"
             yield f"{rail['arm']} has pushed {rail['metric']} {side} its limit of {rail['limit']:g} per visitor."
+        if rail["barred"]:
+            yield _barred(rail["arm"], rail["metric"])
     if not diagnostics["complete"]:
         yield "Some data were missing when this was read. The figures may still change."
     if not diagnostics["intervals_valid"]:
         yield "Conversions are too rare in places to promise what the intervals say."
+
+
+def restraint_warnings(restraints: Restraints) -> Iterator[str]:
+    """What the service has done out of caution, and what a person has to do about it."""
+    if restraints.alarm:
+        yield _alarmed(restraints.alarm)
+    for arm, metric in restraints.barred.items():
+        yield _barred(arm, metric)
+
+
+def _alarmed(reason: str) -> str:
+    return f"The service froze the weights. {reason}. Find the cause, then unfreeze it."
+
+
+def _barred(arm: str, metric: str) -> str:
+    return f"{arm} lost its traffic to the one message for breaking the limit of {metric}."
 
 
 def checks(report: Mapping[str, Any]) -> Iterator[Check]:

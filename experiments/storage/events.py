@@ -80,9 +80,10 @@ class Events:
         row = self._connection.execute("SELECT digest FROM events WHERE visitor = ? AND id = ?", key).fetchone()
         return bytes(row[0])
 
-    def in_order(self) -> Iterator[EventRow]:
-        """Every event, in the order of storing."""
-        return (event_of(row) for row in self._connection.execute(f"SELECT {COLUMNS} FROM events ORDER BY seq"))
+    def in_order(self) -> Iterator[tuple[int, EventRow]]:
+        """Every event by its number, in the order of storing."""
+        rows = self._connection.execute(f"SELECT seq, {COLUMNS} FROM events ORDER BY seq")
+        return ((number, event_of(row)) for number, *row in rows)
 
 
 def _stored(event: EventRow) -> tuple[Any, ...]:

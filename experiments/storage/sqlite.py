@@ -149,9 +149,19 @@ def places(values: Collection[object]) -> str:
 
 def pending(connection: Connection) -> list[str]:
     """The migrations that have not been applied."""
-    tables = Database(connection).table_names()
-    applied = {row[0] for row in connection.execute("SELECT name FROM migrations")} if "migrations" in tables else set()
+    applied = _applied(connection)
     return [name for name, _ in steps() if name not in applied]
+
+
+def unknown_steps(connection: Connection) -> list[str]:
+    """The migrations that a newer version has applied."""
+    return sorted(_applied(connection) - {name for name, _ in steps()})
+
+
+def _applied(connection: Connection) -> set[str]:
+    if "migrations" not in Database(connection).table_names():
+        return set()
+    return {row[0] for row in connection.execute("SELECT name FROM migrations")}
 
 
 def lock_for_serving(path: Path, *, patience_seconds: float = 0) -> IO[str]:

@@ -17,6 +17,7 @@ from weakref import WeakSet
 from experiments.errors import SecretMismatch
 from experiments.errors import StorageError
 from experiments.storage.exposed import Exposed
+from experiments.storage.pace import Pace
 from experiments.storage.session import Session
 from experiments.storage.sqlite import check_writable
 from experiments.storage.sqlite import connect
@@ -59,6 +60,16 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Finish what waits and let the database go."""
+
+
+class OwnStore(Store, Protocol):
+    """A store as whoever opened it has it."""
+
+    def pace(self) -> Pace:
+        """How its writer gets on."""
+
+    def queued(self) -> int:
+        """How many works wait for the writer."""
 
 
 class SqliteStore:
@@ -111,6 +122,14 @@ class SqliteStore:
         with translated(self._path):
             return int(self._session().connection.execute("PRAGMA data_version").fetchone()[0])
 
+    def pace(self) -> Pace:
+        """How its writer gets on."""
+        return self._writer.pace
+
+    def queued(self) -> int:
+        """How many works wait for the writer."""
+        return self._writer.queued()
+
     def close(self) -> None:
         """Commit what waits and let the file go, whole: whoever closes it last takes the log in."""
         if self._filling:
@@ -145,7 +164,7 @@ class _Filling(Thread):
         try:
             self._work(self._stopped)
         except StorageError as error:
-            log.warning("who was exposed is looked up for every evaluation: %s", error)
+            log.warning("who was exposed is looked up for every evaluation: %s", error, extra={"event": "not_filled"})
 
     def stop(self) -> None:
         """Gather no more."""

@@ -24,6 +24,7 @@ from experiments.errors import StorageFull
 from experiments.errors import StorageLocked
 from experiments.storage.commits import CommitsBeside
 from experiments.storage.exposed import Exposed
+from experiments.storage.pace import new_pace
 from experiments.storage.session import Session
 from experiments.storage.sqlite import connect
 from experiments.storage.sqlite import immediate
@@ -53,6 +54,7 @@ class DirectWriter:
         self._connection = connect(path)
         self._commits = CommitsBeside(path)
         self._lock = Lock()
+        self.pace = new_pace()
 
     def run(self, work: Callable[[Session], T]) -> T:
         """Run `work` in a write transaction; its result once it is on disk."""
@@ -80,7 +82,11 @@ class DirectWriter:
             sleep(held_seconds / 2)
         except StorageError as error:
             # What is committed has not failed.
-            log.warning("the log is not taken in for now: %s", error)
+            log.warning("the log is not taken in for now: %s", error, extra={"event": "log_kept"})
+
+    def queued(self) -> int:
+        """How many works wait: they wait for the lock, not here."""
+        return 0
 
     def close(self) -> None:
         """Let the file go."""
@@ -91,13 +97,14 @@ class DirectWriter:
 class _Call:
     """Somebody who waits for what becomes of an item: a result, or the fault."""
 
-    __slots__ = ("_told", "fault", "item", "result", "work")
+    __slots__ = ("_told", "asked", "fault", "item", "result", "work")
 
     def __init__(self, work: Together[Any, Any], item: Any) -> None:
         self.work = work
         self.item = item
         self.result: Any = None
         self.fault: BaseException | None = None
+        self.asked = monotonic()
         # Held until there is an answer: a Future would cost as much as the write of a single event.
         self._told = Lock()
         self._told.acquire()
@@ -120,6 +127,7 @@ class GroupWriter:
         self._exposed = exposed
         self._session = Session(self._connection, note_exposed=exposed.add)
         self._next_try = 0.0
+        self.pace = new_pace()
         self._is_full = False
         self._queue: SimpleQueue[_Call | None] = SimpleQueue()
         self._thread = Thread(target=self._serve, name="writer", daemon=True)
@@ -144,6 +152,10 @@ class GroupWriter:
         if call.fault is not None:
             raise call.fault
         return cast(T, call.result)
+
+    def queued(self) -> int:
+        """How many works wait for their turn."""
+        return self._queue.qsize()
 
     def close(self) -> None:
         """Commit what waits, then let the file go."""
@@ -178,7 +190,7 @@ class GroupWriter:
                     self._next_try, self._is_full = 0.0, False
         except StorageError as error:
             # The log keeps what it has, and works that come in are told of what ails the database.
-            log.warning("the log is not taken in for now: %s", error)
+            log.warning("the log is not taken in for now: %s", error, extra={"event": "log_kept"})
 
     def _next_group(self) -> list[_Call]:
         first = self._first()
@@ -195,6 +207,7 @@ class GroupWriter:
         return group
 
     def _commit(self, group: list[_Call]) -> None:
+        began = monotonic()
         try:
             with translated(self._path), immediate(self._connection):
                 self._exposed.follow(self._session)
@@ -205,8 +218,15 @@ class GroupWriter:
             self._is_full = isinstance(error, StorageFull)
             for call in group:
                 call.fault = error
+        if group:
+            self._note(group, began=began, ended=monotonic())
         for call in group:
             call.tell()
+
+    def _note(self, group: list[_Call], *, began: float, ended: float) -> None:
+        self.pace.commit_seconds.add(ended - began)
+        self.pace.works.add(len(group))
+        self.pace.wait_seconds.add(ended - group[0].asked)
 
     def _do(self, work: Together[Any, Any], calls: list[_Call]) -> None:
         try:

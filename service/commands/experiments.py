@@ -24,6 +24,7 @@ _HELP_BY_ACT: dict[AnyAct, str] = {
     "archive": "Archive a stopped experiment: it answers no more.",
     "freeze": "Keep an experiment's weights where they are until it is unfrozen.",
     "unfreeze": "Let weights move again, from those before they were frozen or the experiment finished.",
+    "unbar": "Let arms that broke a guardrail have traffic again, as the policy gives it, step by step.",
     "finish": "Give everybody of each segment its called arm, else the first mass arm; unfreeze takes it back.",
 }
 

@@ -8,6 +8,7 @@ from experiments.evaluation import Asking
 from experiments.evaluation import Evaluation
 from experiments.evaluation import evaluate
 from experiments.events import Terms
+from experiments.publishing import publish_act
 from experiments.reallocation import reallocate
 from experiments.receipts import Receipt
 from experiments.recording import Sender
@@ -17,6 +18,7 @@ from experiments.signing import keyring
 from experiments.snapshot import Snapshots
 from experiments.storage.cells import CellRow
 from experiments.storage.ledger import LedgerRow
+from experiments.storage.session import Session
 from experiments.storage.store import Store
 from experiments.times import iso
 
@@ -25,6 +27,16 @@ SECRETS = keyring(b"a secret that only tests know, long enough")
 DAY = 86_400_000
 HOUR = 3_600_000
 START = 20_000 * DAY + 12 * HOUR
+
+
+def bar(store: Store, key: str, *, arm: str, metric: str, now_ms: int) -> None:
+    """Do what the service does to an arm that breaks a guardrail."""
+
+    def work(session: Session) -> LedgerRow:
+        experiment = lifecycle.find(session, key).experiment
+        return publish_act(session, experiment, "bar", deed=Deed("service", now_ms), news={"barred": {arm: metric}})
+
+    store.transact(work)
 
 
 class House:

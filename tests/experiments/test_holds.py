@@ -25,7 +25,7 @@ from experiments.holds import finish
 from experiments.ledger import Decision
 from experiments.ledger import ledger_of
 from experiments.lifecycle import find
-from experiments.lifecycle import is_frozen
+from experiments.lifecycle import restraints
 from experiments.reading.reasons import MAX_REASON
 from experiments.reading.reasons import parse_reason
 from experiments.reallocation import reallocate_due
@@ -35,6 +35,7 @@ from tests.experiments.documents import spring_mailing
 from tests.experiments.documents import tiny
 from tests.experiments.house import HOUR
 from tests.experiments.house import House
+from tests.experiments.tampering import tamper
 
 _TWO = [{"key": "a", "role": "mass"}, {"key": "b", "role": "mass"}]
 _EAGER = {"kind": "thompson", "every": "1h", "burn_in": 0, "burn_in_conversions": 0, "max_step": 0.1}
@@ -178,8 +179,8 @@ def test_what_is_said_to_be_open_can_be_done_and_nothing_else(house: House, done
         lifecycle.create(house.store, tiny(key=key), deed=Deed("ann", house.now_ms))
         for earlier in done:
             _do(house, key, earlier)
-        state, held = house.store.read(lambda session, key=key: (find(session, key).state, is_frozen(session, key)))
-        with nullcontext() if name in open_acts(state, is_frozen=held) else pytest.raises(InvalidTransition):
+        state, found = house.store.read(lambda session, key=key: (find(session, key).state, restraints(session, key)))
+        with nullcontext() if name in open_acts(state, found) else pytest.raises(InvalidTransition):
             _do(house, key, name)
 
 
@@ -216,8 +217,8 @@ def test_a_final_allocation_that_was_changed_afterwards_is_found(house: House) -
     key = house.start(tiny(arms=_TWO))
     _do(house, key, "finish")
     house.store.transact(
-        lambda session: session.connection.execute(
-            "UPDATE ledger SET body = replace(body, '\"arm\":\"a\"', ?)", ('"arm":"b"',)
+        lambda session: tamper(
+            session.connection, "UPDATE ledger SET body = replace(body, '\"arm\":\"a\"', ?)", '"arm":"b"'
         )
     )
     assert any("ledger of tiny" in fault for fault in verify(house.store))

@@ -16,6 +16,7 @@ from tests.experiments.documents import spring_mailing
 from tests.experiments.documents import tiny
 from tests.experiments.house import HOUR
 from tests.experiments.house import House
+from tests.experiments.tampering import tamper
 
 
 _TWO = [{"key": "a", "role": "mass"}, {"key": "b", "role": "mass"}]
@@ -92,7 +93,7 @@ def test_a_changed_row_is_found_by_verify(house: House) -> None:
     key = house.start(tiny(policy=_EAGER))
     house.reallocate(key)
     house.store.transact(
-        lambda session: session.connection.execute("UPDATE ledger SET body = replace(body, 'thompson', 'fixed')")
+        lambda session: tamper(session.connection, "UPDATE ledger SET body = replace(body, 'thompson', 'fixed')")
     )
     assert any("not what was hashed" in fault for fault in verify(house.store))
 

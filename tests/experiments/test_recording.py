@@ -346,7 +346,7 @@ def test_a_call_that_clients_make_of_themselves_is_no_fault_where_no_metric_name
 
 def happened_at(house: House) -> int:
     """When the one event that is stored happened."""
-    [at_ms] = house.store.read(lambda session: [event.at_ms for event in session.events.in_order()])
+    [at_ms] = house.store.read(lambda session: [event.at_ms for _, event in session.events.in_order()])
     return at_ms
 
 

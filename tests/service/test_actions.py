@@ -21,6 +21,7 @@ from experiments.lifecycle import is_frozen
 from experiments.verification import verify
 from service.installation import Installation
 from tests.experiments.documents import spring_mailing
+from tests.experiments.house import bar
 from tests.service.conftest import DEED
 from tests.service.conftest import bearer
 from tests.service.conftest import count_rows
@@ -33,6 +34,7 @@ PLACE = f"/experiments/{KEY}/actions"
 WAYS: dict[AnyAct, tuple[AnyAct, ...]] = {
     "start": (), "pause": ("start",), "resume": ("start", "pause"), "stop": ("start",), "archive": ("start", "stop"),
     "freeze": ("start",), "unfreeze": ("start", "freeze"), "finish": ("start",),
+    "unbar": ("start",),
 }
 
 
@@ -65,6 +67,8 @@ def test_an_editor_does_it_after_one_question_and_both_logs_say_who_and_why(
     app: Flask, installation: Installation, name: AnyAct
 ) -> None:
     prepare(installation, *WAYS[name])
+    if name == "unbar":
+        bar(installation.store, KEY, arm="womens-letter", metric="unsubscribe", now_ms=DEED.now_ms)
     editor, before = logged_in(app, installation, "editor"), count_rows(installation, "ledger")
     offered = editor.open(PLACE).text
     assert f'href="{PLACE}/{name}"' in offered

@@ -35,6 +35,7 @@ from service.openapi import routes
 from service.operations import KEY
 from service.operations import Example
 from tests.experiments.documents import spring_mailing
+from tests.experiments.house import bar
 from tests.experiments.test_document_schema import beyond
 from tests.experiments.test_document_schema import faults
 from tests.service.conftest import NOW_MS
@@ -46,7 +47,7 @@ PAGES = ("forms", "login", "people", "report_files", "setup")
 #: How an experiment comes to a state.
 _WAYS: dict[str, tuple[Any, ...]] = {
     "draft": (), "running": ("start",), "paused": ("start", "pause"), "stopped": ("start", "stop"),
-    "archived": ("start", "stop", "archive"), "frozen": ("start", "freeze"),
+    "archived": ("start", "stop", "archive"), "frozen": ("start", "freeze"), "barred": ("start",),
 }
 
 
@@ -130,6 +131,8 @@ def prepared(installation: Installation, example: Example) -> None:
         create(installation.store, spring_mailing(), deed=deed)
         for name in _WAYS[example.state]:
             do(installation.store, "spring-mailing", name, deed=deed)
+        if example.state == "barred":
+            bar(installation.store, "spring-mailing", arm="womens-letter", metric="unsubscribe", now_ms=NOW_MS)
         installation.snapshots.refresh()
 
 

@@ -211,7 +211,7 @@ def test_a_key_made_beside_a_running_server_is_known_at_once_and_forgotten_when_
     address = f"/v1/experiments/{KEY}"
     assert lasting_server.ask("GET", address, key=key)[0] == 200
     lasting_server.installed.done("key", "revoke", key[:12])
-    wait_until(lambda: lasting_server.ask("GET", address, key=key)[0] == 401, what="the key is refused")
+    wait_until(lambda: lasting_server.ask("GET", address, key=key)[0] == 401, what="the key is refused", seconds=5)
 
 
 def test_the_scheduler_is_at_work_in_the_server(lasting_server: ServerProcess) -> None:
