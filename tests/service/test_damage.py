@@ -73,7 +73,8 @@ def served(installed: Installed) -> "subprocess.CompletedProcess[str]":
 def flip_index(path: Path) -> None:
     """Harm the index of events, at which no start looks by itself."""
     connection = sqlite3.connect(str(path))
-    [root] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_events_1'").fetchone()
+    asked = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_events_1'"
+    [root] = connection.execute(asked).fetchone()
     connection.close()
     flip(path, (root - 1) * PAGE)
 
