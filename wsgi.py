@@ -1,3 +1,9 @@
-from service import create_app
+import os
 
-app = create_app()
+from service import create_app
+from service.config import load_config
+from service.logs import configure_logs
+
+config = load_config(os.environ)
+configure_logs(config.log_level)
+app = create_app(config)

@@ -62,6 +62,12 @@ class Answers(NamedTuple):
     tokens: Sequence[str | None]
     receipts: Sequence[Receipt | None]
 
+    def counts(self) -> list[tuple[Assignment, int]]:
+        """How many visitors get each of the different assignments; those with a fault get none."""
+        places = np.delete(self.decisions.places, list(self.listed.faults))
+        numbers = np.bincount(places, minlength=len(self.decisions.different)).tolist()
+        return [pair for pair in zip(self.decisions.different, numbers, strict=True) if pair[1]]
+
     def assignments(self) -> list[Assignment]:
         """The assignment of each visitor."""
         different = list(self.decisions.different)

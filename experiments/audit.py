@@ -21,6 +21,8 @@ from experiments.chains import chain_faults
 from experiments.chains import digest
 from experiments.chains import is_whole
 from experiments.storage.audit import AuditRow
+from experiments.storage.heads import AUDIT_LOG
+from experiments.storage.heads import Head
 from experiments.storage.session import Session
 from experiments.storage.store import Store
 from experiments.times import iso
@@ -131,12 +133,12 @@ def audit_json(row: AuditRow) -> dict[str, Any]:
     }
 
 
-def audit_faults(session: Session) -> Iterator[str]:
-    """Every place where the log has been changed or broken."""
-    yield from chain_faults(session.audit.rows(), name="audit log")
+def audit_faults(session: Session, *, head: Head | None) -> Iterator[str]:
+    """Every place where the log has been changed, broken or cut off."""
+    yield from chain_faults(session.audit.rows(), name=AUDIT_LOG, head=head)
     for row in session.audit.rows():
         if is_whole(row) and not _says_the_same(row, msgspec.json.decode(row.body)):
-            yield f"audit log, row {row.number}: it shows something else than what was hashed"
+            yield f"{AUDIT_LOG}, row {row.number}: it shows something else than what was hashed"
 
 
 def _says_the_same(row: AuditRow, body: Mapping[str, Any]) -> bool:

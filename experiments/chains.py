@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from experiments.storage.audit import AuditRow
+from experiments.storage.heads import Head
 from experiments.storage.ledger import LedgerRow
 
 
@@ -29,9 +30,9 @@ def is_whole(row: Link) -> bool:
     return digest(row.body) == row.hash
 
 
-def chain_faults(rows: Iterable[Link], *, name: str) -> Iterator[str]:
-    """Every place where a chain, the oldest row first, has been changed or broken."""
-    last = ""
+def chain_faults(rows: Iterable[Link], *, name: str, head: Head | None) -> Iterator[str]:
+    """Every place where a chain, the oldest row first, has been changed, broken or cut off; `head` is its end."""
+    last, number = "", 0
     for number, row in enumerate(rows, start=1):
         place = f"{name}, row {row.number}"
         if row.number != number:
@@ -41,3 +42,14 @@ def chain_faults(rows: Iterable[Link], *, name: str) -> Iterator[str]:
         elif msgspec.json.decode(row.body)["previous_hash"] != last:
             yield f"{place}: it does not follow the row before it"
         last = row.hash
+    yield from _end_faults(number, last, name=name, head=head)
+
+
+def _end_faults(number: int, last: str, *, name: str, head: Head | None) -> Iterator[str]:
+    if head is None:
+        if number:
+            yield f"{name}: nothing says that it ends at row {number}"
+    elif number < head.number:
+        yield f"{name}: it ends at row {number}, and row {head.number} was written: {head.number - number} are cut off"
+    elif (number, last) != (head.number, head.hash):
+        yield f"{name}, row {number}: it is not the row {head.number} that was written last"

@@ -20,6 +20,7 @@ BespokeError
 ├── InvalidSignature       a token or link that was not signed here, or is not for this
 ├── InvalidSetting         a setting that stops start-up
 ├── SecretMismatch         a secret that is not the one the database was made with
+├── InvalidBackup          a backup that cannot be made or restored
 └── StorageError           the database cannot do it now
     ├── StorageBusy        another process holds the lock; try again
     ├── StorageFull        no space left; try again later
@@ -198,6 +199,12 @@ class SecretMismatch(BespokeError):
     """The secret is not the one the database was made with."""
 
     code = "secret_mismatch"
+
+
+class InvalidBackup(BespokeError):
+    """A backup cannot be made there, or not be restored here."""
+
+    code = "invalid_backup"
 
 
 class StorageError(BespokeError):

@@ -1,5 +1,6 @@
 """What an exposure event exposed its visitor to: by its token, or by the sender's word, held against the draw. Pure."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from experiments.assignment import Plan
@@ -9,6 +10,7 @@ from experiments.errors import InvalidSignature
 from experiments.errors import RejectedEvent
 from experiments.errors import shown
 from experiments.events import ExposureEvent
+from experiments.lost_epochs import is_lost
 from experiments.model import EVERYONE_ELSE
 from experiments.model import NO_PERSONALISATION
 from experiments.model import Experiment
@@ -34,6 +36,7 @@ def exposed_to(
     state: State,
     trusted: bool,
     token_key: bytes,
+    restored_at: Collection[int],
 ) -> Exposed:
     """Read an exposure against the experiment, and its plan in the epoch that the event names: None if there is none.
 
@@ -41,7 +44,7 @@ def exposed_to(
         arm. Never because of which arm it names, which would take visitors out of one arm and not of another.
     """
     if event.token is not None:
-        return _by_token(event, event.token, key=token_key)
+        return _by_token(event, event.token, key=token_key, restored_at=restored_at)
     if not trusted and (event.epoch is None or not experiment.local_evaluation):
         rule = "needs properties.token, or with local_evaluation the epoch, as in key@3"
         raise RejectedEvent("token_required", f"an exposure from a client key {rule}")
@@ -50,7 +53,7 @@ def exposed_to(
     return _by_word(event, plan, experiment=experiment, state=state)
 
 
-def _by_token(event: ExposureEvent, token: str, *, key: bytes) -> Exposed:
+def _by_token(event: ExposureEvent, token: str, *, key: bytes, restored_at: Collection[int]) -> Exposed:
     try:
         claim = read(token, event.visitor, key=key)
     except InvalidSignature as error:
@@ -59,6 +62,8 @@ def _by_token(event: ExposureEvent, token: str, *, key: bytes) -> Exposed:
         raise RejectedEvent("invalid_token", f"properties.token is of experiment {shown(claim.experiment)}")
     if claim.expires_ms <= event.received_ms:
         raise RejectedEvent("token_expired", "properties.token has expired")
+    if is_lost(claim.epoch, restored_at):
+        raise RejectedEvent("unknown_epoch", f"properties.token is of epoch {claim.epoch}, which a restore has lost")
     return Exposed(claim.arm, claim.segment, claim.epoch, claim.weight, False)
 
 

@@ -1,5 +1,6 @@
 """The ledger's rows: everything that one decision about weights was made of, as canonical JSON chained by its hash."""
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from typing import Any
 from typing import Literal
@@ -14,6 +15,7 @@ from experiments.chains import canonical
 from experiments.chains import digest
 from experiments.final_allocation import Final
 from experiments.inputs import Inputs
+from experiments.lost_epochs import numbers_left_free
 from experiments.model import Allocation
 from experiments.model import Policy
 from experiments.restraints import pairs
@@ -61,11 +63,19 @@ class Decision(TypedDict):
 
 
 def ledger_row(
-    experiment: str, last: LedgerRow | None, *, kind: str, at_ms: int, weights: Weights, details: Mapping[str, Any]
+    experiment: str,
+    last: LedgerRow | None,
+    *,
+    kind: str,
+    at_ms: int,
+    weights: Weights,
+    details: Mapping[str, Any],
+    restored_at: Collection[int] = (),
 ) -> LedgerRow:
     """The row that follows `last`: a published row makes the next epoch, an unchanged one leaves it."""
-    number = last.number + 1 if last else 1
-    epoch = (last.epoch if last else 0) + (kind == "published")
+    number, epoch = (last.number + 1, last.epoch) if last else (1, 0)
+    if kind == "published":
+        epoch += 1 + numbers_left_free(epoch, restored_at)
     body = canonical({
         **details,
         "experiment": experiment,

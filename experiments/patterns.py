@@ -8,8 +8,9 @@ import re2
 
 LONGEST_PATTERN = 200
 
-# Bytes for the program of one pattern: room for what 200 characters can ask for, short of repetitions of repetitions.
-_PROGRAM_BYTES = 1 << 20
+# Bytes for the program of one pattern, which a text may have to go through once for each of its characters: room for
+# what 200 characters can ask for, short of repetitions of repetitions.
+_PROGRAM_BYTES = 1 << 15
 
 # What RE2 reads as an anchor, a class or a flag, and JavaScript as a plain letter or not at all.
 _FOREIGN = re.compile(r"\\[AzQEaCpP]|\(\?P|\(\?[imsU-]|\[\[:")

@@ -17,6 +17,8 @@ from experiments.allocation import largest_move
 from experiments.allocation import without
 from experiments.audit import Deed
 from experiments.columns import Table
+from experiments.failpoints import Failpoint
+from experiments.failpoints import reached
 from experiments.final_allocation import Finals
 from experiments.final_allocation import final_weights
 from experiments.inputs import Inputs
@@ -230,8 +232,11 @@ def _append_news(
         at_ms=deed.now_ms,
         weights=weights if news else previous,
         details=details,
+        restored_at=session.restores.epochs(experiment.key),
     )
+    reached(Failpoint.ALLOCATION_DETAILED)
     assert session.ledger.append(row), "the write transaction keeps others from appending"
+    reached(Failpoint.ALLOCATION_APPENDED)
     return row
 
 

@@ -13,6 +13,8 @@ from experiments.cautions import Caution
 from experiments.cautions import caution
 from experiments.cautions import metrics_watched
 from experiments.errors import InvalidTransition
+from experiments.failpoints import Failpoint
+from experiments.failpoints import reached
 from experiments.lifecycle import find
 from experiments.lifecycle import is_frozen
 from experiments.model import Experiment
@@ -66,16 +68,22 @@ def reallocate_slot(store: Store, key: str, slot: int, *, deed: Deed) -> LedgerR
     def work(session: Session) -> LedgerRow | None:
         if not session.slots.claim(_JOB, key, slot, now_ms=deed.now_ms):
             return None
+        reached(Failpoint.SLOT_CLAIMED)
         session.meta.bump_config_version(now_ms=deed.now_ms)
+        reached(Failpoint.VERSION_BUMPED)
         return _publish(session, prepared, slot=slot, deed=deed._replace(reason="scheduled"))
 
-    return store.transact(work)
+    row = store.transact(work)
+    reached(Failpoint.SLOT_COMMITTED)
+    return row
 
 
 def _prepare(store: Store, key: str, *, now_ms: int) -> _Prepared:
     """What is slow, reading and computing; it holds no lock."""
     past, watched = store.read(lambda session: _read(session, _running(session, key), now_ms=now_ms))
-    return _Prepared(watched.stored, past.last, _step(past, watched))
+    prepared = _Prepared(watched.stored, past.last, _step(past, watched))
+    reached(Failpoint.ALLOCATION_PROPOSED)
+    return prepared
 
 
 def _read(session: Session, stored: StoredExperiment, *, now_ms: int) -> tuple[Past, Readings]:

@@ -14,6 +14,8 @@ from experiments.events import Event
 from experiments.events import SilentEvent
 from experiments.events import Terms
 from experiments.events import read_event
+from experiments.failpoints import Failpoint
+from experiments.failpoints import reached
 from experiments.receipts import Receipt
 from experiments.signing import Keyring
 from experiments.snapshot import Snapshots
@@ -49,6 +51,7 @@ def record(
     if events:
         batch = Batch(list(events.values()), sender.trusted)
         applied: list[Receipt] = store.transact_together(Applying(snapshots, keyring), batch)
+        reached(Failpoint.EVENTS_COMMITTED)
         receipts.update(zip(events, applied, strict=True))
     return [receipts[index] for index in range(len(items))]
 
@@ -93,7 +96,7 @@ class Applying:
         read = [
             [admission.admit(event, trusted=batch.trusted) for event in batch.events] for batch in batches
         ]
-        application = Application(session, [each for batch in read for each in batch if isinstance(each, Admitted)])
+        application = Application(session, [each for batch in read for each in batch])
         receipts = [
             [application.apply(each) if isinstance(each, Admitted) else application.refuse(each) for each in batch]
             for batch in read

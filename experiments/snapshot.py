@@ -20,11 +20,15 @@ from experiments.storage.store import Store
 
 
 class Entry(NamedTuple):
-    """An experiment as it stands; `plan` is None until it was started."""
+    """An experiment as it stands; `plan` is None until it was started.
+
+    `restored_at` are the newest epochs of the backups that were brought back: those that followed are lost.
+    """
 
     stored: StoredExperiment
     plan: Plan | None
     measures: Measures
+    restored_at: tuple[int, ...] = ()
 
     @property
     def experiment(self) -> Experiment:
@@ -80,8 +84,17 @@ def _entry(session: Session, row: ExperimentRow, previous: Entry | None) -> Entr
     if newest is None:
         return Entry(stored, None, measures)
     if unchanged and unchanged.plan and unchanged.plan.allocation.epoch == newest.epoch:
-        return Entry(stored, unchanged.plan, measures)
-    return Entry(stored, Plan(stored.experiment, allocation_of(newest)), measures)
+        return unchanged._replace(stored=stored)
+    plan = Plan(stored.experiment, allocation_of(newest))
+    return Entry(stored, plan, measures, session.restores.epochs(row.key))
+
+
+def newest_plan(session: Session, *, seen: Entry) -> Plan:
+    """The plan of a started experiment as it is now, whatever a snapshot has seen of it."""
+    row = session.experiments.get(seen.experiment.key)
+    plan = _entry(session, row, seen).plan if row else None
+    assert plan is not None, "what was started keeps its row and its epochs"
+    return plan
 
 
 def stored_experiment(row: ExperimentRow, previous: StoredExperiment | None = None) -> StoredExperiment:

@@ -1,7 +1,10 @@
 """Verify: recount the events, compute every epoch again from the ledger, and follow the chains of both logs."""
 
-from collections import defaultdict
 from collections.abc import Iterator
+from collections.abc import Mapping
+from datetime import date
+from datetime import timedelta
+from itertools import islice
 from math import isclose
 from typing import Any
 
@@ -10,46 +13,56 @@ import msgspec
 from experiments.audit import audit_faults
 from experiments.chains import chain_faults
 from experiments.chains import is_whole
-from experiments.counting import EXPOSURES
-from experiments.counting import Measures
-from experiments.counting import amount_of
-from experiments.counting import is_watched
-from experiments.counting import teller
-from experiments.counting import timing
 from experiments.lifecycle import find
 from experiments.model import Experiment
-from experiments.model import Metric
 from experiments.publishing import recompute
+from experiments.recount import Histories
+from experiments.recount import History
+from experiments.recount import Total
+from experiments.recount import cells_of
+from experiments.recount import histories
+from experiments.recount import totals_of
 from experiments.storage.cells import CellKey
-from experiments.storage.events import EventRow
+from experiments.storage.heads import AUDIT_LOG
+from experiments.storage.heads import Head
+from experiments.storage.heads import ledger_name
 from experiments.storage.session import Session
+from experiments.storage.soundness import soundness_faults
 from experiments.storage.store import Store
-from experiments.times import day_of
 
-Cells = dict[CellKey, tuple[int, int, float]]
+#: Of how many visitors of an experiment the difference is told, one by one.
+MOST_VISITORS = 20
 
-
-class _Visitor:
-    """All that a visitor did as far as one experiment is concerned, in the order of storing."""
-
-    def __init__(self) -> None:
-        self.exposures: list[tuple[int, EventRow]] = []
-        self.outcomes: list[tuple[int, EventRow]] = []
+_FIRST_DAY = date(1970, 1, 1)
 
 
 def verify(store: Store) -> list[str]:
     """Every difference between what is counted and what was recorded; empty where all is well."""
-    return store.read(lambda session: [*_ledger_faults(session), *audit_faults(session), *_counter_faults(session)])
+    return store.read(_faults)
 
 
-def _ledger_faults(session: Session) -> Iterator[str]:
-    for row in session.experiments.all():
-        name = f"ledger of {row.key}"
-        yield from chain_faults(session.ledger.rows(row.key), name=name)
-        experiment = find(session, row.key).experiment
-        for entry in session.ledger.rows(row.key):
+def _faults(session: Session) -> list[str]:
+    # What a broken file says of its rows is worth nothing.
+    if broken := [f"the file: {fault}" for fault in soundness_faults(session.connection)]:
+        return broken
+    heads = {head.chain: head for head in session.heads.all()}
+    return [
+        *_ledger_faults(session, heads),
+        *audit_faults(session, head=heads.get(AUDIT_LOG)),
+        *_counter_faults(session),
+    ]
+
+
+def _ledger_faults(session: Session, heads: Mapping[str, Head]) -> Iterator[str]:
+    known = {ledger_name(row.key): row.key for row in session.experiments.all()}
+    for name, key in known.items():
+        yield from chain_faults(session.ledger.rows(key), name=name, head=heads.get(name))
+        experiment = find(session, key).experiment
+        for entry in session.ledger.rows(key):
             if is_whole(entry) and not _follows(experiment, msgspec.json.decode(entry.body)):
                 yield f"{name}, row {entry.number}: its inputs do not give its weights"
+    for name in sorted(heads.keys() - known.keys() - {AUDIT_LOG}):
+        yield f"{name}: the experiment is gone"
 
 
 def _follows(experiment: Experiment, body: dict[str, Any]) -> bool:
@@ -58,69 +71,89 @@ def _follows(experiment: Experiment, body: dict[str, Any]) -> bool:
 
 
 def _counter_faults(session: Session) -> Iterator[str]:
-    visitors = _visitors(session)
+    numbers: list[int] = []
+    visitors = histories(_numbered(session, numbers))
+    is_sound = True
     for row in session.experiments.all():
-        experiment = find(session, row.key).experiment
-        expected = _recount(experiment, visitors.get(row.key, {}))
-        counted = {cell.key: (cell.n, cell.total, cell.total_squares) for cell in session.cells.of(row.key)}
-        for key in sorted(expected.keys() | counted.keys()):
-            should, does = expected.get(key, (0, 0, 0.0)), counted.get(key, (0, 0, 0.0))
-            if should[:2] != does[:2] or not isclose(should[2], does[2], rel_tol=1e-9, abs_tol=1e-6):
-                yield f"cell {tuple(key)}: counted {does}, the events give {should}"
+        experiment, known = find(session, row.key).experiment, visitors.get(row.key, {})
+        for fault in (*_cell_faults(session, experiment, known), *_visitor_faults(session, experiment, known)):
+            is_sound = False
+            yield fault
+    if not is_sound:
+        yield from _gaps(numbers)
 
 
-def _visitors(session: Session) -> dict[str, dict[bytes, _Visitor]]:
-    visitors: dict[str, dict[bytes, _Visitor]] = defaultdict(lambda: defaultdict(_Visitor))
-    for order, event in enumerate(session.events.in_order()):
-        for key in event.experiments:
-            visitor = visitors[key][event.visitor]
-            (visitor.exposures if event.kind == "exposure" else visitor.outcomes).append((order, event))
-    return visitors
+def _numbered(session: Session, numbers: list[int]) -> Iterator[tuple[int, Any]]:
+    for number, event in session.events.in_order():
+        numbers.append(number)
+        yield number, event
 
 
-def _recount(experiment: Experiment, visitors: dict[bytes, _Visitor]) -> Cells:
-    cells: Cells = defaultdict(lambda: (0, 0, 0.0))
-    measures = Measures(experiment)
-    for visitor in visitors.values():
-        if visitor.exposures:
-            _, first = visitor.exposures[0]
-            assert first.arm and first.segment and first.epoch is not None
-            totals, told_by = _reached(experiment, visitor)
-            for metric, value in (*measures.values(first.arm, totals), *((teller, 1) for teller in told_by)):
-                key = CellKey(
-                    experiment.key, first.epoch, day_of(first.at_ms), first.segment, first.arm,
-                    bool(first.asserted), metric,
-                )
-                n, total, squares = cells[key]
-                cells[key] = (n + 1, total + value, squares + float(value * value))
-    return cells
+def _cell_faults(session: Session, experiment: Experiment, visitors: Histories) -> Iterator[str]:
+    """The cells that differ, and by how much."""
+    expected = cells_of(experiment, visitors)
+    counted = {cell.key: (cell.n, cell.total, cell.total_squares) for cell in session.cells.of(experiment.key)}
+    for key in sorted(expected.keys() | counted.keys()):
+        should, does = expected.get(key, (0, 0, 0.0)), counted.get(key, (0, 0, 0.0))
+        if should[:2] != does[:2] or not isclose(should[2], does[2], rel_tol=1e-9, abs_tol=1e-6):
+            yield f"{_cell(key)}: {_sums(does)} are counted, {_sums(should)} are in the events: {_by(does, should)}"
 
 
-def _reached(experiment: Experiment, visitor: _Visitor) -> tuple[dict[str, int], list[str]]:
-    """A visitor's totals, and who told first that the goal was reached, where that is counted."""
-    _, first = visitor.exposures[0]
-    totals, told_by = {EXPOSURES: len(visitor.exposures)}, []
-    for metric, outcome, added in _additions(experiment, visitor):
-        if is_watched(metric) and added and not totals.get(metric.key):
-            told_by.append(teller(trusted=outcome.trusted, exposed_ms=first.at_ms, at_ms=outcome.at_ms))
-        totals[metric.key] = totals.get(metric.key, 0) + added
-    return totals, told_by
-
-
-def _additions(experiment: Experiment, visitor: _Visitor) -> Iterator[tuple[Metric, EventRow, int]]:
-    """What each outcome adds to each metric that it counts for."""
-    for order, outcome in visitor.outcomes:
-        for metric in experiment.metrics_by_event.get(outcome.name, ()):
-            if _counts(metric, visitor.exposures[0], outcome, order=order):
-                yield metric, outcome, amount_of(metric, outcome.amounts or {}, currency=experiment.currency)
-
-
-def _counts(metric: Metric, exposure: tuple[int, EventRow], outcome: EventRow, *, order: int) -> bool:
-    exposed_order, exposed = exposure
-    heard = outcome.trusted or metric.source == "any"
-    # An outcome stored before its exposure waits for one window of the metric.
-    waited_too_long = (
-        order < exposed_order and outcome.received_ms + metric.window_seconds * 1000 <= exposed.received_ms
+def _cell(key: CellKey) -> str:
+    day = _FIRST_DAY + timedelta(days=key.day)
+    asserted = ", asserted" if key.asserted else ""
+    return (
+        f"cell of {key.experiment}, epoch {key.epoch}, day {day}, segment {key.segment}, arm {key.arm}{asserted}, "
+        f"metric {key.metric}"
     )
-    in_time = timing(metric, exposed_ms=exposed.at_ms, at_ms=outcome.at_ms) == "counts"
-    return heard and in_time and not waited_too_long
+
+
+def _sums(sums: tuple[int, int, float]) -> str:
+    n, total, squares = sums
+    return f"{n} visitors with a sum of {total} and of {squares:.15g} squared"
+
+
+def _by(does: tuple[int, int, float], should: tuple[int, int, float]) -> str:
+    n, total, squares = (one - other for one, other in zip(does, should, strict=True))
+    return f"{n:+d}, {total:+d}, {squares:+.15g}"
+
+
+def _visitor_faults(session: Session, experiment: Experiment, visitors: Histories) -> Iterator[str]:
+    """The rows of visitors that differ, and the events that say so; of the first visitors only."""
+    faults = _all_visitor_faults(session, experiment, visitors)
+    yield from islice(faults, MOST_VISITORS)
+    if more := sum(1 for _ in faults):
+        yield f"{experiment.key}: {more} more rows of visitors differ"
+
+
+def _all_visitor_faults(session: Session, experiment: Experiment, visitors: Histories) -> Iterator[str]:
+    kept = dict(session.exposures.all(experiment.key))
+    totals: dict[bytes, dict[str, int]] = {}
+    for (visitor, metric), total in session.totals.all(experiment.key).items():
+        totals.setdefault(visitor, {})[metric] = total
+    for visitor in sorted(kept.keys() | totals.keys() | visitors.keys()):
+        history = visitors.get(visitor) or History()
+        name = f"visitor {visitor.hex()[:12]} in {experiment.key}"
+        if kept.get(visitor) != history.exposure:
+            events = _events(tuple(number for number, _ in history.exposures))
+            yield f"{name}: {kept.get(visitor)} is kept, {events} give {history.exposure}"
+        expected = totals_of(experiment, history) if history.exposure else {}
+        yield from _total_faults(name, totals.get(visitor, {}), expected)
+
+
+def _total_faults(name: str, kept: Mapping[str, int], expected: Mapping[str, Total]) -> Iterator[str]:
+    for metric in sorted(kept.keys() | expected.keys()):
+        should, events = expected.get(metric, Total(0, ()))
+        if kept.get(metric, 0) != should:
+            yield f"{name}, {metric}: {kept.get(metric, 0)} is kept, {_events(events)} give {should}"
+
+
+def _events(numbers: tuple[int, ...]) -> str:
+    return f"events {', '.join(map(str, numbers))}" if numbers else "no events"
+
+
+def _gaps(numbers: list[int]) -> Iterator[str]:
+    """The events that were stored and are gone; numbers are given without a gap."""
+    for before, after in zip([0, *numbers], numbers, strict=False):
+        if after > before + 1:
+            yield f"events: numbers {before + 1} to {after - 1} are missing"

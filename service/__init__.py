@@ -1,10 +1,11 @@
 """The web shell: requests in, one use case each, answers out.
 
-`create_app` puts it together; `config` holds the settings, `installation` what a process keeps open, `cors`, `auth`,
-`people`, `throttle`, `bodies` and `errors` the door, `express` the short way through it, `ofrep`, `ingest`,
-`assignments`, `growthbook`, `admin`, `audit`, `users` and `health` the endpoints, `login`, `pages`, `actions`, `setup`,
-`preflight_page` and `people_page` what people read, `report_files` what they take away, `sdk` what their browsers load,
-`reference` the description of it all, made from what the views say of themselves.
+`create_app` puts it together; `config` holds the settings, `installation` what a process keeps open, `journal` and
+`traces` what is told of requests, `cors`, `auth`, `people`, `throttle`, `bodies` and `errors` the door, `express` the
+short way through it, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `audit`, `users`, `health` and `metrics`
+the endpoints, `login`, `pages`, `actions`, `setup`, `preflight_page` and `people_page` what people read, `report_files`
+what they take away, `sdk` what their browsers load, `reference` the description of it all, made from what the views say
+of themselves.
 """
 
 import os
@@ -34,7 +35,9 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import health
     from service import idempotency
     from service import ingest
+    from service import journal
     from service import login
+    from service import metrics
     from service import ofrep
     from service import pages
     from service import people
@@ -46,6 +49,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import sdk
     from service import setup
     from service import throttle
+    from service import traces
     from service import users
     from service.config import load_config
     from service.current import EXTENSION
@@ -57,13 +61,16 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes + 1
     app.logger.setLevel(settings.log_level.upper())
     # Preflights come before keys, since they bring none; rates after them, since they are the keys'.
-    for part in (errors, cors, auth, people, throttle, headers, idempotency, reference, express):
+    for part in (journal, traces, errors, cors, auth, people, throttle, headers, idempotency, reference, express):
         part.init_app(app)
-    answering = (ofrep, ingest, assignments, growthbook, admin, audit, users, health, preferences, sdk, reference)
+    answering = (
+        ofrep, ingest, assignments, growthbook, admin, audit, users, health, metrics, preferences, sdk, reference,
+    )
     for endpoints in (*answering, login, pages, report_files, actions, setup, preflight_page, people_page):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
-    lanes = express.Express(app.wsgi_app, installation, {**ofrep.LANES, **ingest.LANES})
+    plain = {} if journal.is_complete() else {**ofrep.LANES, **ingest.LANES}
+    lanes = express.Express(app.wsgi_app, installation, plain)
     app.wsgi_app = throttle.behind_proxies(lanes, settings.trusted_proxies)  # type: ignore[method-assign]
     installation.before_closing(start_scheduler(installation).stop)
     return app

@@ -13,6 +13,8 @@ from experiments.overview import ConcernKind
 from experiments.overview import Summary
 from experiments.times import day_of
 from experiments.times import iso
+from service.disk import Space
+from service.disk import written
 from service.wording import count
 from service.wording import moment
 
@@ -99,6 +101,16 @@ def campaigns_view(summaries: Sequence[Summary], *, now_ms: int) -> CampaignsVie
     shelves = (Shelf(title, _campaigns(found, today=today)) for title, found in groups.items() if found)
     archived = _campaigns([one for one in calm if one.stored.state == "archived"], today=today)
     return CampaignsView(moment(iso(now_ms)), tuple(shelves), archived)
+
+
+def disk_warning(disk: Space) -> str | None:
+    """What stands above the list while there is little space; None while there is enough."""
+    if not disk.is_low:
+        return None
+    return (
+        f"Only {written(disk.free_bytes)} of disk space are left under the database. "
+        "Once it is full no event is accepted any more: make room now."
+    )
 
 
 def _is_urgent(summary: Summary) -> bool:

@@ -25,6 +25,8 @@ COMMANDS = {
     "record": "outcomes",
     "simulate": "simulation",
     "verify": "database",
+    "backup": "backups",
+    "restore": "backups",
     "config": "settings",
     "demo": "demonstration",
 }

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from experiments.assignment import Consent
 from experiments.errors import InvalidSetting
 from experiments.errors import shown
+from experiments.failpoints import Failpoint
 from service import settings
 from service.rates import Rate
 from service.relay import Relay
@@ -43,11 +44,15 @@ SETTINGS = (
     Setting("PORT", "port", "8000", settings.whole(1, 65535), "the port that the server listens on"),
     Setting(
         "LOG_LEVEL", "log_level", "info", settings.one_of("debug", "info", "warning", "error"),
-        "the least important messages that are logged",
+        "the least important messages that are logged; `debug` logs each request too",
     ),
     Setting(
         "CONSENT_DEFAULT", "consent_default", "personalise", settings.one_of("none", "measure", "personalise"),
         "what a visitor consents to where nothing is said",
+    ),
+    Setting(
+        "DISK_LIMIT", "disk_limit_bytes", "256MB", settings.size,
+        "the free space under the database below which people are told",
     ),
     Setting("MIN_CELL", "min_cell", "10", settings.whole(0, 10**6), "visitors below which figures are hidden; 0 = off"),
     Setting(
@@ -107,6 +112,10 @@ SETTINGS = (
         "SMTP_URL", "relay", "off", parse_relay,
         "what e-mails are handed to: smtp://user:password@host:587, or smtps://…", is_secret=True,
     ),
+    Setting(
+        "FAILPOINT", "failpoint", "off", settings.failpoint,
+        "a step at which the process kills itself, to rehearse crashes; for tests alone",
+    ),
 )
 _BY_NAME = {PREFIX + setting.name: setting for setting in SETTINGS}
 
@@ -121,6 +130,7 @@ class Config:
     port: int
     log_level: str
     consent_default: Consent
+    disk_limit_bytes: int
     min_cell: int
     recent_traffic: int
     token_lifetime_seconds: int
@@ -139,6 +149,7 @@ class Config:
     digest: str
     digest_to: tuple[str, ...]
     relay: Relay | None
+    failpoint: Failpoint | None
     written: Mapping[str, str | None]
 
     @property

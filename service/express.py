@@ -32,6 +32,7 @@ from service.installation import Installation
 from service.throttle import STANDING
 from service.throttle import charge
 from service.throttle import rate_headers
+from service.traces import trace_headers
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
@@ -106,6 +107,8 @@ class Express:
         if "HTTP_ORIGIN" in environ:
             exposes_etag = self._installation.config.expose_etag
             headers += allowance(environ["HTTP_ORIGIN"], [key], exposes_etag=exposes_etag).items()
+        if "HTTP_TRACEPARENT" in environ:
+            headers += trace_headers(environ["HTTP_TRACEPARENT"]).items()
         return headers
 
 

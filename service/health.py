@@ -1,6 +1,5 @@
 """Whether the process lives, and whether it can do its work."""
 
-from typing import Any
 from typing import Literal
 from typing import TypedDict
 
@@ -8,14 +7,19 @@ from flask import Blueprint
 from flask import Response
 
 from experiments.errors import StorageError
-from experiments.storage.session import Session
+from experiments.storage.store import Store
 from service.answers import json_answer
 from service.auth import public
 from service.current import current_installation
+from service.disk import space
 from service.installation import Installation
+from service.measurements import age
 from service.operations import describes
 
 bp = Blueprint("health", __name__)
+
+#: A scheduler looks every second, a watcher four times as often: one that is so late has stopped.
+_LATE_SECONDS = 60
 
 
 class Alive(TypedDict):
@@ -25,23 +29,25 @@ class Alive(TypedDict):
 
 
 class Watch(TypedDict):
-    """When the scheduler last looked for work."""
+    """When somebody last looked."""
 
     seconds_since_last_look: float
 
 
-class Ready(Alive):
-    """It can do its work; `scheduler` is null where this process has none."""
+class Readiness(TypedDict):
+    """Whether it can do its work, part by part; `failing` are the parts that keep it from it.
 
-    database: Literal["ok"]
-    scheduler: Watch | None
+    `database` and `schema` are ok or say what is wrong, `scheduler` is null where this process has none, `snapshot` is
+    of what others change. Little space on the `disk` is no reason to send nobody here, but one to see to it.
+    """
 
-
-class Unready(TypedDict):
-    """It cannot; `database` says why."""
-
-    status: Literal["unavailable"]
+    status: Literal["ok", "unavailable"]
+    failing: list[str]
     database: str
+    schema: str
+    scheduler: Watch | None
+    snapshot: Watch | None
+    disk: Literal["ok", "low"]
 
 
 @bp.get("/healthz")
@@ -54,32 +60,44 @@ def healthz() -> Response:
 
 @bp.get("/readyz")
 @public
-@describes(answers={200: Ready, 503: Unready})
+@describes(answers={200: Readiness, 503: Readiness})
 def readyz() -> Response:
-    """The database can be read and written, and the scheduler is at work."""
-    installation = current_installation()
-    fault = _fault(installation)
-    if fault is not None:
-        return json_answer({"status": "unavailable", "database": fault.code}, status=503)
-    return json_answer({"status": "ok", "database": "ok", **_scheduler(installation)})
+    """The database can be read and written and is up to date, and the scheduler and the watcher are at work."""
+    found = readiness(current_installation())
+    return json_answer(found, status=503 if found["failing"] else 200)
 
 
-def _fault(installation: Installation) -> StorageError | None:
+def readiness(installation: Installation) -> Readiness:
+    """What can be done now, and what cannot."""
+    database, schema = _database(installation.store, now_ms=installation.clock.now_ms())
+    fit = {
+        "database": database == "ok",
+        "schema": schema in ("ok", "unknown"),
+        "scheduler": (age(installation.ticked) or 0) < _LATE_SECONDS,
+        "snapshot": (age(installation.watched) or 0) < _LATE_SECONDS,
+    }
+    failing = [part for part, is_fit in fit.items() if not is_fit]
+    return {
+        "status": "unavailable" if failing else "ok",
+        "failing": failing,
+        "database": database,
+        "schema": schema,
+        "scheduler": _watch(installation.ticked),
+        "snapshot": _watch(installation.watched),
+        "disk": "low" if space(installation.config).is_low else "ok",
+    }
+
+
+def _database(store: Store, *, now_ms: int) -> tuple[str, str]:
+    """Whether it can be read and written, by a row that nobody reads; and whether it has all tables."""
     try:
-        installation.store.read(_look)
-        # Nothing is written, but the writer must take its turn and the lock.
-        installation.store.transact(_look)
+        lacks = store.read(lambda session: session.lacks())
+        store.transact(lambda session: session.meta.set("looked_ms", str(now_ms)))
     except StorageError as error:
-        return error
-    return None
+        return error.code, "unknown"
+    return "ok", f"lacks {', '.join(lacks)}" if lacks else "ok"
 
 
-def _look(session: Session) -> int:
-    return session.meta.config_version()
-
-
-def _scheduler(installation: Installation) -> dict[str, Any]:
-    ticked_ms = installation.ticked_ms
-    if ticked_ms is None:
-        return {"scheduler": None}
-    return {"scheduler": {"seconds_since_last_look": (installation.clock.now_ms() - ticked_ms) / 1000}}
+def _watch(since: float | None) -> Watch | None:
+    seconds = age(since)
+    return None if seconds is None else {"seconds_since_last_look": round(seconds, 3)}

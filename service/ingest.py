@@ -174,7 +174,7 @@ def record_items(
     installation: Installation, items: Sequence[object], *, sent_at: object, key: KeyRow, objects: bool
 ) -> list[Receipt]:
     """Record events that came with this key."""
-    return record(
+    receipts = record(
         installation.store,
         installation.snapshots,
         items=items,
@@ -184,6 +184,8 @@ def record_items(
         keyring=installation.keyring,
         fresh_id=_fresh_id,
     )
+    installation.tallies.events.add_all((receipt.status, receipt.code or "") for receipt in receipts)
+    return receipts
 
 
 def _fresh_id() -> bytes:

@@ -6,24 +6,29 @@ from dataclasses import dataclass
 from dataclasses import field
 from threading import Event
 from threading import Thread
+from time import monotonic
 
 from experiments.errors import StorageError
 from experiments.evaluation import Asking
 from experiments.events import Terms
+from experiments.failpoints import arm
 from experiments.overview import Overviews
 from experiments.recent import RecentTraffic
 from experiments.signing import Keyring
 from experiments.signing import keyring
 from experiments.snapshot import Snapshots
-from experiments.storage.store import Store
+from experiments.storage.store import OwnStore
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
+from service.alarms import Alarms
 from service.attempts import Attempts
 from service.clock import Clock
 from service.clock import SystemClock
 from service.config import Config
+from service.logs import said
 from service.rates import Buckets
 from service.secret import secret_of
+from service.tallies import Tallies
 
 _WATCH_SECONDS = 0.25
 
@@ -35,18 +40,22 @@ class Installation:
     """Settings, clock, keys, database, and the newest snapshot of what people and jobs configure.
 
     `recent` are the attributes that visitors brought lately; `buckets` are None where the settings limit nobody's rate;
-    `attempts` are those to log in; `overviews` know what the list of campaigns was made of last; `ticked_ms` is when
-    the scheduler last looked for work, None where this process has none.
+    `attempts` are those to log in; `overviews` know what the list of campaigns was made of last; `ticked` is when the
+    scheduler last looked for work, `watched` when the watcher last looked for what others commit, None where this
+    process has none: seconds of a clock that only goes forward. `tallies` are what was done since it began.
     """
 
     config: Config
     clock: Clock
     keyring: Keyring
-    store: Store
+    store: OwnStore
     snapshots: Snapshots
     buckets: Buckets | None
     recent: RecentTraffic
-    ticked_ms: int | None = None
+    ticked: float | None = None
+    watched: float | None = None
+    tallies: Tallies = field(default_factory=Tallies)
+    alarms: Alarms = field(default_factory=Alarms)
     attempts: Attempts = field(default_factory=Attempts)
     overviews: Overviews = field(default_factory=Overviews)
     _endings: list[Callable[[], None]] = field(default_factory=list, repr=False)
@@ -62,7 +71,7 @@ class Installation:
 
     def watch(self) -> None:
         """Notice from now on what other processes commit."""
-        watcher = Watcher(self.store, self.snapshots)
+        watcher = Watcher(self)
         watcher.start()
         self.before_closing(watcher.stop)
 
@@ -82,6 +91,7 @@ def open_installation(config: Config, *, clock: Clock | None = None, serving: bo
 
     :raises BespokeError: if its secret is lost or its database cannot be used.
     """
+    arm(config.failpoint)
     keys = keyring(secret_of(config))
     if serving:
         migrate_database(config.database_path, fingerprint=keys.fingerprint)
@@ -102,11 +112,12 @@ def open_installation(config: Config, *, clock: Clock | None = None, serving: bo
 class Watcher(Thread):
     """Refreshes the snapshot soon after anybody has committed."""
 
-    def __init__(self, store: Store, snapshots: Snapshots) -> None:
+    def __init__(self, installation: Installation) -> None:
         super().__init__(name="watcher", daemon=True)
-        self._store = store
-        self._snapshots = snapshots
+        self._installation = installation
+        self._store, self._snapshots = installation.store, installation.snapshots
         self._stopped = Event()
+        installation.watched = monotonic()
 
     def run(self) -> None:
         """Look again and again, whatever goes wrong, until stopped."""
@@ -119,12 +130,13 @@ class Watcher(Thread):
             changes = self._store.changes()
             if changes != seen:
                 self._snapshots.refresh()
+            self._installation.watched = monotonic()
             return changes
         except StorageError as error:
-            log.warning("changes of other processes are not seen for now: %s", error)
+            log.warning("changes of other processes are not seen for now: %s", error, extra=said("unseen"))
         except Exception:
             # One that died here would leave this process deciding by old allocations for ever.
-            log.exception("changes of other processes are not seen for now")
+            log.exception("changes of other processes are not seen for now", extra=said("unseen"))
         return None
 
     def stop(self) -> None:

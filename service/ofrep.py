@@ -12,6 +12,7 @@ from experiments.errors import BespokeError
 from experiments.errors import InvalidContext
 from experiments.errors import UnknownExperiment
 from experiments.errors import shown
+from experiments.evaluation import Evaluation
 from experiments.evaluation import evaluate
 from experiments.evaluation import evaluate_all
 from service.answers import json_answer
@@ -41,6 +42,7 @@ from service.operations import Example
 from service.operations import Parameter
 from service.operations import describes
 from service.preferences import objects_to_tracking
+from service.tallies import evaluated_as
 
 bp = Blueprint("ofrep", __name__, url_prefix="/ofrep/v1")
 
@@ -72,6 +74,7 @@ def evaluated(installation: Installation, asked: Asked) -> Evaluated:
         asking=installation.asking(objects=asked.objects),
         keyring=installation.keyring,
     )
+    installation.tallies.evaluations.add(evaluated_as(asked.name, evaluation.assignment))
     return success(asked.name, evaluation)
 
 
@@ -102,6 +105,9 @@ def evaluate_flags() -> Response:
         context=_context(read_object()),
         asking=installation.asking(objects=objects_to_tracking()),
         keyring=installation.keyring,
+    )
+    installation.tallies.evaluations.add_all(
+        evaluated_as(key, outcome.assignment) for key, outcome in outcomes.items() if isinstance(outcome, Evaluation)
     )
     return _unless_known(json_answer({"flags": [flag(key, outcome) for key, outcome in outcomes.items()]}))
 

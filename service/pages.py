@@ -33,7 +33,9 @@ from experiments.storage.session import Session
 from service.audit import HIGHEST_NUMBER
 from service.audit import read_selection
 from service.campaigns_view import campaigns_view
+from service.campaigns_view import disk_warning
 from service.current import current_installation
+from service.disk import space
 from service.errors import status_of
 from service.explanations import EXPLANATIONS
 from service.ledger_view import ROWS
@@ -82,7 +84,8 @@ def home() -> str:
     installation = current_installation()
     now_ms = installation.clock.now_ms()
     found = installation.overviews.take(installation.store, snapshot=installation.snapshots.latest, now_ms=now_ms)
-    return render_template("campaigns.html", view=campaigns_view(found, now_ms=now_ms))
+    warning = disk_warning(space(installation.config))
+    return render_template("campaigns.html", view=campaigns_view(found, now_ms=now_ms), warning=warning)
 
 
 def by_link() -> bool:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from datetime import timezone
 from threading import Event
+from time import monotonic
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
@@ -17,7 +18,10 @@ from experiments.errors import BespokeError
 from experiments.reallocation import reallocate_due
 from service.clock import AcceleratedClock
 from service.clock import Clock
+from service.disk import space
+from service.disk import written
 from service.installation import Installation
+from service.logs import said
 from service.relay import send
 from service.signals import when_told_to_end
 
@@ -34,6 +38,7 @@ class Scheduler:
         # A look that comes late or is left out does no harm, and is no news: the next one finds the same.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._installation = installation
+        self._is_disk_low = False
         self._background = BackgroundScheduler(timezone=timezone.utc)
         self._background.add_job(
             self.tick,
@@ -46,7 +51,7 @@ class Scheduler:
 
     def start(self) -> None:
         """Look for what is due, now and from now on."""
-        self._installation.ticked_ms = self._installation.clock.now_ms()
+        self._installation.ticked = monotonic()
         self._background.start()
 
     def stop(self) -> None:
@@ -56,25 +61,28 @@ class Scheduler:
     def tick(self) -> None:
         """Do what is due now, whatever goes wrong with it."""
         now_ms = self._installation.clock.now_ms()
-        # One job's trouble must not keep the others from their slots.
-        if all([self._is_done(job, now_ms=now_ms) for job in (self._reallocate, self._send_digest)]):
-            self._installation.ticked_ms = now_ms
+        self._installation.ticked = monotonic()
+        jobs = {"reallocate": self._reallocate, "digest": self._send_digest, "disk": self._watch_disk}
+        for name, job in jobs.items():
+            # One job's trouble must not keep the others from their slots.
+            self._do(name, job, now_ms=now_ms)
 
-    def _is_done(self, job: Callable[[int], None], *, now_ms: int) -> bool:
+    def _do(self, name: str, job: Callable[[int], None], *, now_ms: int) -> None:
         try:
             job(now_ms)
-        except BespokeError as error:
-            log.warning("what is due must wait: %s", error)
-        except Exception:
+        except Exception as error:
             # A job that ended the scheduler would leave every experiment at its last allocation for ever.
-            log.exception("what is due must wait")
-        else:
-            return True
-        return False
+            self._installation.tallies.failures.add((name,))
+            if isinstance(error, BespokeError):
+                log.warning("what is due must wait: %s", error, extra=said("job_failed", job=name))
+            else:
+                log.exception("what is due must wait", extra=said("job_failed", job=name))
 
     def _reallocate(self, now_ms: int) -> None:
         for row in reallocate_due(self._installation.store, now_ms=now_ms):
-            log.info("%s: slot done, weights %s, epoch %d", row.experiment, row.kind, row.epoch)
+            # A hash that has left the machine shows later whether the ledger was written anew.
+            fields = said("slot_done", experiment=row.experiment, row=row.number, hash=row.hash)
+            log.info("%s: slot done, weights %s, epoch %d", row.experiment, row.kind, row.epoch, extra=fields)
 
     def _send_digest(self, now_ms: int) -> None:
         """Send the digest whose slot has come; one that the relay does not take is lost, and logged."""
@@ -88,7 +96,16 @@ class Scheduler:
             from service.digest import live_campaigns
 
             send(digest(installation, live_campaigns(installation), recipients=config.digest_to), config.relay)
-            log.info("the %s digest was sent", config.digest)
+            log.info("the %s digest was sent", config.digest, extra=said("digest_sent"))
+
+    def _watch_disk(self, _: int) -> None:
+        """Say once when space becomes little, and once when there is enough again."""
+        now = space(self._installation.config)
+        if now.is_low != self._is_disk_low:
+            self._is_disk_low = now.is_low
+            words = "little space is left" if now.is_low else "there is space again"
+            level = logging.WARNING if now.is_low else logging.INFO
+            log.log(level, "%s: %s", words, written(now.free_bytes), extra=said("disk", **now._asdict()))
 
 
 def _rhythm(clock: Clock) -> float:

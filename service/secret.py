@@ -20,16 +20,27 @@ def secret_of(config: Config) -> bytes:
     """
     if config.secret is not None:
         return config.secret
-    path = config.secret_path
     # Looked for first: whoever makes both makes the secret first.
     has_database = config.database_path.exists()
+    if not config.secret_path.exists() and not has_database:
+        _make(config.secret_path)
+    return kept_secret(config)
+
+
+def kept_secret(config: Config) -> bytes:
+    """The secret that an installation was made with.
+
+    :raises SecretMismatch: if it is lost.
+    :raises InvalidSetting: if the kept one cannot be used.
+    """
+    if config.secret is not None:
+        return config.secret
+    path = config.secret_path
     if not path.exists():
-        if has_database:
-            raise SecretMismatch(
-                f"the secret of {config.database_path} is lost: bring {path} back, or give it as BESPOKE_SECRET; "
-                "with another one every visitor would be a stranger"
-            )
-        _make(path)
+        raise SecretMismatch(
+            f"the secret of {config.database_path} is lost: bring {path} back, or give it as BESPOKE_SECRET; "
+            "with another one every visitor would be a stranger"
+        )
     return _read(path)
 
 

@@ -8,6 +8,7 @@ import gc
 import logging
 import multiprocessing
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -19,11 +20,15 @@ from threading import Thread
 from typing import Any
 
 from granian import Granian
+from granian.constants import HTTPModes
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from experiments.errors import BespokeError
 from experiments.errors import StorageLocked
+from experiments.storage.log_file import check_log
+from experiments.storage.soundness import check_quickly
 from service import create_app
 from service.address import Address
 from service.address import AddressTaken
@@ -34,11 +39,19 @@ from service.config import load_config
 from service.current import EXTENSION
 from service.installation import Installation
 from service.installation import open_installation
+from service.logs import configure_logs
+from service.logs import said
 from service.signals import ENDING
 from service.signals import wake_when_told_to_end
 from service.signals import when_told_to_end
+from service.turns import Turns
 
-_BLOCKING_THREADS = 32
+_CONNECTIONS = 4096
+#: Made when they are needed and ended when they are not: whoever half-sends a body keeps one waiting.
+_THREADS = 1024
+_TURNS = 32
+_HEADER_SECONDS = 10
+_MOST_FILES = 1 << 16
 _DRAIN_SECONDS = 10
 _PATIENCE_SECONDS = 2.0
 _WATCH_SECONDS = 0.1
@@ -94,6 +107,9 @@ def _patiently(claim: Callable[[], Address]) -> Address:
 def _claim(config: Config, wanted: Address) -> Address:
     """See that the address is free, and that the database is sound, up to date and nobody else's."""
     address = free_address(*wanted)
+    if config.database_path.exists():
+        check_log(config.database_path)
+        check_quickly(config.database_path)
     open_installation(config, serving=True).close()
     # The worker is forked: a connection that it inherited could undo what another has locked.
     gc.collect()
@@ -108,7 +124,12 @@ def _run(config: Config, address: Address, clock: Clock | None, has_started: Eve
         port=address.port,
         interface=Interfaces.WSGI,
         workers=1,
-        blocking_threads=_BLOCKING_THREADS,
+        backlog=_CONNECTIONS,
+        backpressure=min(_CONNECTIONS, _allowed_files() // 2),
+        blocking_threads=_THREADS,
+        # With both versions at one port, whoever sends nothing is waited for without an end.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=_HEADER_SECONDS * 1000),
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=_DRAIN_SECONDS,
@@ -127,6 +148,14 @@ def _run(config: Config, address: Address, clock: Clock | None, has_started: Eve
     return True
 
 
+def _allowed_files() -> int:
+    """How many files the worker may open: a connection is one, and so are two for each thread that reads."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = min(most, _MOST_FILES) if most != resource.RLIM_INFINITY else _MOST_FILES
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    return allowed
+
+
 def _hand_on() -> None:
     """Let granian hear from a thread: its own handler takes a lock that its loop may hold."""
     end = signal.getsignal(signal.SIGTERM)
@@ -141,17 +170,18 @@ def _load(
     _take_signals()
     Thread(target=end_with, args=(main_process,), name="parent", daemon=True).start()
     config = load_config(settings)
+    configure_logs(config.log_level)
     try:
         app = create_app(config, clock=clock)
     except BespokeError as error:
-        log.error("%s", error)
+        log.error("%s", error, extra=said("not_starting"))
         raise SystemExit(1) from error
     _spare_the_collector()
     # A worker process leaves without what `atexit` holds.
     Finalize(None, _leave, args=(app.extensions[EXTENSION],), exitpriority=1)
     has_started.set()
-    log.info("serving %s at %s", config.database_path, address)
-    return app
+    log.info("serving %s at %s", config.database_path, address, extra=said("serving"))
+    return Turns(app, number=_TURNS)
 
 
 def _spare_the_collector() -> None:
@@ -185,7 +215,7 @@ def end_with(parent: int) -> None:
 
 
 _LOGGING: dict[str, Any] = {
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+    "formatters": {"line": {"()": "service.logs.JsonLines"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "loggers": {"_granian": {"handlers": ["stderr"], "propagate": False}},
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 from experiments.durations import parse_duration
 from experiments.errors import InvalidUser
+from experiments.failpoints import Failpoint
 from experiments.people import parse_email
 from service.rates import Rate
 
@@ -116,6 +117,11 @@ def address(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", text):
         raise ValueError("must be like https://bespoke.example, or auto")
     return text.rstrip("/")
+
+
+def failpoint(text: str) -> Failpoint | None:
+    """A step of the failpoints, or none."""
+    return None if text == "off" else Failpoint(one_of("off", *Failpoint)(text))
 
 
 Reader = Callable[[str], Any]

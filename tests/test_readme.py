@@ -16,11 +16,13 @@ from service.config import SETTINGS
 
 _ROOT = Path(__file__).resolve().parents[1]
 _README = (_ROOT / "README.md").read_text()
+_RUNBOOK = (_ROOT / "docs" / "runbook.md").read_text()
 _SOURCES = [path.read_text() for path in Path(experiments.__file__).parent.glob("*.py")]
 
 
 def _shell_blocks() -> list[str]:
-    return re.findall(r"```sh\n(.*?)```", _README, re.DOTALL)
+    """The README's, then the runbook's, which go on from there."""
+    return re.findall(r"```sh\n(.*?)```", _README + _RUNBOOK, re.DOTALL)
 
 
 def _free_port() -> int:
@@ -44,6 +46,8 @@ def test_the_commands_work_as_printed_from_key_to_report(tmp_path: Path) -> None
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"accepted":1' in done.stdout
     assert '"sum":59.9' in done.stdout
+    assert "backup.db: OK" in done.stdout
+    assert (tmp_path / "first-backup.db").exists() and not (tmp_path / "drill").exists()
     assert "Spring mailing" in (tmp_path / "report.html").read_text()
 
 

@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from experiments.storage.heads import AUDIT_LOG
+from experiments.storage.heads import Head
+from experiments.storage.heads import Heads
 from experiments.storage.sqlite import Connection
 
 
@@ -30,6 +33,7 @@ class Audit:
     def append(self, row: AuditRow) -> None:
         """Add the next row; the write transaction keeps others from adding it too."""
         self._connection.execute(f"INSERT INTO audit ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        Heads(self._connection).move(Head(AUDIT_LOG, row.number, row.hash))
 
     def last(self) -> AuditRow | None:
         """The newest row."""

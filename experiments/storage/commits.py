@@ -5,6 +5,8 @@ import os
 import struct
 from pathlib import Path
 
+from experiments.storage.sqlite import accessible
+
 _COUNT = struct.Struct("=Q")
 
 
@@ -15,13 +17,15 @@ class CommitsBeside:
     """
 
     def __init__(self, path: Path) -> None:
-        file = os.open(f"{path}-commits", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            # As much as there may be already: a number in use is not changed by this.
-            os.ftruncate(file, _COUNT.size)
-            self._shared = mmap.mmap(file, _COUNT.size)
-        finally:
-            os.close(file)
+        beside = Path(f"{path}-commits")
+        with accessible(beside):
+            file = os.open(beside, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                # A number in use is not changed by this. Whoever writes where a full disk has no place is killed.
+                os.posix_fallocate(file, 0, _COUNT.size)
+                self._shared = mmap.mmap(file, _COUNT.size)
+            finally:
+                os.close(file)
 
     def count(self) -> int:
         """A number that each commit of a command makes larger before anybody can see what it wrote."""

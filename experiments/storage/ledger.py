@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from experiments.storage.heads import Head
+from experiments.storage.heads import Heads
+from experiments.storage.heads import ledger_name
 from experiments.storage.sqlite import Connection
 
 
@@ -32,6 +35,8 @@ class Ledger:
         cursor = self._connection.execute(
             f"INSERT INTO ledger ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row
         )
+        if cursor.rowcount:
+            Heads(self._connection).move(Head(ledger_name(row.experiment), row.number, row.hash))
         return bool(cursor.rowcount)
 
     def last(self, experiment: str) -> LedgerRow | None:

@@ -9,12 +9,15 @@ from experiments.storage.configuration import Keys
 from experiments.storage.configuration import Meta
 from experiments.storage.drafts import Drafts
 from experiments.storage.events import Events
+from experiments.storage.heads import Heads
 from experiments.storage.ledger import Ledger
 from experiments.storage.ledger import Slots
 from experiments.storage.people import Sessions
 from experiments.storage.people import Users
 from experiments.storage.replies import Replies
+from experiments.storage.restores import Restores
 from experiments.storage.sqlite import Connection
+from experiments.storage.sqlite import pending
 from experiments.storage.visitors import Exposures
 from experiments.storage.visitors import Note
 from experiments.storage.visitors import Totals
@@ -42,4 +45,10 @@ class Session:
         self.users = Users(connection)
         self.sessions = Sessions(connection)
         self.audit = Audit(connection)
+        self.heads = Heads(connection)
+        self.restores = Restores(connection)
         self.drafts = Drafts(connection)
+
+    def lacks(self) -> list[str]:
+        """The steps of the schema that the database has not taken."""
+        return pending(self.connection)

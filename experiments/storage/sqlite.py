@@ -1,6 +1,8 @@
 """SQLite: connections, schema, the lock of the one server, and SQLite's faults by our names."""
 
+import errno
 import fcntl
+import os
 from collections.abc import Collection
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +51,13 @@ def translated(path: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         raise _operational(error, path) from error
     except sqlite3.DatabaseError as error:
-        raise StorageDamaged(f"{path} is not a sound database ({error}): restore a backup") from error
+        raise damaged(path, str(error)) from error
+
+
+def damaged(path: Path, fault: str) -> StorageDamaged:
+    """What is said of a file that cannot be relied on."""
+    line = " ".join(fault.split())
+    return StorageDamaged(f"{path} is not a sound database ({line}): `bespoke restore FILE` brings a backup back")
 
 
 def _operational(error: Exception, path: Path) -> StorageError:
@@ -61,8 +69,25 @@ def _operational(error: Exception, path: Path) -> StorageError:
     if "readonly" in text:
         return StorageError(f"{path} cannot be written: check its owner and permissions")
     if "unable to open" in text:
-        return StorageError(f"{path} cannot be opened: check that its folder exists and may be written")
+        return StorageError(f"{path} cannot be opened: check that its folder exists, its owner and permissions")
     return StorageError(f"{path}: {text}")
+
+
+@contextmanager
+def accessible(path: Path) -> Iterator[None]:
+    """Raise the system's faults with a file that lies beside a database as ours."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull(f"no space is left for {path}") from error
+        raise StorageError(f"{path} cannot be used ({error.strerror}): check its owner and permissions") from error
+
+
+def check_writable(path: Path) -> None:
+    """See that the database may be written: a connection would open it all the same, and refuse every event."""
+    if not os.access(path, os.W_OK):
+        raise StorageError(f"{path} cannot be written: check its owner and permissions")
 
 
 @contextmanager
@@ -124,9 +149,19 @@ def places(values: Collection[object]) -> str:
 
 def pending(connection: Connection) -> list[str]:
     """The migrations that have not been applied."""
-    tables = Database(connection).table_names()
-    applied = {row[0] for row in connection.execute("SELECT name FROM migrations")} if "migrations" in tables else set()
+    applied = _applied(connection)
     return [name for name, _ in steps() if name not in applied]
+
+
+def unknown_steps(connection: Connection) -> list[str]:
+    """The migrations that a newer version has applied."""
+    return sorted(_applied(connection) - {name for name, _ in steps()})
+
+
+def _applied(connection: Connection) -> set[str]:
+    if "migrations" not in Database(connection).table_names():
+        return set()
+    return {row[0] for row in connection.execute("SELECT name FROM migrations")}
 
 
 def lock_for_serving(path: Path, *, patience_seconds: float = 0) -> IO[str]:
@@ -134,7 +169,9 @@ def lock_for_serving(path: Path, *, patience_seconds: float = 0) -> IO[str]:
 
     :raises StorageLocked: if another server holds it.
     """
-    holder = Path(f"{path}-serve.lock").open("a")
+    beside = Path(f"{path}-serve.lock")
+    with accessible(beside):
+        holder = beside.open("a")
     until = monotonic() + patience_seconds
     while not _locked(holder):
         if monotonic() >= until:
@@ -160,10 +197,11 @@ def log_is_large(path: Path) -> bool:
         return False
 
 
-def take_log_in(connection: Connection) -> None:
-    """Move the whole log into the database and empty it, unless somebody is in the way for long."""
+def take_log_in(connection: Connection) -> bool:
+    """Move the whole log into the database and empty it; False where somebody is in the way for long."""
     connection.execute(f"PRAGMA busy_timeout = {_LOG_PATIENCE_MS}")
     try:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not is_busy
     finally:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")

@@ -17,7 +17,9 @@ from weakref import WeakSet
 from experiments.errors import SecretMismatch
 from experiments.errors import StorageError
 from experiments.storage.exposed import Exposed
+from experiments.storage.pace import Pace
 from experiments.storage.session import Session
+from experiments.storage.sqlite import check_writable
 from experiments.storage.sqlite import connect
 from experiments.storage.sqlite import lock_for_serving
 from experiments.storage.sqlite import migrate
@@ -60,6 +62,16 @@ class Store(Protocol):
         """Finish what waits and let the database go."""
 
 
+class OwnStore(Store, Protocol):
+    """A store as whoever opened it has it."""
+
+    def pace(self) -> Pace:
+        """How its writer gets on."""
+
+    def queued(self) -> int:
+        """How many works wait for the writer."""
+
+
 class SqliteStore:
     """An embedded database: any thread reads, one writer writes."""
 
@@ -69,6 +81,7 @@ class SqliteStore:
         if serving:
             # A command may be holding the file for as long as it takes a log in.
             self._lock = lock_for_serving(path, patience_seconds=_PATIENCE_SECONDS)
+            check_writable(path)
         self._local = local()
         # Weak: a thread that ends takes its session, and so its connection, with it.
         self._sessions: WeakSet[Session] = WeakSet()
@@ -109,6 +122,14 @@ class SqliteStore:
         with translated(self._path):
             return int(self._session().connection.execute("PRAGMA data_version").fetchone()[0])
 
+    def pace(self) -> Pace:
+        """How its writer gets on."""
+        return self._writer.pace
+
+    def queued(self) -> int:
+        """How many works wait for the writer."""
+        return self._writer.queued()
+
     def close(self) -> None:
         """Commit what waits and let the file go, whole: whoever closes it last takes the log in."""
         if self._filling:
@@ -143,7 +164,7 @@ class _Filling(Thread):
         try:
             self._work(self._stopped)
         except StorageError as error:
-            log.warning("who was exposed is looked up for every evaluation: %s", error)
+            log.warning("who was exposed is looked up for every evaluation: %s", error, extra={"event": "not_filled"})
 
     def stop(self) -> None:
         """Gather no more."""

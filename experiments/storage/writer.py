@@ -20,9 +20,11 @@ from typing import cast
 
 from experiments.errors import StorageBusy
 from experiments.errors import StorageError
+from experiments.errors import StorageFull
 from experiments.errors import StorageLocked
 from experiments.storage.commits import CommitsBeside
 from experiments.storage.exposed import Exposed
+from experiments.storage.pace import new_pace
 from experiments.storage.session import Session
 from experiments.storage.sqlite import connect
 from experiments.storage.sqlite import immediate
@@ -52,6 +54,7 @@ class DirectWriter:
         self._connection = connect(path)
         self._commits = CommitsBeside(path)
         self._lock = Lock()
+        self.pace = new_pace()
 
     def run(self, work: Callable[[Session], T]) -> T:
         """Run `work` in a write transaction; its result once it is on disk."""
@@ -79,7 +82,11 @@ class DirectWriter:
             sleep(held_seconds / 2)
         except StorageError as error:
             # What is committed has not failed.
-            log.warning("the log is not taken in for now: %s", error)
+            log.warning("the log is not taken in for now: %s", error, extra={"event": "log_kept"})
+
+    def queued(self) -> int:
+        """How many works wait: they wait for the lock, not here."""
+        return 0
 
     def close(self) -> None:
         """Let the file go."""
@@ -90,13 +97,14 @@ class DirectWriter:
 class _Call:
     """Somebody who waits for what becomes of an item: a result, or the fault."""
 
-    __slots__ = ("_told", "fault", "item", "result", "work")
+    __slots__ = ("_told", "asked", "fault", "item", "result", "work")
 
     def __init__(self, work: Together[Any, Any], item: Any) -> None:
         self.work = work
         self.item = item
         self.result: Any = None
         self.fault: BaseException | None = None
+        self.asked = monotonic()
         # Held until there is an answer: a Future would cost as much as the write of a single event.
         self._told = Lock()
         self._told.acquire()
@@ -119,6 +127,8 @@ class GroupWriter:
         self._exposed = exposed
         self._session = Session(self._connection, note_exposed=exposed.add)
         self._next_try = 0.0
+        self.pace = new_pace()
+        self._is_full = False
         self._queue: SimpleQueue[_Call | None] = SimpleQueue()
         self._thread = Thread(target=self._serve, name="writer", daemon=True)
         self._thread.start()
@@ -143,6 +153,10 @@ class GroupWriter:
             raise call.fault
         return cast(T, call.result)
 
+    def queued(self) -> int:
+        """How many works wait for their turn."""
+        return self._queue.qsize()
+
     def close(self) -> None:
         """Commit what waits, then let the file go."""
         self._queue.put(None)
@@ -164,16 +178,19 @@ class GroupWriter:
                     self._commit([])
 
     def _take_log_in(self) -> None:
-        if not log_is_large(self._path) or monotonic() < self._next_try:
+        # On a full disk, the log has what little space there is.
+        is_wanted = self._is_full or log_is_large(self._path)
+        if not is_wanted or monotonic() < self._next_try:
             return
         # It waits for readers, and works that come in wait with it: not again and again.
         self._next_try = monotonic() + _RETRY_SECONDS
         try:
             with translated(self._path):
-                take_log_in(self._connection)
+                if take_log_in(self._connection):
+                    self._next_try, self._is_full = 0.0, False
         except StorageError as error:
             # The log keeps what it has, and works that come in are told of what ails the database.
-            log.warning("the log is not taken in for now: %s", error)
+            log.warning("the log is not taken in for now: %s", error, extra={"event": "log_kept"})
 
     def _next_group(self) -> list[_Call]:
         first = self._first()
@@ -190,6 +207,7 @@ class GroupWriter:
         return group
 
     def _commit(self, group: list[_Call]) -> None:
+        began = monotonic()
         try:
             with translated(self._path), immediate(self._connection):
                 self._exposed.follow(self._session)
@@ -197,10 +215,18 @@ class GroupWriter:
                     self._do(work, list(calls))
         except Exception as error:
             # Nothing of the group is on disk: nobody may be told that it is.
+            self._is_full = isinstance(error, StorageFull)
             for call in group:
                 call.fault = error
+        if group:
+            self._note(group, began=began, ended=monotonic())
         for call in group:
             call.tell()
+
+    def _note(self, group: list[_Call], *, began: float, ended: float) -> None:
+        self.pace.commit_seconds.add(ended - began)
+        self.pace.works.add(len(group))
+        self.pace.wait_seconds.add(ended - group[0].asked)
 
     def _do(self, work: Together[Any, Any], calls: list[_Call]) -> None:
         try:

@@ -1,6 +1,5 @@
 """What most commands begin with: the settings in force, and the installation that they name."""
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +9,13 @@ from service.config import Config
 from service.config import load_config
 from service.installation import Installation
 from service.installation import open_installation
+from service.logs import configure_logs
 
 
 def config_in_force() -> Config:
     """The settings of this environment, with logging as they say."""
     config = load_config(os.environ)
-    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    configure_logs(config.log_level)
     return config
 
 

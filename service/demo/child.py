@@ -1,6 +1,5 @@
 """The demo's server: the one that `bespoke serve` runs, in a process of its own, told which clock to go by."""
 
-import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from experiments.errors import BespokeError
 from service.address import Address
 from service.clock import Clock
 from service.config import load_config
+from service.logs import configure_logs
 from service.server import end_with
 from service.server import serve
 
@@ -49,7 +49,7 @@ def server(settings: Mapping[str, str], *, address: Address, clock: Clock) -> It
 def _serve(settings: Mapping[str, str], address: Address, clock: Clock, parent: int) -> None:
     Thread(target=end_with, args=(parent,), daemon=True).start()
     config = load_config(settings)
-    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    configure_logs(config.log_level)
     try:
         serve(config, host=address.host, port=address.port, clock=clock)
     except BespokeError as error:

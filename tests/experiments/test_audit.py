@@ -32,6 +32,7 @@ from tests.experiments.documents import tiny
 from tests.experiments.house import HOUR
 from tests.experiments.house import START
 from tests.experiments.house import House
+from tests.experiments.tampering import tamper
 
 DEED = Deed("ann", START)
 PASSWORD = "a long enough password"
@@ -161,7 +162,7 @@ def test_verify_finds_what_was_tampered_with(store: Store, tampering: str, sayin
     for number in range(3):
         lifecycle.create(store, tiny(key=f"e{number}"), deed=DEED)
     assert verify(store) == []
-    store.transact(lambda session: session.connection.execute(tampering))
+    store.transact(lambda session: tamper(session.connection, tampering))
     assert any(saying in fault for fault in verify(store)), verify(store)
 
 

@@ -35,6 +35,7 @@ from tests.experiments.documents import spring_mailing
 from tests.experiments.documents import tiny
 from tests.experiments.house import HOUR
 from tests.experiments.house import House
+from tests.experiments.tampering import tamper
 
 _TWO = [{"key": "a", "role": "mass"}, {"key": "b", "role": "mass"}]
 _EAGER = {"kind": "thompson", "every": "1h", "burn_in": 0, "burn_in_conversions": 0, "max_step": 0.1}
@@ -216,8 +217,8 @@ def test_a_final_allocation_that_was_changed_afterwards_is_found(house: House) -
     key = house.start(tiny(arms=_TWO))
     _do(house, key, "finish")
     house.store.transact(
-        lambda session: session.connection.execute(
-            "UPDATE ledger SET body = replace(body, '\"arm\":\"a\"', ?)", ('"arm":"b"',)
+        lambda session: tamper(
+            session.connection, "UPDATE ledger SET body = replace(body, '\"arm\":\"a\"', ?)", '"arm":"b"'
         )
     )
     assert any("ledger of tiny" in fault for fault in verify(house.store))

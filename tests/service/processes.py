@@ -33,11 +33,11 @@ def free_port() -> int:
         return int(trial.getsockname()[1])
 
 
-def wait_until(holds: Callable[[], bool], *, what: str) -> None:
+def wait_until(holds: Callable[[], bool], *, what: str, seconds: float = PATIENCE_SECONDS) -> None:
     """Look until it holds; fail where it takes too long."""
-    until = time.monotonic() + PATIENCE_SECONDS
+    until = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < until, f"not within {PATIENCE_SECONDS} s: {what}"
+        assert time.monotonic() < until, f"not within {seconds} s: {what}"
         time.sleep(0.02)
 
 
@@ -98,8 +98,7 @@ class Installed:
         """What started commands have logged."""
         return self.folder / "log.txt"
 
-    @staticmethod
-    def _line(arguments: tuple[str, ...]) -> list[str]:
+    def _line(self, arguments: tuple[str, ...]) -> list[str]:
         return [sys.executable, "-m", "service.cli", *arguments]
 
 
@@ -147,6 +146,11 @@ class ServerProcess:
         """The processes that the main process has started."""
         text = Path(f"/proc/{self.main.pid}/task/{self.main.pid}/children").read_text()
         return [int(number) for number in text.split()]
+
+    def resident_bytes(self) -> int:
+        """The memory that its worker holds."""
+        (worker,) = self.workers()
+        return int(Path(f"/proc/{worker}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def kill_main(self) -> None:
         """Kill the main process alone, with -9; its worker must end by itself."""

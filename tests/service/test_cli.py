@@ -14,6 +14,7 @@ from service.cli import COMMANDS
 from service.cli import cli
 from service.links import read_link
 from tests.experiments.documents import spring_mailing
+from tests.experiments.tampering import tamper
 from tests.service.conftest import Run
 from tests.service.conftest import Said
 
@@ -213,18 +214,18 @@ def test_verifying_a_sound_database_says_so(started: Run) -> None:
 
 
 def test_verifying_names_what_differs(started: Run) -> None:
-    tamper("UPDATE ledger SET body = replace(body, 'started', 'finished')")
+    tamper_with("UPDATE ledger SET body = replace(body, 'started', 'finished')")
     said = started("verify")
     assert said.status == 1
     assert KEY in said.err
 
 
-def tamper(statement: str) -> None:
+def tamper_with(statement: str) -> None:
     """Change the database behind everybody's back."""
     from pysqlite3 import dbapi2
 
     connection = dbapi2.connect("bespoke.db")
-    connection.execute(statement)
+    tamper(connection, statement)
     connection.commit()
     connection.close()
 

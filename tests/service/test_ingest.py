@@ -143,7 +143,7 @@ def test_a_wrong_clock_is_corrected_by_when_it_was_sent(site: Site, installation
     day_behind = NOW_MS - 24 * HOUR * 1000
     event = ordered("u1", timestamp=iso(day_behind - 60_000))
     site.batch(event, sentAt=iso(day_behind))
-    (at_ms,) = installation.store.read(lambda session: [event.at_ms for event in session.events.in_order()])
+    (at_ms,) = installation.store.read(lambda session: [event.at_ms for _, event in session.events.in_order()])
     assert at_ms == NOW_MS - 60_000
 
 

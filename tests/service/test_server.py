@@ -4,13 +4,10 @@ import os
 import signal
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,8 +16,11 @@ from tests.service.processes import Installed
 from tests.service.processes import ServerProcess
 from tests.service.processes import free_port
 from tests.service.processes import wait_until
-
-KEY = "spring-mailing"
+from tests.service.witnesses import KEY
+from tests.service.witnesses import Witness
+from tests.service.witnesses import at_work
+from tests.service.witnesses import check_exactly_once
+from tests.service.witnesses import more_come
 
 
 @pytest.fixture
@@ -50,139 +50,46 @@ def lasting_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerP
     server.end()
 
 
-class Client(threading.Thread):
-    """Visitors one after the other: each is assigned, exposed and buys; what was acknowledged is written down.
-
-    `ledger` is synced before the next visitor comes, so that it tells the truth whatever happens.
-    """
-
-    def __init__(self, server: ServerProcess, *, key: str, name: str) -> None:
-        super().__init__(name=name)
-        self.sent: list[list[dict[str, Any]]] = []
-        self.ledger = server.installed.folder / f"{name}.txt"
-        self.ledger.touch()
-        self._server = server
-        self._key = key
-        self._ended = threading.Event()
-
-    def run(self) -> None:
-        """Bring visitors until told to end."""
-        with self.ledger.open("w") as ledger:
-            while not self._ended.is_set():
-                if self._bring(f"{self.name}-{len(self.sent)}"):
-                    ledger.write(f"{len(self.sent) - 1}\n")
-                    ledger.flush()
-                    os.fsync(ledger.fileno())
-
-    def _bring(self, visitor: str) -> bool:
-        """Whether all was acknowledged; a server that is just not there acknowledges nothing."""
-        try:
-            status, answer = self._ask(f"/ofrep/v1/evaluate/flags/{KEY}", {"context": {"targetingKey": visitor}})
-            if status != 200:
-                return False
-            self.sent.append(events(visitor, token=answer["metadata"]["token"]))
-            status, answer = self._ask("/v1/batch", {"batch": self.sent[-1]})
-            return status == 200 and bool(answer["accepted"] == len(self.sent[-1]))
-        except (OSError, HTTPException, ValueError):
-            return False
-
-    def _ask(self, path: str, body: object) -> tuple[int, Any]:
-        return self._server.ask("POST", path, body, key=self._key)
-
-    def acknowledged(self) -> list[int]:
-        """The numbers of the batches that were acknowledged."""
-        return [int(line) for line in self.ledger.read_text().split()]
-
-    def end(self) -> None:
-        """Bring nobody more."""
-        self._ended.set()
-        self.join()
-
-
-def events(visitor: str, *, token: str) -> list[dict[str, Any]]:
-    """An exposure and a purchase."""
-    return [
-        {
-            "type": "track", "userId": visitor, "messageId": f"{visitor}-exposure", "event": "Experiment Viewed",
-            "properties": {"experiment_id": KEY, "token": token},
-        },
-        {
-            "type": "track", "userId": visitor, "messageId": f"{visitor}-order", "event": "Order Completed",
-            "properties": {"revenue": 12.5},
-        },
-    ]
-
-
 @pytest.fixture
-def clients(server: ServerProcess) -> Iterator[list[Client]]:
-    """Two clients at work."""
-    key = server.installed.done("key", "create", "--scope", "server")
-    clients = [Client(server, key=key, name=name) for name in ("ann", "bob")]
-    for client in clients:
-        client.start()
-    yield clients
-    for client in clients:
-        client.end()
-
-
-def more_come(clients: list[Client], number: int) -> None:
-    """Wait until so many more batches have been acknowledged, whoever is being killed meanwhile."""
-    goal = sum(len(client.acknowledged()) for client in clients) + number
-    wait_until(lambda: sum(len(client.acknowledged()) for client in clients) >= goal, what="events are acknowledged")
-
-
-def check_exactly_once(server: ServerProcess, clients: list[Client]) -> None:
-    """All that was acknowledged is stored; all that was sent, when it is sent again, is counted once."""
-    key = server.installed.done("key", "create", "--scope", "admin")
-    for client in clients:
-        client.end()
-        acknowledged = set(client.acknowledged())
-        for number, batch in enumerate(client.sent):
-            status, answer = server.ask("POST", "/v1/batch", {"batch": batch}, key=key)
-            assert status == 200
-            assert answer["accepted"] + answer["duplicate"] == len(batch)
-            if number in acknowledged:
-                assert answer["duplicate"] == len(batch), f"batch {number} was acknowledged and is not there"
-    visitors = sum(len(client.sent) for client in clients)
-    report = server.ask("GET", f"/v1/experiments/{KEY}/report", key=key)[1]
-    assert sum(row["visitors"] or 0 for row in report["totals"]) == visitors
-    assert sum(row["metrics"]["purchase"]["sum"] or 0 for row in report["totals"]) == visitors
-    assert server.installed.done("verify")
+def witnesses(server: ServerProcess) -> Iterator[list[Witness]]:
+    """Two witnesses at work."""
+    with at_work(server) as witnesses:
+        yield witnesses
 
 
 @pytest.mark.parametrize("kill", ["kill_everything", "kill_main", "kill_worker"])
 def test_what_was_acknowledged_survives_a_kill_and_is_counted_once(
-    server: ServerProcess, clients: list[Client], kill: str
+    server: ServerProcess, witnesses: list[Witness], kill: str
 ) -> None:
     for _ in range(2):
-        more_come(clients, 40)
+        more_come(witnesses, 40)
         getattr(server, kill)()
         if kill != "kill_worker":
             server.start()
-    more_come(clients, 40)
-    check_exactly_once(server, clients)
+    more_come(witnesses, 40)
+    check_exactly_once(server, witnesses)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_what_was_acknowledged_survives_twenty_kills_of_each_kind(
-    server: ServerProcess, clients: list[Client]
+    server: ServerProcess, witnesses: list[Witness]
 ) -> None:
     for number in range(60):
-        more_come(clients, 5 + number)
+        more_come(witnesses, 5 + number)
         getattr(server, ("kill_everything", "kill_main", "kill_worker")[number % 3])()
         if number % 3 != 2:
             server.start()
-    check_exactly_once(server, clients)
+    check_exactly_once(server, witnesses)
 
 
 def test_a_server_told_to_end_under_load_loses_nothing_and_exits_0(
-    server: ServerProcess, clients: list[Client]
+    server: ServerProcess, witnesses: list[Witness]
 ) -> None:
-    more_come(clients, 40)
+    more_come(witnesses, 40)
     assert server.end() == 0
     server.start()
-    check_exactly_once(server, clients)
+    check_exactly_once(server, witnesses)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -245,9 +152,9 @@ def listens(port: int) -> bool:
 
 
 def test_a_server_that_ended_has_brought_everything_into_the_one_file(
-    server: ServerProcess, clients: list[Client]
+    server: ServerProcess, witnesses: list[Witness]
 ) -> None:
-    more_come(clients, 40)
+    more_come(witnesses, 40)
     assert server.end() == 0
     assert all(path.stat().st_size == 0 for path in server.installed.folder.glob("bespoke.db-wal"))
 
@@ -304,7 +211,7 @@ def test_a_key_made_beside_a_running_server_is_known_at_once_and_forgotten_when_
     address = f"/v1/experiments/{KEY}"
     assert lasting_server.ask("GET", address, key=key)[0] == 200
     lasting_server.installed.done("key", "revoke", key[:12])
-    wait_until(lambda: lasting_server.ask("GET", address, key=key)[0] == 401, what="the key is refused")
+    wait_until(lambda: lasting_server.ask("GET", address, key=key)[0] == 401, what="the key is refused", seconds=5)
 
 
 def test_the_scheduler_is_at_work_in_the_server(lasting_server: ServerProcess) -> None:

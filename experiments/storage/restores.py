@@ -1,0 +1,24 @@
+"""The restores: which epoch was the newest of an experiment whenever a backup was brought back."""
+
+from experiments.storage.sqlite import Connection
+
+
+class Restores:
+    """Append-only."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def mark(self, *, now_ms: int) -> None:
+        """Say that what came after the newest epochs is lost."""
+        self._connection.execute(
+            "INSERT INTO restores (experiment, epoch, at_ms)"
+            " SELECT experiment, max(epoch), ? FROM ledger GROUP BY experiment"
+            " ON CONFLICT (experiment, epoch) DO NOTHING",
+            (now_ms,),
+        )
+
+    def epochs(self, experiment: str) -> tuple[int, ...]:
+        """The newest epoch of an experiment in each backup that was brought back."""
+        rows = self._connection.execute("SELECT epoch FROM restores WHERE experiment = ?", (experiment,))
+        return tuple(epoch for (epoch,) in rows)

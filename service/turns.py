@@ -1,0 +1,63 @@
+"""Turns: few requests are worked on at once, and none of them is one whose body is still to come."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from queue import SimpleQueue
+from typing import Any
+
+Application = Callable[..., Iterable[bytes]]
+
+#: Digits of the length of a body that is read whatever it is for, so that nearly all requests wait for a turn once.
+_SHORT = 5
+
+
+class Turns:
+    """An application that works on so many requests at once; as many more as there are threads wait for bodies."""
+
+    def __init__(self, application: Application, *, number: int) -> None:
+        self._application = application
+        # A queue and not a semaphore: it is as good, and takes a tenth of the time.
+        self._free: SimpleQueue[None] = SimpleQueue()
+        for _ in range(number):
+            self._free.put(None)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request when its turn comes."""
+        environ["wsgi.input"] = self._body(environ)
+        self._free.get()
+        try:
+            return self._application(environ, start_response)
+        finally:
+            self._free.put(None)
+
+    def _body(self, environ: dict[str, Any]) -> Any:
+        """A short body, when it has come; a long one comes when somebody wants it, who has a turn to leave."""
+        body, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH") or ""
+        if length.isdecimal() and len(length) <= _SHORT:
+            return BytesIO(body.read(int(length)))
+        return _Body(body, self.left)
+
+    @contextmanager
+    def left(self) -> Iterator[None]:
+        """Let another have the turn meanwhile."""
+        self._free.put(None)
+        try:
+            yield
+        finally:
+            self._free.get()
+
+
+class _Body:
+    """A body that may be long in coming."""
+
+    def __init__(self, body: Any, left: Callable[[], Any]) -> None:
+        self._body = body
+        self._left = left
+
+    def read(self, size: int | None = None) -> bytes:
+        """Bytes of the body, when they have come."""
+        with self._left():
+            return bytes(self._body.read(size))

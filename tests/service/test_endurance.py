@@ -1,0 +1,116 @@
+"""Many connections, many restarts, load without a pause: nothing grows that stays, and starts stay quick."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.experiments.documents import spring_mailing
+from tests.service.processes import Installed
+from tests.service.processes import ServerProcess
+from tests.service.witnesses import KEY
+from tests.service.witnesses import at_work
+from tests.service.witnesses import check_exactly_once
+from tests.service.witnesses import events
+from tests.service.witnesses import more_come
+
+MEGABYTE = 1 << 20
+#: The pages that a log has when a commit takes it in by the way, and as much again for what comes meanwhile.
+LOG_BYTES = 2 * 1000 * 4096
+
+
+class Burden(NamedTuple):
+    """What a process holds: open files, and memory in bytes."""
+
+    files: int
+    memory: int
+
+
+def burden(process: int) -> Burden:
+    """What a process holds now."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return Burden(len(os.listdir(f"/proc/{process}/fd")), pages * os.sysconf("SC_PAGE_SIZE"))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server whose experiment runs."""
+    installed = Installed(tmp_path)
+    installed.run_experiment(spring_mailing())
+    server = ServerProcess(installed)
+    yield server
+    if server.main.poll() is None:
+        server.kill_everything()
+
+
+def test_connections_that_come_and_go_leave_nothing_behind(server: ServerProcess) -> None:
+    [worker] = server.workers()
+    connect_often(server, 200)
+    before = burden(worker)
+    connect_often(server, 1000)
+    after = burden(worker)
+    # A thread of the server opens the database when it is first needed.
+    assert after.files < before.files + 100
+    assert after.memory < before.memory + 8 * MEGABYTE
+
+
+def connect_often(server: ServerProcess, times: int) -> None:
+    """Ask so many times, each time over a new connection."""
+    for _ in range(times):
+        assert server.ask("GET", "/healthz")[0] == 200
+
+
+def test_workers_that_are_killed_leave_nothing_to_the_main_process(server: ServerProcess) -> None:
+    server.kill_worker()
+    before = burden(server.main.pid)
+    for _ in range(3):
+        server.kill_worker()
+    after = burden(server.main.pid)
+    assert after.files <= before.files + 2
+    assert after.memory < before.memory + 8 * MEGABYTE
+
+
+def test_the_log_stays_small_under_load_while_others_read(server: ServerProcess) -> None:
+    key = server.installed.done("key", "create", "--scope", "admin")
+    asked = {"context": {"targetingKey": "ann"}}
+    answer = server.ask("POST", f"/ofrep/v1/evaluate/flags/{KEY}", asked, key=key)[1]
+    exposure, order = events("ann", token=answer["metadata"]["token"])
+    ended = threading.Event()
+
+    def read() -> None:
+        while not ended.is_set():
+            assert server.ask("GET", f"/v1/experiments/{KEY}/report", key=key)[0] == 200
+
+    reader, sizes = threading.Thread(target=read), []
+    reader.start()
+    try:
+        for number in range(40):
+            orders = [{**order, "messageId": f"order-{number}-{index}"} for index in range(500)]
+            answer = server.ask("POST", "/v1/batch", {"batch": [exposure, *orders]}, key=key)[1]
+            assert answer["accepted"] >= 500
+            sizes.append(Path(f"{server.installed.database}-wal").stat().st_size)
+    finally:
+        ended.set()
+        reader.join()
+    assert max(sizes) <= LOG_BYTES
+    written = server.installed.database.stat().st_size
+    assert written > max(sizes) / 2, "more than one log was written"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_fifty_restarts_under_load_lose_nothing_and_take_less_than_five_seconds_each(server: ServerProcess) -> None:
+    took = []
+    with at_work(server) as witnesses:
+        for _ in range(50):
+            more_come(witnesses, 10)
+            server.kill_everything()
+            began = time.monotonic()
+            server.start()
+            took.append(time.monotonic() - began)
+        check_exactly_once(server, witnesses)
+    assert max(took) <= 5

@@ -1,0 +1,78 @@
+from collections.abc import Iterable
+from io import BytesIO
+from threading import Event
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from service.turns import Turns
+
+
+class Late:
+    """A body that comes when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked = Event()
+        self.comes = Event()
+
+    def read(self, size: int | None = None) -> bytes:
+        """The body, once it has come."""
+        self.asked.set()
+        assert self.comes.wait(30)
+        return b"late"
+
+
+def echo(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    return [environ["wsgi.input"].read(4)]
+
+
+def fail(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("length", ["4", "100000", None])
+def test_a_request_whose_body_is_late_has_no_turn_before_it_comes(length: str | None) -> None:
+    turns, late, answers = Turns(echo, number=1), Late(), []
+    waiting = Thread(target=lambda: answers.extend(turns({"wsgi.input": late, "CONTENT_LENGTH": length}, None)))
+    waiting.start()
+    assert late.asked.wait(30)
+    other = Thread(target=lambda: answers.extend(turns({"wsgi.input": BytesIO(b"soon")}, None)))
+    other.start()
+    other.join(10)
+    assert answers == [b"soon"]
+    late.comes.set()
+    waiting.join(10)
+    assert answers == [b"soon", b"late"]
+
+
+def test_no_more_are_worked_on_at_once_than_there_are_turns() -> None:
+    begun, may_end = Event(), Event()
+
+    def slow(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        begun.set()
+        assert may_end.wait(30)
+        return [environ["name"]]
+
+    turns, answers = Turns(slow, number=1), []
+    first, second = (
+        Thread(target=lambda name=name: answers.extend(turns({"wsgi.input": BytesIO(), "name": name}, None)))
+        for name in (b"first", b"second")
+    )
+    first.start()
+    assert begun.wait(30)
+    begun.clear()
+    second.start()
+    # It has no turn before the first gives its own back.
+    assert not begun.wait(0.1)
+    may_end.set()
+    first.join(30)
+    second.join(30)
+    assert answers == [b"first", b"second"]
+
+
+def test_a_request_that_fails_gives_its_turn_back() -> None:
+    turns = Turns(fail, number=1)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            turns({"wsgi.input": BytesIO()}, None)
