@@ -10,6 +10,7 @@ from experiments.events import AUTOMATIC_EVENTS
 from experiments.events import Event
 from experiments.events import ExposureEvent
 from experiments.events import OutcomeEvent
+from experiments.events import SilentEvent
 from experiments.events import amount
 from experiments.exposing import exposed_to
 from experiments.model import Metric
@@ -18,6 +19,7 @@ from experiments.signing import Keyring
 from experiments.signing import pseudonym
 from experiments.snapshot import Feed
 from experiments.snapshot import Snapshots
+from experiments.storage.events import EventKey
 from experiments.storage.events import EventRow
 from experiments.storage.session import Session
 
@@ -30,10 +32,12 @@ class Admitted(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """A receipt for what is not stored; `experiment` is the one to count it with, or None."""
+    """A receipt for an event that is not stored unless it was before; `experiments` are those to count it with."""
 
     receipt: Receipt
-    experiment: str | None = None
+    key: EventKey
+    digest: bytes
+    experiments: tuple[str, ...] = ()
 
 
 class Admission:
@@ -47,31 +51,28 @@ class Admission:
 
     def admit(self, event: Event, *, trusted: bool) -> Admitted | Refusal:
         """The row of an event, or its receipt; `trusted` is a server key's."""
+        assert not isinstance(event, SilentEvent), "silent events are answered before"
         try:
             if isinstance(event, ExposureEvent):
                 return self._exposure(event, trusted=trusted)
-            assert isinstance(event, OutcomeEvent), "silent events are answered before"
             return self._outcome(event, trusted=trusted)
         except RejectedEvent as error:
-            return _refusal(error)
+            return self._refusal(event, Receipt("rejected", error.code, str(error)))
 
-    def _exposure(self, event: ExposureEvent, *, trusted: bool) -> Admitted | Refusal:
+    def _exposure(self, event: ExposureEvent, *, trusted: bool) -> Admitted:
         key = event.experiment
         entry = self._snapshot.live(key)
         if entry is None or entry.plan is None:
             raise RejectedEvent("unknown_experiment", f"properties.experiment_id: {shown(key)} is not running")
-        try:
-            exposed = exposed_to(
-                event,
-                self._plan_in(entry.plan, event.epoch),
-                experiment=entry.experiment,
-                state=entry.stored.state,
-                trusted=trusted,
-                token_key=self._keyring.tokens,
-                restored_at=entry.restored_at,
-            )
-        except RejectedEvent as error:
-            return _refusal(error, key)
+        exposed = exposed_to(
+            event,
+            self._plan_in(entry.plan, event.epoch),
+            experiment=entry.experiment,
+            state=entry.stored.state,
+            trusted=trusted,
+            token_key=self._keyring.tokens,
+            restored_at=entry.restored_at,
+        )
         row = EventRow(
             self._pseudonym(event.visitor), event.id, event.digest, "exposure", (key,), "", event.at_ms,
             event.received_ms, trusted, True, None, *exposed,
@@ -83,7 +84,7 @@ class Admission:
 
     def _outcome(self, event: OutcomeEvent, *, trusted: bool) -> Admitted | Refusal:
         if event.name in AUTOMATIC_EVENTS and event.name not in self._snapshot.feeds:
-            return Refusal(Receipt("ignored", "not_counted"))
+            return self._refusal(event, Receipt("ignored", "not_counted"))
         feeds = self._feeds(event.name, trusted=trusted)
         row = EventRow(
             self._pseudonym(event.visitor), event.id, event.digest, "outcome",
@@ -102,6 +103,11 @@ class Admission:
             raise RejectedEvent("server_only", f"event: {shown(name)} counts only when a server key sends it")
         return heard
 
+    def _refusal(self, event: ExposureEvent | OutcomeEvent, receipt: Receipt) -> Refusal:
+        experiments = (event.experiment,) if isinstance(event, ExposureEvent) else ()
+        known = tuple(key for key in experiments if self._snapshot.live(key))
+        return Refusal(receipt, (self._pseudonym(event.visitor), event.id), event.digest, known)
+
     def _pseudonym(self, visitor: str) -> bytes:
         return pseudonym(visitor, key=self._keyring.visitors)
 
@@ -115,7 +121,3 @@ def _amounts(event: OutcomeEvent, feeds: tuple[Feed, ...]) -> Mapping[str, int |
     names = {metric.property for feed in feeds for metric in feed.metrics if metric.property is not None}
     amounts = {name: value for name in sorted(names) if (value := amount(event.properties, name)) is not None}
     return amounts or None
-
-
-def _refusal(error: RejectedEvent, experiment: str | None = None) -> Refusal:
-    return Refusal(Receipt("rejected", error.code, str(error)), experiment)

@@ -1,6 +1,5 @@
 """Batches of events applied to the tables, in one transaction: looked up at once, counted in order, written at once."""
 
-from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -44,21 +43,24 @@ _USELESS = {
 class Application:
     """Applies what was admitted, as if one after another; `keep` writes what came of it."""
 
-    def __init__(self, session: Session, admitted: Sequence[Admitted]) -> None:
+    def __init__(self, session: Session, read: Sequence[Admitted | Refusal]) -> None:
         self._session = session
         self._additions = Additions()
         reached(Failpoint.EVENTS_READ)
-        rows = [each.row for each in admitted]
+        rows = [each.row for each in read if isinstance(each, Admitted)]
+        refusals = [each for each in read if isinstance(each, Refusal)]
         # The constraint finds the repeated; of an id that stands twice in the batch the first row is stored.
         self._numbers = session.events.insert(rows)
         reached(Failpoint.EVENTS_INSERTED)
-        self._digests = session.events.digests(_repeated(rows, self._numbers))
+        # Of what was stored so far, by which a repeat is known: first that of earlier batches.
+        self._digests = session.events.digests(_there_before(rows, refusals, self._numbers))
         self._visitors = Visitors(session, rows)
 
     def refuse(self, refusal: Refusal) -> Receipt:
-        """Count what is not stored."""
-        if refusal.experiment is not None:
-            self._additions.count(refusal.experiment, "rejected")
+        """Count what is not stored; what was stored before is a repeat, whatever has become of its experiment since."""
+        if refusal.key in self._digests:
+            return self._repeat(refusal)
+        self._count_all(refusal, "rejected")
         return refusal.receipt
 
     def apply(self, admitted: Admitted) -> Receipt:
@@ -67,6 +69,7 @@ class Application:
         number = self._numbers.pop(row.key, None)
         if number is None:
             return self._repeat(row)
+        self._digests[row.key] = row.digest
         if row.kind == "exposure":
             return self._exposure(feeds[0].entry, row)
         return self._outcome(feeds, number, row)
@@ -154,19 +157,23 @@ class Application:
         self._additions.change(place, metric, old=old, new=new)
         return before == 0
 
-    def _repeat(self, row: EventRow) -> Receipt:
-        if self._digests[row.key] == row.digest:
-            self._count_all(row, "duplicates")
+    def _repeat(self, event: EventRow | Refusal) -> Receipt:
+        if self._digests[event.key] == event.digest:
+            self._count_all(event, "duplicates")
             return Receipt("duplicate")
-        self._count_all(row, "rejected")
+        self._count_all(event, "rejected")
         return Receipt("rejected", "id_reused", "messageId was used before, with another body")
 
-    def _count_all(self, row: EventRow, name: str) -> None:
-        for experiment in row.experiments:
+    def _count_all(self, event: EventRow | Refusal, name: str) -> None:
+        for experiment in event.experiments:
             self._additions.count(experiment, name)
 
 
-def _repeated(rows: Sequence[EventRow], numbers: Mapping[EventKey, int]) -> Iterable[EventKey]:
-    if len(rows) == len(numbers):
-        return ()
-    return Counter(row.key for row in rows) - Counter(numbers.keys())
+def _there_before(
+    rows: Sequence[EventRow], refusals: Iterable[Refusal], numbers: Mapping[EventKey, int]
+) -> set[EventKey]:
+    """Those that were stored in an earlier batch, and those refused that may have been."""
+    keys = {refusal.key for refusal in refusals}
+    if len(rows) != len(numbers):
+        keys.update(row.key for row in rows)
+    return keys - numbers.keys()

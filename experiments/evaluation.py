@@ -8,6 +8,7 @@ from typing import NamedTuple
 from experiments import tokens
 from experiments.assignment import Assignment
 from experiments.assignment import Consent
+from experiments.assignment import Plan
 from experiments.assignment import decide
 from experiments.attributes import declared_attributes
 from experiments.consent import consent_of
@@ -25,6 +26,7 @@ from experiments.signing import Keyring
 from experiments.signing import pseudonym
 from experiments.snapshot import Entry
 from experiments.snapshot import Snapshot
+from experiments.snapshot import newest_plan
 from experiments.storage.store import Store
 from experiments.storage.visitors import ExposureRow
 
@@ -72,7 +74,7 @@ def evaluate(
     caller = read_caller(entry.experiment, _visitor(context), context=context, asking=asking)
     note(context, caller.visitor, consent=caller.consent, asking=asking)
     exposed = _exposed(store, [key], caller.visitor, consent=caller.consent, keyring=keyring)
-    return _evaluation(entry, caller, exposed=exposed.get(key), asking=asking, keyring=keyring)
+    return _evaluation(store, entry, caller, exposed=exposed.get(key), asking=asking, keyring=keyring)
 
 
 def evaluate_all(
@@ -91,7 +93,8 @@ def evaluate_all(
             caller = read_caller(entry.experiment, visitor, context=context, asking=asking)
         except InvalidContext as error:
             return error
-        return _evaluation(entry, caller, exposed=exposed.get(entry.experiment.key), asking=asking, keyring=keyring)
+        kept = exposed.get(entry.experiment.key)
+        return _evaluation(store, entry, caller, exposed=kept, asking=asking, keyring=keyring)
 
     return {key: attempt(entry) for key, entry in entries.items()}
 
@@ -154,22 +157,31 @@ def fixed(row: ExposureRow) -> Exposure:
 
 
 def _evaluation(
-    entry: Entry, caller: Caller, *, exposed: Exposure | None, asking: Asking, keyring: Keyring
+    store: Store, entry: Entry, caller: Caller, *, exposed: Exposure | None, asking: Asking, keyring: Keyring
 ) -> Evaluation:
-    assert entry.plan is not None, "only experiments that were started are evaluated"
     visitor, now_ms = caller.visitor, asking.now_ms
+    kept = exposed or promised(entry, visitor, token=caller.token, now_ms=now_ms, keyring=keyring)
+    plan = _plan_that_knows(kept, store, entry)
     assignment = decide(
-        entry.plan,
+        plan,
         visitor,
         attributes=caller.attributes,
         state=entry.stored.state,
         consent=caller.consent,
-        kept=exposed or promised(entry, visitor, token=caller.token, now_ms=now_ms, keyring=keyring),
+        kept=kept,
     )
     claim = claim_of(entry.experiment.key, assignment, asking=asking)
     token = tokens.issue(claim, visitor, key=keyring.tokens) if claim else None
-    role = entry.experiment.arm_by_key[assignment.arm].role
-    return Evaluation(assignment, role, entry.plan.message(assignment.arm, caller.attributes), token)
+    role = plan.experiment.arm_by_key[assignment.arm].role
+    return Evaluation(assignment, role, plan.message(assignment.arm, caller.attributes), token)
+
+
+def _plan_that_knows(kept: Exposure | None, store: Store, entry: Entry) -> Plan:
+    """The plan as this process has seen it; the newest where another one has since added the arm that is kept."""
+    assert entry.plan is not None, "only experiments that were started are evaluated"
+    if kept is None or kept.arm in entry.experiment.arm_by_key:
+        return entry.plan
+    return store.read(lambda session: newest_plan(session, seen=entry))
 
 
 def _visitor(context: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from experiments.inputs import Inputs
 from experiments.inputs import SegmentInput
 from experiments.model import Experiment
 from experiments.model import Policy
+from experiments.objective import Estimates
 from experiments.pooling import pooled_objective
 from stats import weights as stats_weights
 from stats.pooled import PooledArm
@@ -95,15 +96,20 @@ def _beliefs(experiment: Experiment, inputs: Inputs) -> dict[str, Beliefs]:
     ready = {segment for segment, known in inputs.items() if not is_burning_in(experiment, segment, known)}
     if not ready:
         return {}
+    # In the document's order, not the ledger's: sums of another order differ by a bit, and a bit decides ties.
     evidence = {
-        segment: (
-            {arm: one.goal for arm, one in known.arms.items()},
-            {arm: one.profit for arm, one in known.arms.items()},
-        )
-        for segment, known in inputs.items()
+        segment: _evidence(experiment, segment, inputs[segment])
+        for segment in experiment.segment_keys
+        if segment in inputs
     }
     pooled = pooled_objective(experiment, evidence)
-    return {segment: arms for segment, arms in zip(inputs, pooled.arms, strict=True) if segment in ready}
+    return {segment: arms for segment, arms in zip(evidence, pooled.arms, strict=True) if segment in ready}
+
+
+def _evidence(experiment: Experiment, segment: str, known: SegmentInput) -> tuple[Estimates, Estimates]:
+    """What is known of the goal and of the profit of a segment's arms."""
+    arms = [arm.key for arm in experiment.open_arms(segment) if arm.key in known.arms]
+    return {arm: known.arms[arm].goal for arm in arms}, {arm: known.arms[arm].profit for arm in arms}
 
 
 def _candidate_shares(experiment: Experiment, segment: str, beliefs: Beliefs | None) -> dict[str, float]:

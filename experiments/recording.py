@@ -96,7 +96,7 @@ class Applying:
         read = [
             [admission.admit(event, trusted=batch.trusted) for event in batch.events] for batch in batches
         ]
-        application = Application(session, [each for batch in read for each in batch if isinstance(each, Admitted)])
+        application = Application(session, [each for batch in read for each in batch])
         receipts = [
             [application.apply(each) if isinstance(each, Admitted) else application.refuse(each) for each in batch]
             for batch in read

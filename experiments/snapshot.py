@@ -89,6 +89,14 @@ def _entry(session: Session, row: ExperimentRow, previous: Entry | None) -> Entr
     return Entry(stored, plan, measures, session.restores.epochs(row.key))
 
 
+def newest_plan(session: Session, *, seen: Entry) -> Plan:
+    """The plan of a started experiment as it is now, whatever a snapshot has seen of it."""
+    row = session.experiments.get(seen.experiment.key)
+    plan = _entry(session, row, seen).plan if row else None
+    assert plan is not None, "what was started keeps its row and its epochs"
+    return plan
+
+
 def stored_experiment(row: ExperimentRow, previous: StoredExperiment | None = None) -> StoredExperiment:
     """A stored row with its document parsed, or taken from `previous` where it is the same document."""
     same = previous is not None and previous.document == row.document

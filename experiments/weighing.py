@@ -89,7 +89,8 @@ class Weighing:
         if last < first:
             # They came with a token after their epoch had ended.
             first, last = day_ms, max(day_ms, min(day_ms + DAY_MS, self.now_ms))
-        return (self.now_ms - last) / 1000, (self.now_ms - first) / 1000
+        # A clock that was set back over midnight has not come to their day yet: nobody is younger than nothing.
+        return max(self.now_ms - last, 0) / 1000, max(self.now_ms - first, 0) / 1000
 
     def _weight(self, ages: tuple[float, float]) -> Weight:
         youngest, oldest = ages

@@ -73,12 +73,13 @@ class Events:
         return int(self._connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
 
     def digests(self, keys: Iterable[EventKey]) -> dict[EventKey, bytes]:
-        """The digests of events that are there."""
-        return {key: self._digest(key) for key in keys}
+        """The digests of those events that are there."""
+        found = ((key, self._digest(key)) for key in keys)
+        return {key: digest for key, digest in found if digest is not None}
 
-    def _digest(self, key: EventKey) -> bytes:
+    def _digest(self, key: EventKey) -> bytes | None:
         row = self._connection.execute("SELECT digest FROM events WHERE visitor = ? AND id = ?", key).fetchone()
-        return bytes(row[0])
+        return None if row is None else bytes(row[0])
 
     def in_order(self) -> Iterator[tuple[int, EventRow]]:
         """Every event by its number, in the order of storing."""

@@ -59,3 +59,50 @@ def tiny(**changes: Any) -> dict[str, Any]:
         "metrics": [{"key": "signup", "event": "Signed Up", "kind": "conversion", "role": "goal"}],
     }
     return {**document, **changes}
+
+
+def three_kinds() -> list[dict[str, Any]]:
+    """One that learns, with a metric of every kind; one that SDKs evaluate, its goal heard from servers; a late one."""
+    order = {"event": "Order Completed"}
+    return [
+        {
+            "key": "letters",
+            "policy": {"kind": "thompson", "every": "1h", "burn_in": 0, "burn_in_conversions": 0, "max_step": 0.5},
+            "control_share": 0.1,
+            "attributes": {"womens": "boolean"},
+            "segments": [{"key": "womens-shoppers", "kind": "behavioral", "rule": {"womens": True}}],
+            "arms": [
+                {"key": "nothing", "role": "control"},
+                {"key": "one-letter", "role": "mass", "cost_per_exposure": 0.02},
+                {"key": "womens-letter", "role": "tailored", "segments": ["womens-shoppers"],
+                 "cost_per_exposure": 0.03},
+            ],
+            "metrics": [
+                {"key": "purchase", **order, "kind": "conversion", "role": "goal", "window": "2d", "value": 40},
+                {"key": "spend", **order, "kind": "value", "property": "revenue", "role": "secondary",
+                 "window": "2d", "cap": 50},
+                {"key": "visits", "event": "Page Viewed", "kind": "count", "role": "secondary", "window": "1d",
+                 "cap": 2},
+                {"key": "came-back", **order, "kind": "retention", "role": "secondary", "from": "2d", "window": "5d"},
+            ],
+        },
+        {
+            "key": "offers",
+            "policy": {"kind": "fixed", "every": "6h", "max_step": 1.0, "shares": {"card": 0.5, "mail": 0.5}},
+            "local_evaluation": True,
+            "attributes": {"womens": "boolean"},
+            "arms": [{"key": "card", "role": "mass"}, {"key": "mail", "role": "mass"}],
+            "metrics": [
+                {"key": "order", **order, "kind": "conversion", "role": "goal", "source": "server", "window": "1d"},
+                {"key": "views", "event": "Page Viewed", "kind": "count", "role": "secondary", "window": "3d",
+                 "cap": 5},
+            ],
+        },
+        {
+            "key": "later",
+            "arms": [{"key": "nothing", "role": "control"}, {"key": "everyone", "role": "mass"}],
+            "metrics": [{"key": "signup", "event": "Signed Up", "kind": "conversion", "role": "goal"}],
+            "policy": {"kind": "fixed", "every": "1h"},
+            "control_share": 0.5,
+        },
+    ]

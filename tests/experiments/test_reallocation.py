@@ -89,6 +89,17 @@ def test_every_row_of_the_ledger_is_chained_and_gives_its_weights_again(house: H
     assert verify(house.store) == []
 
 
+def test_weights_that_tie_are_computed_again_to_the_last_bit(house: House) -> None:
+    # Equal arms share what rounding leaves by their order, and the ledger keeps inputs in that of the alphabet.
+    document = spring_mailing(policy={**_EAGER, "max_step": 0.5})
+    key = house.start(document)
+    house.record(house.exposure(key, "ann"), house.exposure(key, "bob", consent="measure"))
+    for number in range(3, 9):
+        document = {**document, "arms": [*document["arms"], {"key": f"arm-{number}", "role": "mass"}]}
+        lifecycle.replace(house.store, key, document, deed=Deed("test", house.now_ms))
+    assert verify(house.store) == []
+
+
 def test_a_changed_row_is_found_by_verify(house: House) -> None:
     key = house.start(tiny(policy=_EAGER))
     house.reallocate(key)

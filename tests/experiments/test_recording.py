@@ -43,6 +43,30 @@ def test_the_same_event_again_is_a_duplicate(house: House) -> None:
     assert house.report(key)["diagnostics"]["duplicates"] == 2
 
 
+def test_a_repeat_is_a_duplicate_whatever_has_become_of_the_experiment_since(house: House) -> None:
+    key = house.start(tiny())
+    word = house.event("bob", "Experiment Viewed", experiment_id=key, variation_id="everyone")
+    sent = [house.exposure(key, "ann"), house.event("ann", "Signed Up"), word]
+    assert [receipt.status for receipt in house.record(*sent, trusted=True)] == ["accepted"] * 3
+    # The word needs a running experiment, all of them one that is not archived, and the token ends.
+    for act in ("pause", "stop", "archive"):
+        house.act(key, act)
+        house.now_ms += 40 * DAY
+        assert [receipt.status for receipt in house.record(*sent, trusted=True)] == ["duplicate"] * 3
+    changed = {**word, "properties": {**word["properties"], "variation_id": "nothing"}}
+    assert house.record(changed, trusted=True)[0].code == "id_reused"
+    assert house.total(key, "$exposures") == (2, 2)
+    assert verify(house.store) == []
+
+
+def test_what_was_never_stored_is_refused_again_and_again(house: House) -> None:
+    key = house.start(tiny())
+    word = house.event("ann", "Experiment Viewed", experiment_id=key, variation_id="everyone")
+    assert [house.record(word)[0].code for _ in range(2)] == ["token_required"] * 2
+    # A server's word is believed, and from then on it is known.
+    assert [house.record(word, trusted=trusted)[0].status for trusted in (True, False)] == ["accepted", "duplicate"]
+
+
 def test_an_id_with_another_body_is_refused_and_the_first_is_kept(house: House) -> None:
     key = house.start(spring_mailing())
     house.record(house.exposure(key, "ann"))

@@ -24,9 +24,11 @@ def house(store: Store) -> House:
     return House(store)
 
 
-def _count(house: House, key: str, arm: str, visitors: int, conversions: int, *, epoch: int = 1) -> None:
+def _count(
+    house: House, key: str, arm: str, visitors: int, conversions: int, *, epoch: int = 1, segment: str = "everyone-else"
+) -> None:
     """Put visitors and conversions into the counters, as so many events would."""
-    cell = CellKey(key, epoch, house.now_ms // DAY, "everyone-else", arm, False, "signup")
+    cell = CellKey(key, epoch, house.now_ms // DAY, segment, arm, False, "signup")
     changes = {
         cell: (visitors, conversions, float(conversions)),
         cell._replace(metric="$exposures"): (visitors, visitors, float(visitors)),
@@ -76,6 +78,25 @@ def test_simpsons_example_names_the_arm_that_was_better_on_both_days(house: Hous
     assert corrected["t"] > corrected["c"]
     assert pooled["t"] < pooled["c"]
     assert corrected["t"] == pytest.approx((0.023 + 0.012) / 2, abs=2e-4)
+    assert _row(report, "t")["metrics"]["signup"]["uplift_over_mass"]["low"] > 0
+    assert _row(report, "t")["metrics"]["signup"]["probability_best"] > 0.99
+
+
+def test_simpsons_example_is_no_reason_to_give_up_the_better_letter(house: House) -> None:
+    shoppers = {"key": "shoppers", "kind": "behavioral", "rule": {"shops": True}}
+    tailored = [{"key": "c", "role": "mass"}, {"key": "t", "role": "tailored", "segments": ["shoppers"]}]
+    document = tiny(arms=tailored, attributes={"shops": "boolean"}, segments=[shoppers])
+    key = house.start({**document, "policy": {"kind": "fixed", "shares": {"c": 0.99, "t": 0.01}}})
+    _count(house, key, "c", 990_000, 20_000, segment="shoppers")
+    _count(house, key, "t", 10_000, 230, segment="shoppers")
+    even = {**document, "policy": {"kind": "fixed", "max_step": 1.0}}
+    lifecycle.replace(house.store, key, even, deed=Deed("test", house.now_ms))
+    house.now_ms += DAY
+    _count(house, key, "c", 500_000, 5_000, epoch=2, segment="shoppers")
+    _count(house, key, "t", 500_000, 6_000, epoch=2, segment="shoppers")
+    house.now_ms += 20 * DAY
+    [called] = [row for row in house.report(key)["verdict"]["segments"] if row["segment"] == "shoppers"]
+    assert (called["call"], called["arm"], called["against"]) == ("tailor", "t", "c")
 
 
 def test_economics_are_those_of_the_contracts_example() -> None:

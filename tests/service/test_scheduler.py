@@ -1,6 +1,7 @@
 """The scheduler: whatever runs it, each slot is done once; whatever goes wrong, it goes on."""
 
 import logging
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -44,11 +45,13 @@ def slots(ledger: list[LedgerRow]) -> list[int]:
     return [msgspec.json.decode(row.body)["slot"] for row in ledger[1:]]
 
 
-def test_two_schedulers_in_two_processes_do_each_slot_once(installed: Installed) -> None:
+def test_two_schedulers_in_two_processes_do_each_slot_once_also_where_one_was_stopped(installed: Installed) -> None:
     installed.run_experiment(every("1s"))
     schedulers = [installed.start("scheduler") for _ in range(2)]
     with installed.opened() as installation:
-        wait_until(lambda: len(rows(installation)) > 5, what="five slots are done")
+        for number, order in enumerate((signal.SIGSTOP, signal.SIGCONT, signal.SIGCONT), start=1):
+            wait_until(lambda: len(rows(installation)) > 2 * number, what="two more slots are done")
+            schedulers[0].send_signal(order)
         for scheduler in schedulers:
             scheduler.terminate()
         assert [scheduler.wait(10) for scheduler in schedulers] == [0, 0]

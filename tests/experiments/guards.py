@@ -1,0 +1,121 @@
+"""Guards of the product that can be taken away one by one, so that a test can show that each of them is missed."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+
+from experiments import additions
+from experiments import admission
+from experiments import application
+from experiments import counting
+from experiments import evaluation
+from experiments import exposing
+from experiments.receipts import Receipt
+from experiments.storage import events
+from experiments.storage import ledger
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+class _Forgetful(dict[Any, int]):
+    """Numbers of events in which every event has one, as if its id had never been seen."""
+
+    def pop(self, key: Any, *_: Any) -> int:
+        """The number, which stays."""
+        return self.get(key, 0)
+
+
+def _no_unique_id(patch: pytest.MonkeyPatch) -> None:
+    insert = events.Events.insert
+    patch.setattr(events.Events, "insert", lambda self, rows: _Forgetful(insert(self, rows)))
+
+
+def _no_digest(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(application.Application, "_repeat", lambda self, event: Receipt("duplicate"))
+
+
+def _without_timing(*codes: str) -> Patch:
+    def timing(*arguments: Any, **more: Any) -> str:
+        found = counting.timing(*arguments, **more)
+        return "counts" if found in codes else found
+
+    return lambda patch: patch.setattr(application, "timing", timing)
+
+
+def _no_cap(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(counting.Measures, "counted", lambda self, metric, total: total)
+
+
+def _not_sticky(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(evaluation, "_exposed", lambda *arguments, **more: {})
+
+
+def _epoch_of_now(patch: pytest.MonkeyPatch) -> None:
+    def exposed_to(event: Any, plan: Any, **more: Any) -> exposing.Exposed:
+        return exposing.exposed_to(event, plan, **more)._replace(epoch=plan.allocation.epoch)
+
+    patch.setattr(admission, "exposed_to", exposed_to)
+
+
+def _doubled_on_retry(patch: pytest.MonkeyPatch) -> None:
+    keep = additions.Additions.keep
+
+    def keep_again(self: Any, session: Any) -> None:
+        has_repeats = any(name == "duplicates" for _, name in self._counters)
+        keep(self, session)
+        if has_repeats:
+            session.cells.add({
+                additions.CellKey(*place, metric): change
+                for place, sums in self._cells.items()
+                for metric, change in sums.items()
+            })
+
+    patch.setattr(additions.Additions, "keep", keep_again)
+
+
+def _no_end_of_tokens(patch: pytest.MonkeyPatch) -> None:
+    read = exposing.read
+    patch.setattr(exposing, "read", lambda *given, **more: read(*given, **more)._replace(expires_ms=1 << 62))
+
+
+def _no_waiting(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(application.Visitor, "wait", lambda self, row: None)
+
+
+def _waits_for_ever(patch: pytest.MonkeyPatch) -> None:
+    take = application.Visitor.take_waiting
+    patch.setattr(application.Visitor, "take_waiting", lambda self, *, now_ms: take(self, now_ms=0))
+
+
+def _no_fence(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ledger.Slots, "claim", lambda self, *given, **more: True)
+
+
+#: By name: what takes the guard away.
+GUARDS: dict[str, Patch] = {
+    "unique id": _no_unique_id,
+    "digest": _no_digest,
+    "window": _without_timing("after_window"),
+    "exposure": _without_timing("before_exposure"),
+    "cap": _no_cap,
+    "sticky": _not_sticky,
+    "epoch of the exposure": _epoch_of_now,
+    "nothing on a retry": _doubled_on_retry,
+    "end of tokens": _no_end_of_tokens,
+    "waiting": _no_waiting,
+    "end of waiting": _waits_for_ever,
+    "slots": _no_fence,
+}
+
+
+@contextmanager
+def taken_away(name: str | None) -> Iterator[None]:
+    """The product without one of its guards; None leaves it whole."""
+    with pytest.MonkeyPatch.context() if name else nullcontext() as patch:
+        if name:
+            GUARDS[name](patch)
+        yield
