@@ -4,8 +4,8 @@ What is told with a client key can be made up; each made-up outcome still needs 
 many hides how. An arm that competes for traffic is held against the first mass arm, in three ways, by visitors who have
 reached the goal:
 
-* those told of at once after the exposure are not more than twice as often the arm's as the others are;
-* those told of by client keys are not more than twice as often the arm's as those told of by servers are;
+* those told of at once after the exposure are not more than half again as often the arm's as the others are;
+* those told of by client keys are not more than half again as often the arm's as those told of by servers are;
 * the arm's part of those told of by client keys does not grow by more than a quarter from one day on.
 
 Base rates, delays, weights and how good the arms are may be anything and change at any time, as long as it happens to
@@ -37,7 +37,7 @@ Whole = NDArray[np.int64]
 SignKind = Literal["at_once", "by_client", "rising"]
 
 #: By how much the odds of an arm may differ between outcomes of two kinds, and between two times.
-KINDS_MARGIN = 1.0
+KINDS_MARGIN = 0.5
 TIMES_MARGIN = 0.25
 
 

@@ -365,7 +365,7 @@ class History:
         self._store.read(self._check)
 
     def _check(self, session: Session) -> None:
-        stored = {(event.visitor, event.at_ms, event.received_ms) for event in session.events.in_order()}
+        stored = {(event.visitor, event.at_ms, event.received_ms) for _, event in session.events.in_order()}
         should = {(_stand_in(visitor), event.at_ms, event.received_ms)
                   for (visitor, _), event in self._oracle.stored.items()}
         assert stored == should, f"stored {stored - should}, not stored {should - stored}"

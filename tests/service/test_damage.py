@@ -70,10 +70,20 @@ def served(installed: Installed) -> "subprocess.CompletedProcess[str]":
     return installed.command("serve", "--port", str(free_port()))
 
 
+def flip_index(path: Path) -> None:
+    """Harm the index of events, at which no start looks by itself."""
+    connection = sqlite3.connect(str(path))
+    asked = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_events_1'"
+    [root] = connection.execute(asked).fetchone()
+    connection.close()
+    flip(path, (root - 1) * PAGE)
+
+
 HARMS: dict[str, Callable[[Path], object]] = {
     "its first bytes": lambda path: flip(path, 3),
     "its page size": lambda path: flip(path, 16),
     "the kind of a page of a table": lambda path: flip(path, 5 * PAGE),
+    "a page of an index": flip_index,
     "a whole page": lambda path: flip(path, *range(7 * PAGE, 8 * PAGE)),
     "its end": lambda path: os.truncate(path, path.stat().st_size - 3 * PAGE),
     "half of it": lambda path: os.truncate(path, path.stat().st_size // 2 + 100),
