@@ -51,7 +51,6 @@ _CONNECTIONS = 4096
 _THREADS = 1024
 _TURNS = 32
 _HEADER_SECONDS = 10
-_MOST_FILES = 1 << 16
 _DRAIN_SECONDS = 10
 _PATIENCE_SECONDS = 2.0
 _WATCH_SECONDS = 0.1
@@ -125,7 +124,7 @@ def _run(config: Config, address: Address, clock: Clock | None, has_started: Eve
         interface=Interfaces.WSGI,
         workers=1,
         backlog=_CONNECTIONS,
-        backpressure=min(_CONNECTIONS, _allowed_files() // 2),
+        backpressure=_most_connections(),
         blocking_threads=_THREADS,
         # With both versions at one port, whoever sends nothing is waited for without an end.
         http=HTTPModes.http1,
@@ -148,12 +147,10 @@ def _run(config: Config, address: Address, clock: Clock | None, has_started: Eve
     return True
 
 
-def _allowed_files() -> int:
-    """How many files the worker may open: a connection is one, and so are two for each thread that reads."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = min(most, _MOST_FILES) if most != resource.RLIM_INFINITY else _MOST_FILES
-    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
-    return allowed
+def _most_connections() -> int:
+    """Half of the files that may be open, which granian sees to: each thread that reads has some open too."""
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _CONNECTIONS if files == resource.RLIM_INFINITY else min(_CONNECTIONS, files // 2)
 
 
 def _hand_on() -> None:

@@ -16,10 +16,10 @@ from tests.service.conftest import Run
 from tests.service.processes import Installed
 from tests.service.processes import ServerProcess
 from tests.service.processes import free_port
-from tests.service.test_server import KEY
-from tests.service.test_server import Client
-from tests.service.test_server import events
-from tests.service.test_server import more_come
+from tests.service.witnesses import KEY
+from tests.service.witnesses import Witness
+from tests.service.witnesses import events
+from tests.service.witnesses import more_come
 
 
 @pytest.fixture(name="served")
@@ -35,10 +35,10 @@ def _served(tmp_path: Path) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture(name="clients")
-def _clients(served: ServerProcess) -> Iterator[list[Client]]:
+def _clients(served: ServerProcess) -> Iterator[list[Witness]]:
     """Two clients that keep a synced ledger of what was acknowledged."""
     key = served.installed.done("key", "create", "--scope", "admin")
-    clients = [Client(served, key=key, name=name) for name in ("ann", "bob")]
+    clients = [Witness(served, key=key, name=name) for name in ("ann", "bob")]
     for client in clients:
         client.start()
     yield clients
@@ -46,7 +46,7 @@ def _clients(served: ServerProcess) -> Iterator[list[Client]]:
         client.end()
 
 
-def arms(server: ServerProcess, client: Client, numbers: list[int]) -> list[tuple[str, str, float]]:
+def arms(server: ServerProcess, client: Witness, numbers: list[int]) -> list[tuple[str, str, float]]:
     """What visitors of a client get now: cause, arm, propensity."""
     found = []
     for number in numbers:
@@ -57,17 +57,17 @@ def arms(server: ServerProcess, client: Client, numbers: list[int]) -> list[tupl
     return found
 
 
-def report(server: ServerProcess, client: Client) -> Any:
+def report(server: ServerProcess, client: Witness) -> Any:
     """The report, but for the moment at which it was made."""
     _, found = server.ask("GET", f"/v1/experiments/{KEY}/report", key=client._key)
     return {name: value for name, value in found.items() if name != "as_of"}
 
 
 def test_a_backup_made_under_load_brings_back_all_that_was_acknowledged_before_it(
-    served: ServerProcess, clients: list[Client], tmp_path: Path
+    served: ServerProcess, clients: list[Witness], tmp_path: Path
 ) -> None:
     more_come(clients, 60)
-    before = [client.acknowledged() for client in clients]
+    before = [list(client.acknowledged()) for client in clients]
     served.installed.done("backup", str(tmp_path / "under-load.db"))
     more_come(clients, 30)
     for client in clients:
@@ -91,7 +91,7 @@ def test_a_backup_made_under_load_brings_back_all_that_was_acknowledged_before_i
 
 
 def test_a_backup_gives_the_same_report_on_another_machine(
-    served: ServerProcess, clients: list[Client], tmp_path: Path
+    served: ServerProcess, clients: list[Witness], tmp_path: Path
 ) -> None:
     more_come(clients, 40)
     for client in clients:

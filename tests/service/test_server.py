@@ -4,9 +4,7 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -128,18 +126,6 @@ def test_a_request_that_is_being_sent_when_the_server_is_told_to_end_is_answered
         connection.sendall(body[5:])
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
     assert server.end() == 0
-
-
-def test_bodies_that_are_half_sent_keep_nobody_waiting(lasting_server: ServerProcess) -> None:
-    key = lasting_server.installed.done("key", "create", "--scope", "server")
-    head = f"POST /v1/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: 100\r\n\r\n"
-    with ExitStack() as held:
-        for _ in range(20):
-            connection = held.enter_context(socket.create_connection(("127.0.0.1", lasting_server.port)))
-            connection.sendall(head.encode() + b'{"ba')
-        begun = time.monotonic()
-        assert lasting_server.is_ready()
-        assert time.monotonic() - begun < 2
 
 
 def listens(port: int) -> bool:

@@ -31,15 +31,19 @@ def fail(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     raise ZeroDivisionError
 
 
+def asking(turns: Turns, answers: list[bytes], **environ: Any) -> Thread:
+    """Somebody who asks and waits for the answer."""
+    thread = Thread(target=lambda: answers.extend(turns(environ, lambda *_: None)), daemon=True)
+    thread.start()
+    return thread
+
+
 @pytest.mark.parametrize("length", ["4", "100000", None])
 def test_a_request_whose_body_is_late_has_no_turn_before_it_comes(length: str | None) -> None:
     turns, late, answers = Turns(echo, number=1), Late(), []
-    waiting = Thread(target=lambda: answers.extend(turns({"wsgi.input": late, "CONTENT_LENGTH": length}, None)))
-    waiting.start()
+    waiting = asking(turns, answers, CONTENT_LENGTH=length, **{"wsgi.input": late})
     assert late.asked.wait(30)
-    other = Thread(target=lambda: answers.extend(turns({"wsgi.input": BytesIO(b"soon")}, None)))
-    other.start()
-    other.join(10)
+    asking(turns, answers, **{"wsgi.input": BytesIO(b"soon")}).join(10)
     assert answers == [b"soon"]
     late.comes.set()
     waiting.join(10)
@@ -55,14 +59,10 @@ def test_no_more_are_worked_on_at_once_than_there_are_turns() -> None:
         return [environ["name"]]
 
     turns, answers = Turns(slow, number=1), []
-    first, second = (
-        Thread(target=lambda name=name: answers.extend(turns({"wsgi.input": BytesIO(), "name": name}, None)))
-        for name in (b"first", b"second")
-    )
-    first.start()
+    first = asking(turns, answers, name=b"first", **{"wsgi.input": BytesIO()})
     assert begun.wait(30)
     begun.clear()
-    second.start()
+    second = asking(turns, answers, name=b"second", **{"wsgi.input": BytesIO()})
     # It has no turn before the first gives its own back.
     assert not begun.wait(0.1)
     may_end.set()
