@@ -17,8 +17,9 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 # What the benchmarks are told, for example BENCH_ARGS=--full.
 BENCH_ARGS ?=
-# Processes that share the tests, a file of them at a time; PYTEST_JOBS=0 runs them in this one.
-PYTEST_JOBS ?= 2
+# Processes that share the tests, a file of them at a time: one more than two cores, since many tests wait for servers.
+# PYTEST_JOBS=0 runs them in this one.
+PYTEST_JOBS ?= 3
 
 demo: .venv/installed
 	$(BIN)/bespoke demo $(DEMO_ARGS)

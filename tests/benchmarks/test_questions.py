@@ -38,6 +38,7 @@ def test_some_questions_are_answered_in_one_table_and_the_page_is_left_alone():
     assert PAGE.read_text() == before
 
 
+@pytest.mark.long
 def test_a_campaign_fills_and_its_report_is_asked_for():
     table = told("--trial", "visitors")
     assert re.search(r"^evaluate, one of 2,000 exposed +the same, one of 200 ", table, re.M)

@@ -90,6 +90,7 @@ def test_a_backup_made_under_load_brings_back_all_that_was_acknowledged_before_i
     assert "audit log is whole" in served.installed.done("verify")
 
 
+@pytest.mark.long
 def test_a_backup_gives_the_same_report_on_another_machine(
     served: ServerProcess, clients: list[Witness], tmp_path: Path
 ) -> None:
@@ -251,6 +252,7 @@ def test_a_server_does_not_start_on_a_damaged_database_and_says_how_to_bring_it_
     assert server.end() == 0
 
 
+@pytest.mark.long
 def test_what_a_restore_has_lost_is_refused_whatever_its_arm_and_its_numbers_are_not_used_again(
     served: ServerProcess, tmp_path: Path
 ) -> None:

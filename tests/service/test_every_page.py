@@ -53,7 +53,9 @@ PLACES = {
 OUTSIDE = {"login.ask": ["/login", "/login?next=//elsewhere"]}
 READERS = [
     pytest.param({"viewport": {"width": 390, "height": 844}}, id="phone"),
-    pytest.param({"viewport": {"width": 1600, "height": 900}, "color_scheme": "dark"}, id="wide and dark"),
+    pytest.param(
+        {"viewport": {"width": 1600, "height": 900}, "color_scheme": "dark"}, id="wide and dark", marks=pytest.mark.long
+    ),
 ]
 
 
