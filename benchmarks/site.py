@@ -118,7 +118,7 @@ def assigned(
         for each in assign(
             installation.store, installation.snapshots, order,
             visitors=batch, asking=installation.asking(), keyring=installation.keyring,
-        )
+        ).each()
     ]
     return [each.evaluation for each in found if isinstance(each, Assigned)]
 
