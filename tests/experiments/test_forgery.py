@@ -100,6 +100,7 @@ def test_without_the_alarm_what_comes_at_once_gives_the_loser_the_traffic(
         assert Siege(next(stores), shop(), forger=Forger(40)).live(5).weights()[-1] > 0.8
 
 
+@pytest.mark.long
 def test_orders_that_begin_one_day_freeze_the_weights_though_they_take_their_time(
     stores: Iterator[Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
