@@ -22,6 +22,7 @@ from tests.experiments.documents import tiny
 from tests.service.conftest import NOW_MS
 from tests.service.conftest import SetClock
 from tests.service.people import logged_in
+from tests.service.processes import wait_until
 
 #: More space than any disk has.
 MORE = "999999999MB"
@@ -127,11 +128,15 @@ def test_what_another_process_commits_is_seen_within_a_second(
     assert installation.snapshots.latest.live("tiny") is not None
 
 
-def test_the_watcher_survives_what_goes_wrong(installation: Installation, config: Config) -> None:
+def test_the_watcher_survives_what_goes_wrong(
+    installation: Installation, config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
     beside = sqlite3.connect(config.database_path)
     beside.execute("ALTER TABLE meta RENAME TO hidden")
     beside.commit()
-    time.sleep(0.6)
+    wait_until(
+        lambda: any(getattr(record, "event", "") == "unseen" for record in caplog.records), what="a look that fails"
+    )
     beside.execute("ALTER TABLE hidden RENAME TO meta")
     beside.execute("UPDATE meta SET value = '77' WHERE name = 'config_version'")
     beside.commit()
