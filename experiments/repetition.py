@@ -80,6 +80,7 @@ class _Keeping:
     ) -> None:
         self.reply: Reply | None = None
         self.read = store.read
+        self.partitions = store.partitions
         self.transact_together = store.transact_together
         self.exposures_of = store.exposures_of
         self.changes = store.changes

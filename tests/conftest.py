@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from experiments.storage.location import Location
 from experiments.storage.store import Store
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
 from tests.experiments.house import SECRETS
 from tests.growthbook_clients import Node
 from tests.growthbook_clients import running_node
+from tests.postgres import Databases
+from tests.postgres import running_postgres
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -33,20 +36,28 @@ def node() -> Iterator[Node]:
         yield node
 
 
-def _embedded(folder: Path) -> Callable[[bool], Store]:
-    path = folder / "bespoke.db"
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """A PostgreSQL server."""
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as databases:
+        yield databases
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
+    """A database of each kind, as `bespoke init` leaves it."""
+    if request.param == "postgresql":
+        databases: Databases = request.getfixturevalue("postgres")
+        return databases.fresh()
+    path = tmp_path / "bespoke.db"
     migrate_database(path, fingerprint=SECRETS.fingerprint)
-    return lambda serving: open_store(path, fingerprint=SECRETS.fingerprint, serving=serving)
+    return path
 
 
-BACKENDS = {"sqlite": _embedded}
-
-
-@pytest.fixture(params=sorted(BACKENDS))
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[bool], Store]:
+@pytest.fixture
+def opened(location: Location) -> Callable[[bool], Store]:
     """A function that opens one and the same database, for serving or beside the server."""
-    opener: Callable[[bool], Store] = BACKENDS[request.param](tmp_path)
-    return opener
+    return lambda serving: open_store(location, fingerprint=SECRETS.fingerprint, serving=serving)
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from weakref import WeakSet
 from experiments.errors import SecretMismatch
 from experiments.errors import StorageError
 from experiments.storage.exposed import Exposed
+from experiments.storage.location import Location
+from experiments.storage.location import Server
 from experiments.storage.pace import Pace
 from experiments.storage.session import Session
 from experiments.storage.sqlite import check_writable
@@ -46,17 +48,24 @@ class Store(Protocol):
     def transact(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one write transaction; its result once it is on disk."""
 
-    def transact_together(self, work: Callable[[Session, Sequence[A]], Sequence[T]], item: A) -> T:
+    @property
+    def partitions(self) -> int:
+        """In how many parts visitors are written; a transaction is of one of them."""
+
+    def transact_together(
+        self, work: Callable[[Session, Sequence[A]], Sequence[T]], item: A, *, partition: int = 0
+    ) -> T:
         """Run `work` in one write transaction, on this item and on those that come with equal work meanwhile.
 
-        It gives one result for each item, as if it were run for one after another.
+        It gives one result for each item, as if it were run for one after another. Others may be writing of other
+        visitors: it holds its own before it reads anything of them. All its visitors are of one partition.
         """
 
     def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, ExposureRow]:
         """A visitor's exposures, by those of the experiments where there is one."""
 
     def changes(self) -> int:
-        """A number that differs once anybody else has committed (per thread)."""
+        """A number that differs once anybody else has changed what people and jobs configure (per thread)."""
 
     def close(self) -> None:
         """Finish what waits and let the database go."""
@@ -74,6 +83,8 @@ class OwnStore(Store, Protocol):
 
 class SqliteStore:
     """An embedded database: any thread reads, one writer writes."""
+
+    partitions = 1
 
     def __init__(self, path: Path, *, serving: bool = False) -> None:
         self._path = path
@@ -103,7 +114,9 @@ class SqliteStore:
         """Run `work` in one write transaction; its result once it is on disk."""
         return self._writer.run(work)
 
-    def transact_together(self, work: Callable[[Session, Sequence[A]], Sequence[T]], item: A) -> T:
+    def transact_together(
+        self, work: Callable[[Session, Sequence[A]], Sequence[T]], item: A, *, partition: int = 0
+    ) -> T:
         """Run `work` on this item and on those that come meanwhile; its result once it is on disk."""
         return self._writer.run_together(work, item)
 
@@ -172,35 +185,61 @@ class _Filling(Thread):
         self.join()
 
 
-def migrate_database(path: Path, *, fingerprint: str) -> list[str]:
+def migrate_database(location: Location, *, fingerprint: str) -> list[str]:
     """Create or update the database; the names of the steps taken.
 
     :raises SecretMismatch: if it was made with another secret.
     """
-    connection = connect(path, checkpoints=True)
+    if isinstance(location, Server):
+        return _migrate_shared(location, fingerprint=fingerprint)
+    connection = connect(location, checkpoints=True)
     try:
-        taken = migrate(connection, path)
-        with translated(path):
+        taken = migrate(connection, location)
+        with translated(location):
             _check_fingerprint(Session(connection), fingerprint)
     finally:
         connection.close()
     return taken
 
 
-def open_store(path: Path, *, fingerprint: str, serving: bool = False) -> SqliteStore:
+def _migrate_shared(server: Server, *, fingerprint: str) -> list[str]:
+    from experiments.storage.shared_store import SharedStore
+    from experiments.storage.shared_store import migrate_shared
+
+    taken = migrate_shared(server)
+    store = SharedStore(server)
+    try:
+        store.transact(lambda session: _check_fingerprint(session, fingerprint))
+    finally:
+        store.close()
+    return taken
+
+
+def open_store(location: Location, *, fingerprint: str, serving: bool = False, partitions: int = 1) -> OwnStore:
     """Open a database that is there and up to date.
 
     :raises StorageError: if it is missing or of another version.
     :raises SecretMismatch: if it was made with another secret.
     """
-    _check_schema(path)
-    store = SqliteStore(path, serving=serving)
+    store = _opened(location, serving=serving, partitions=partitions)
     try:
         store.read(lambda session: _check_fingerprint(session, fingerprint))
     except BaseException:
         store.close()
         raise
     return store
+
+
+def _opened(location: Location, *, serving: bool, partitions: int) -> OwnStore:
+    if isinstance(location, Server):
+        # A library that an embedded database does without.
+        from experiments.storage.shared_store import SharedStore
+        from experiments.storage.shared_store import pending_of
+
+        _check_steps(location, pending_of(location))
+        return SharedStore(location, serving=serving, partitions=partitions)
+    _check_schema(location)
+    return SqliteStore(location, serving=serving)
 
 
 def _check_schema(path: Path) -> None:
@@ -212,8 +251,12 @@ def _check_schema(path: Path) -> None:
             missing = pending(connection)
     finally:
         connection.close()
+    _check_steps(path, missing)
+
+
+def _check_steps(location: Location, missing: list[str]) -> None:
     if missing:
-        raise StorageError(f"{path} lacks {', '.join(missing)}: `bespoke init` brings it up to date")
+        raise StorageError(f"{location} lacks {', '.join(missing)}: `bespoke init` brings it up to date")
 
 
 def _check_fingerprint(session: Session, fingerprint: str) -> None:

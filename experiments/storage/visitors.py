@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 from typing import NamedTuple
 
+from experiments.storage.connection import Connection
 from experiments.storage.events import COLUMNS
 from experiments.storage.events import EventRow
 from experiments.storage.events import event_of
-from experiments.storage.sqlite import Connection
-from experiments.storage.sqlite import places
 
 
 #: A visitor in an experiment.
@@ -57,10 +56,10 @@ class Exposures:
 
     def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[tuple[bytes, ExposureRow]]:
         """The exposures of those of some visitors who have one."""
+        listed = self._connection.among(visitors)
         rows = self._connection.execute(
-            f"SELECT visitor, {_EXPOSURE} FROM exposures"
-            f" WHERE experiment = ? AND visitor IN ({places(visitors)})",
-            (experiment, *visitors),
+            f"SELECT visitor, {_EXPOSURE} FROM exposures WHERE experiment = ? AND visitor {listed.condition}",
+            (experiment, *listed.values),
         )
         return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
 
@@ -130,9 +129,10 @@ class Totals:
 
     def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[tuple[bytes, str, int]]:
         """The totals of some visitors: visitor, metric, total; none where nothing was added."""
+        listed = self._connection.among(visitors)
         rows = self._connection.execute(
-            f"SELECT visitor, metric, total FROM totals WHERE experiment = ? AND visitor IN ({places(visitors)})",
-            (experiment, *visitors),
+            f"SELECT visitor, metric, total FROM totals WHERE experiment = ? AND visitor {listed.condition}",
+            (experiment, *listed.values),
         )
         return list(rows)
 
@@ -166,10 +166,12 @@ class Waiting:
 
     def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[WaitingRow]:
         """What waits for the exposures of some visitors, in the order of storing, orphans among it."""
+        listed = self._connection.among(visitors)
         rows = self._connection.execute(
-            f"SELECT waiting.event, waiting.until_ms, {COLUMNS} FROM waiting JOIN events ON events.seq = waiting.event"
-            f" WHERE waiting.experiment = ? AND waiting.visitor IN ({places(visitors)}) ORDER BY waiting.event",
-            (experiment, *visitors),
+            f"SELECT waiting.event, waiting.until_ms, {COLUMNS} FROM waiting"
+            " JOIN events ON events.visitor = waiting.visitor AND events.seq = waiting.event"
+            f" WHERE waiting.experiment = ? AND waiting.visitor {listed.condition} ORDER BY waiting.event",
+            (experiment, *listed.values),
         )
         return [WaitingRow(number, until_ms, event_of(row)) for number, until_ms, *row in rows]
 
@@ -180,7 +182,8 @@ class Waiting:
     def counts(self, experiment: str, *, now_ms: int) -> tuple[int, int]:
         """How many events wait, and how many have become orphans."""
         row = self._connection.execute(
-            "SELECT coalesce(sum(until_ms > ?), 0), coalesce(sum(until_ms <= ?), 0) FROM waiting WHERE experiment = ?",
+            "SELECT count(*) FILTER (WHERE until_ms > ?), count(*) FILTER (WHERE until_ms <= ?)"
+            " FROM waiting WHERE experiment = ?",
             (now_ms, now_ms, experiment),
         ).fetchone()
         return int(row[0]), int(row[1])

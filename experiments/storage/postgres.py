@@ -1,0 +1,230 @@
+"""PostgreSQL: connections as the tables see them, and PostgreSQL's faults by our names."""
+
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import errors
+
+from experiments.errors import StorageBusy
+from experiments.errors import StorageError
+from experiments.errors import StorageFull
+from experiments.storage.connection import Found
+from experiments.storage.connection import Listed
+from experiments.storage.connection import Row
+from experiments.storage.connection import Sums
+from experiments.storage.connection import Values
+from experiments.storage.location import Server
+from experiments.storage.schema import pending
+from experiments.storage.statements import inserting
+from experiments.storage.statements import native
+
+Raw = psycopg.Connection[Any]
+
+#: Locks of whole numbers: a lane is the pair of this one and its own, so that it is no visitor's, which have one alone.
+_LANES = 1
+_MOST_LANES = 10_000
+
+#: A node that is stopped amid a transaction, or cut off, holds up nobody for longer.
+_SETTINGS = "-c idle_in_transaction_session_timeout=10s -c lock_timeout=10s -c timezone=UTC"
+_CONNECTING = {
+    "application_name": "bespoke", "connect_timeout": 5, "options": _SETTINGS,
+    "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000,
+}
+_DURABLE = ("on", "remote_apply")
+
+#: The server ends, starts, has become a standby, has no room for one more, or has given a stopped node up.
+_LOSSES = (
+    errors.AdminShutdown, errors.CannotConnectNow, errors.CrashShutdown, errors.IdleInTransactionSessionTimeout,
+    errors.ReadOnlySqlTransaction, errors.TooManyConnections,
+)
+
+
+def arguments() -> dict[str, Any]:
+    """What every connection is opened with, beside the address."""
+    return {**_CONNECTING, "autocommit": True, "cursor_factory": psycopg.RawCursor}
+
+
+def prepare(raw: Raw) -> None:
+    """Let a commit be answered after it is on disk, whatever the database was told."""
+    setting = raw.execute("SHOW synchronous_commit").fetchone()
+    if setting is None or setting[0] not in _DURABLE:
+        raw.execute("SET synchronous_commit = on")
+
+
+def connect(server: Server) -> "SharedConnection":
+    """A connection of one's own."""
+    raw: Raw = psycopg.connect(server.url, **arguments())
+    prepare(raw)
+    return SharedConnection(raw)
+
+
+@contextmanager
+def translated(server: Server) -> Iterator[None]:
+    """Raise PostgreSQL's faults as ours, saying which database and what helps."""
+    try:
+        yield
+    except (psycopg.Error, psycopg.Warning) as error:
+        raise storage_error(server, error) from error
+
+
+def storage_error(server: Server, error: Exception) -> StorageError:
+    """A fault of PostgreSQL as ours."""
+    line = " ".join(str(error).split())
+    if isinstance(error, errors.DiskFull):
+        return StorageFull(f"no space is left for {server}")
+    if isinstance(error, (errors.LockNotAvailable, errors.OutOfMemory, psycopg.errors.TransactionRollback)):
+        return StorageBusy(f"{server} is held up by others; try again")
+    if is_loss(error):
+        return StorageError(f"{server} cannot be reached ({line}): check its address, and whether it runs")
+    return StorageError(f"{server}: {line}")
+
+
+def is_loss(error: Exception) -> bool:
+    """Whether a connection is lost, or cannot be had; another one may do better."""
+    if isinstance(error, _LOSSES):
+        return True
+    return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) and error.sqlstate is None
+
+
+def may_go_better(error: Exception) -> bool:
+    """Whether the same transaction may come through when it is begun again: nothing of it was kept."""
+    passing = (errors.SerializationFailure, errors.DeadlockDetected, errors.OutOfMemory, errors.UniqueViolation)
+    return isinstance(error, passing) or is_loss(error)
+
+
+class SharedConnection:
+    """A connection to a database that many write to at once."""
+
+    def __init__(self, raw: Raw) -> None:
+        self.raw = raw
+        self._types: dict[tuple[str, str], str] = {}
+        self._lane: int | None = None
+        self._is_alone = False
+
+    def begin(self, *, alone: bool) -> None:
+        """Begin to write: `alone`, once all others are done, or beside those who write of other visitors."""
+        self._is_alone = alone
+        mode = "EXCLUSIVE" if alone else "SHARE"
+        self.raw.execute(f"BEGIN; LOCK TABLE writing IN {mode} MODE")
+
+    def commit(self) -> None:
+        """Commit.
+
+        :raises psycopg.Error: if it is not known whether that was done, which a warning alone may say.
+        """
+        warnings: list[str] = []
+
+        def hear(notice: errors.Diagnostic) -> None:
+            if notice.severity_nonlocalized == "WARNING":
+                warnings.append(str(notice.message_primary))
+
+        self.raw.add_notice_handler(hear)
+        try:
+            self.raw.execute("COMMIT")
+        finally:
+            self.raw.remove_notice_handler(hear)
+        if warnings:
+            raise psycopg.OperationalError(warnings[0])
+
+    def execute(self, statement: str, values: Values = (), /) -> Found:
+        """Run a statement."""
+        text, names = native(statement)
+        return self.raw.execute(text, _in_order(values, names) or None)
+
+    def executemany(self, statement: str, rows: Iterable[Values], /) -> Found:
+        """Run a statement on each of the rows, at once where it inserts them."""
+        cursor, given = self.raw.cursor(), [tuple(row) for row in rows]
+        if not given:
+            return cursor
+        at_once = inserting(statement, self._type)
+        if at_once is None:
+            cursor.executemany(native(statement).text, given)
+        else:
+            cursor.execute(at_once, [list(column) for column in zip(*given, strict=True)])
+        return cursor
+
+    def stream(self, statement: str, /) -> Iterator[Any]:
+        """The rows of a statement that finds many, never all of them in memory."""
+        with self.raw.cursor(name="stream") as cursor:
+            cursor.execute(statement)
+            yield from cursor
+
+    def among(self, values: Collection[object]) -> Listed:
+        """The condition that a column has one of these values."""
+        return Listed("= ANY (?)", (list(values),))
+
+    def adding(self, sums: Sums) -> str:
+        """The statement that adds to a row of sums in the lane of this connection, or makes it."""
+        table, names = f"{sums.table}_by_lane", (*sums.keys, *sums.sums)
+        added = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in sums.sums)
+        return (
+            f"INSERT INTO {table} (lane, {', '.join(names)}) VALUES ({self._own_lane()}, {', '.join('?' * len(names))})"
+            f" ON CONFLICT (lane, {', '.join(sums.keys)}) DO UPDATE SET {added}"
+        )
+
+    def insert_events(self, statement: str, rows: Sequence[Row]) -> dict[tuple[bytes, bytes], int]:
+        """Insert those events that are not there; their numbers, by visitor and id."""
+        if not rows:
+            return {}
+        found = self.executemany(f"{statement} RETURNING visitor, id, seq", rows)
+        return {(visitor, id): number for visitor, id, number in found}
+
+    def hold(self, visitors: Iterable[bytes]) -> None:
+        """Keep others from changing what is known of these visitors, until the transaction ends.
+
+        In one order for everybody, so that nobody waits for somebody who waits.
+        """
+        if self._is_alone:
+            return
+        turns = sorted({int.from_bytes(visitor[:8], "big", signed=True) for visitor in visitors})
+        self.raw.execute(
+            "SELECT FROM unnest($1::bigint[]) AS turn WHERE pg_advisory_xact_lock(turn) IS NULL", (turns,)
+        )
+
+    def faults(self) -> Iterator[str]:
+        """Nothing: PostgreSQL looks after its files itself."""
+        return iter(())
+
+    def pending(self) -> list[str]:
+        """The steps of the schema that have not been taken."""
+        return pending(self.raw)
+
+    def numbers_all_events(self) -> bool:
+        """Whether a number that no event has is that of an event that is gone; what was undone leaves gaps here."""
+        return False
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self.raw.close()
+
+    def _own_lane(self) -> int:
+        """The lane of this connection: nobody else has it, and it is free again when the connection ends."""
+        if self._lane is None:
+            row = self.raw.execute(
+                "SELECT lane FROM generate_series(1, $2) AS lane WHERE pg_try_advisory_lock($1, lane) LIMIT 1",
+                (_LANES, _MOST_LANES),
+            ).fetchone()
+            assert row is not None, "nobody has as many connections"
+            self._lane = int(row[0])
+        return self._lane
+
+    def _type(self, table: str, column: str) -> str:
+        if not self._types:
+            rows = self.raw.execute(
+                "SELECT table_name, column_name, data_type FROM information_schema.columns"
+                " WHERE table_schema = current_schema()"
+            )
+            self._types = {(table_name, column_name): type_name for table_name, column_name, type_name in rows}
+        return self._types[table, column]
+
+
+def _in_order(values: Values, names: tuple[str, ...]) -> Sequence[Any]:
+    if isinstance(values, Mapping):
+        return [values[name] for name in names]
+    return values

@@ -1,0 +1,135 @@
+"""The store on a PostgreSQL that many nodes share: they write side by side, of different visitors."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from typing import TypeVar
+
+import psycopg
+from psycopg_pool import ConnectionPool
+from psycopg_pool import PoolTimeout
+
+from experiments.storage.groups import Together
+from experiments.storage.location import Server
+from experiments.storage.pace import Pace
+from experiments.storage.pace import new_pace
+from experiments.storage.postgres import SharedConnection
+from experiments.storage.postgres import arguments
+from experiments.storage.postgres import is_loss
+from experiments.storage.postgres import prepare
+from experiments.storage.postgres import translated
+from experiments.storage.schema import migrate
+from experiments.storage.session import Session
+from experiments.storage.shared_writer import SharedGroupWriter
+from experiments.storage.shared_writer import SharedWriter
+from experiments.storage.visitors import ExposureRow
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+_READERS = 8
+_PATIENCE_SECONDS = 3.0
+
+Pool = ConnectionPool[psycopg.Connection[Any]]
+
+
+class SharedStore:
+    """A database of a PostgreSQL server; `partitions` are those who write of different visitors at the same time."""
+
+    def __init__(self, server: Server, *, serving: bool = False, partitions: int = 1) -> None:
+        self._server = server
+        self._pace = new_pace()
+        self._pool: Pool = ConnectionPool(
+            server.url,
+            kwargs=arguments(),
+            configure=prepare,
+            min_size=1,
+            max_size=_READERS,
+            timeout=_PATIENCE_SECONDS,
+            open=True,
+        )
+        self._alone = SharedWriter(server)
+        self._writers = [SharedGroupWriter(server, self._pace) for _ in range(partitions)] if serving else []
+        self.partitions = partitions
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """Run `work` on one consistent state of the database."""
+
+        def reading(connection: SharedConnection) -> T:
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                return work(Session(connection))
+            finally:
+                if not connection.raw.closed:
+                    connection.execute("ROLLBACK")
+
+        return self._reading(reading)
+
+    def transact(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in one write transaction, while nobody else writes; its result once it is on disk."""
+        return self._alone.run(work, alone=True)
+
+    def transact_together(
+        self, work: Together[A, T], item: A, *, partition: int = 0
+    ) -> T:
+        """Run `work` on this item and on those that come meanwhile; its result once it is on disk."""
+        if self._writers:
+            return self._writers[partition].run(work, item)
+        [result] = self._alone.run(lambda session: work(session, [item]), alone=False)
+        return result
+
+    def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, ExposureRow]:
+        """A visitor's exposures, by those of the experiments where there is one."""
+        asked = list(experiments)
+        return self._reading(lambda connection: Session(connection).exposures.of_visitor(visitor, asked))
+
+    def changes(self) -> int:
+        """A number that differs once anybody has changed what people and jobs configure."""
+        return self._reading(lambda connection: Session(connection).meta.config_version())
+
+    def pace(self) -> Pace:
+        """How its writers get on."""
+        return self._pace
+
+    def queued(self) -> int:
+        """How many works wait for a writer."""
+        return sum(writer.queued() for writer in self._writers)
+
+    def close(self) -> None:
+        """Commit what waits and let the database go."""
+        for writer in self._writers:
+            writer.close()
+        self._alone.close()
+        self._pool.close()
+
+    def _reading(self, ask: Callable[[SharedConnection], T]) -> T:
+        """What `ask` finds; asked again where the connection that it was given had been lost meanwhile."""
+        with translated(self._server):
+            try:
+                with self._connected() as connection:
+                    return ask(connection)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                if not is_loss(error) or isinstance(error, PoolTimeout):
+                    raise
+            self._pool.check()
+            with self._connected() as connection:
+                return ask(connection)
+
+    @contextmanager
+    def _connected(self) -> Iterator[SharedConnection]:
+        with self._pool.connection() as raw:
+            yield SharedConnection(raw)
+
+
+def migrate_shared(server: Server) -> list[str]:
+    """Bring the schema of a database up to date; the names of the steps taken."""
+    with translated(server), psycopg.connect(server.url, **arguments()) as raw:
+        return migrate(raw)
+
+
+def pending_of(server: Server) -> list[str]:
+    """The steps that a database lacks."""
+    with translated(server), psycopg.connect(server.url, **arguments()) as raw:
+        return SharedConnection(raw).pending()

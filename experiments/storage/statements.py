@@ -1,0 +1,54 @@
+"""Statements as PostgreSQL reads them: the one SQL of the tables, with its places and rows made native."""
+
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+_PLACE = re.compile(r"\?(\d*)|(?<!:):([a-z_]+)")
+_INSERT = re.compile(r"INSERT INTO (\w+) \(([^)]*)\) VALUES \(([^)]*)\)(.*)", re.DOTALL)
+
+
+class Native(NamedTuple):
+    """A statement with numbered places; `names` are those of its values in this order, where they come by name."""
+
+    text: str
+    names: tuple[str, ...]
+
+
+@cache
+def native(statement: str) -> Native:
+    """The statement with PostgreSQL's places."""
+    names: list[str] = []
+    count = 0
+
+    def place(match: re.Match[str]) -> str:
+        nonlocal count
+        number, name = match.groups()
+        if name:
+            if name not in names:
+                names.append(name)
+            return f"${names.index(name) + 1}"
+        count += 1
+        return f"${number or count}"
+
+    return Native(_PLACE.sub(place, statement), tuple(names))
+
+
+def inserting(statement: str, type_of: Callable[[str, str], str]) -> str | None:
+    """The statement that inserts many rows at once, in their order, from an array for each place.
+
+    None where it inserts nothing. `type_of` tells the type of a table's column.
+    """
+    match = _INSERT.fullmatch(statement)
+    if match is None:
+        return None
+    table, columns, values, rest = match.groups()
+    pairs = list(zip(columns.split(", "), values.split(", "), strict=True))
+    given = [column for column, value in pairs if value == "?"]
+    chosen = ", ".join(f"given.{column}" if value == "?" else value for column, value in pairs)
+    arrays = ", ".join(f"${number}::{type_of(table, column)}[]" for number, column in enumerate(given, 1))
+    return (
+        f"INSERT INTO {table} ({columns}) SELECT {chosen}"
+        f" FROM unnest({arrays}) WITH ORDINALITY AS given ({', '.join(given)}, place) ORDER BY given.place{rest}"
+    )
