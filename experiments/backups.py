@@ -9,6 +9,9 @@ from experiments.audit import Deed
 from experiments.audit import configure
 from experiments.storage.copies import make_copy
 from experiments.storage.copies import put_in_place
+from experiments.errors import InvalidBackup
+from experiments.storage.location import Location
+from experiments.storage.location import Server
 from experiments.storage.session import Session
 from experiments.storage.store import Store
 from experiments.storage.store import open_store
@@ -16,11 +19,13 @@ from experiments.storage.store import open_store
 _NEWEST = "backed_up_ms"
 
 
-def back_up(store: Store, database: Path, target: Path, *, now_ms: int) -> None:
+def back_up(store: Store, database: Location, target: Path, *, now_ms: int) -> None:
     """Copy the database into a new file, beside whoever serves it; the database remembers when.
 
     :raises InvalidBackup: if the file is there already.
     """
+    if isinstance(database, Server):
+        raise InvalidBackup(f"{database}: backups of PostgreSQL are made with its own programs")
     make_copy(database, target)
     store.transact(lambda session: session.meta.set(_NEWEST, str(now_ms)))
 
@@ -31,12 +36,14 @@ def backed_up_ms(session: Session) -> int | None:
     return None if text is None else int(text)
 
 
-def restore(source: Path, database: Path, *, fingerprint: str, now_ms: int) -> Path | None:
+def restore(source: Path, database: Location, *, fingerprint: str, now_ms: int) -> Path | None:
     """Make a backup the database; where the old one is kept, or None where there was none.
 
     :raises StorageLocked: if a server or a command has the database open.
     :raises InvalidBackup: if the backup is damaged, of a newer version, or made with another secret.
     """
+    if isinstance(database, Server):
+        raise InvalidBackup(f"{database}: backups of PostgreSQL are restored with its own programs")
     moment = datetime.fromtimestamp(now_ms / 1000, timezone.utc)
     aside = Path(f"{database}.before-{moment:%Y%m%dT%H%M%SZ}")
     is_kept = put_in_place(source, database, fingerprint=fingerprint, aside=aside, now_ms=now_ms)

@@ -106,7 +106,7 @@ def _patiently(claim: Callable[[], Address]) -> Address:
 def _claim(config: Config, wanted: Address) -> Address:
     """See that the address is free, and that the database is sound, up to date and nobody else's."""
     address = free_address(*wanted)
-    if config.database_path.exists():
+    if config.database_path and config.database_path.exists():
         check_log(config.database_path)
         check_quickly(config.database_path)
     open_installation(config, serving=True).close()
@@ -177,7 +177,7 @@ def _load(
     # A worker process leaves without what `atexit` holds.
     Finalize(None, _leave, args=(app.extensions[EXTENSION],), exitpriority=1)
     has_started.set()
-    log.info("serving %s at %s", config.database_path, address, extra=said("serving"))
+    log.info("serving %s at %s", config.database, address, extra=said("serving"))
     return Turns(app, number=_TURNS)
 
 

@@ -37,13 +37,20 @@ def node() -> Iterator[Node]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+def postgres() -> Iterator[Databases]:
     """A PostgreSQL server."""
-    with running_postgres(tmp_path_factory.mktemp("postgres")) as databases:
+    with running_postgres() as databases:
         yield databases
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests on an embedded database, and those marked so on each kind of database."""
+    if "location" in metafunc.fixturenames:
+        is_wide = metafunc.definition.get_closest_marker("every_database") is not None
+        metafunc.parametrize("location", ["sqlite", "postgresql"] if is_wide else ["sqlite"], indirect=True)
+
+
+@pytest.fixture
 def location(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
     """A database of each kind, as `bespoke init` leaves it."""
     if request.param == "postgresql":

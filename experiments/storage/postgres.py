@@ -94,7 +94,7 @@ def is_loss(error: Exception) -> bool:
 
 def may_go_better(error: Exception) -> bool:
     """Whether the same transaction may come through when it is begun again: nothing of it was kept."""
-    passing = (errors.SerializationFailure, errors.DeadlockDetected, errors.OutOfMemory, errors.UniqueViolation)
+    passing = (errors.SerializationFailure, errors.DeadlockDetected, errors.OutOfMemory)
     return isinstance(error, passing) or is_loss(error)
 
 
