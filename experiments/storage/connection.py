@@ -65,6 +65,12 @@ class Connection(Protocol):
     def adding(self, sums: Sums) -> str:
         """The statement that adds to a row of sums, or makes it: values for its keys, then for its sums."""
 
+    def filling(self, table: str, columns: Sequence[str]) -> str:
+        """The statement that puts a row into a table as it was in another database."""
+
+    def number_on(self) -> None:
+        """Give the next event a number after those of all events."""
+
     def insert_events(self, statement: str, rows: Sequence[Row]) -> dict[tuple[bytes, bytes], int]:
         """Insert those events that are not there; their numbers, by visitor and id."""
 

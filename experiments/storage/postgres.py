@@ -30,12 +30,15 @@ Raw = psycopg.Connection[Any]
 _LANES = 1
 _MOST_LANES = 10_000
 
+_STREAMED = 5000
+
 #: A node that is stopped amid a transaction, or cut off, holds up nobody for longer.
 _SETTINGS = "-c idle_in_transaction_session_timeout=10s -c lock_timeout=10s -c timezone=UTC"
 _CONNECTING = {
     "application_name": "bespoke", "connect_timeout": 5, "options": _SETTINGS,
     "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000,
 }
+_SUMS = ("cells", "lags", "counters")
 _DURABLE = ("on", "remote_apply")
 
 #: The server ends, starts, has become a standby, has no room for one more, or has given a stopped node up.
@@ -146,12 +149,14 @@ class SharedConnection:
         if at_once is None:
             cursor.executemany(native(statement).text, given)
         else:
-            cursor.execute(at_once, [list(column) for column in zip(*given, strict=True)])
+            columns = zip(at_once.types, zip(*given, strict=True), strict=True)
+            cursor.execute(at_once.text, [_array(values, type_name) for type_name, values in columns])
         return cursor
 
     def stream(self, statement: str, /) -> Iterator[Any]:
         """The rows of a statement that finds many, never all of them in memory."""
         with self.raw.cursor(name="stream") as cursor:
+            cursor.itersize = _STREAMED
             cursor.execute(statement)
             yield from cursor
 
@@ -166,6 +171,19 @@ class SharedConnection:
         return (
             f"INSERT INTO {table} (lane, {', '.join(names)}) VALUES ({self._own_lane()}, {', '.join('?' * len(names))})"
             f" ON CONFLICT (lane, {', '.join(sums.keys)}) DO UPDATE SET {added}"
+        )
+
+    def filling(self, table: str, columns: Sequence[str]) -> str:
+        """The statement that puts a row into a table as it was in another database; sums into a lane of nobody."""
+        places = ", ".join("?" * len(columns))
+        if table in _SUMS:
+            return f"INSERT INTO {table}_by_lane (lane, {', '.join(columns)}) VALUES (0, {places})"
+        return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})"
+
+    def number_on(self) -> None:
+        """Give the next event a number after those of all events."""
+        self.raw.execute(
+            "SELECT setval(pg_get_serial_sequence('events', 'seq'), coalesce(max(seq), 0) + 1, false) FROM events"
         )
 
     def insert_events(self, statement: str, rows: Sequence[Row]) -> dict[tuple[bytes, bytes], int]:
@@ -222,6 +240,13 @@ class SharedConnection:
             )
             self._types = {(table_name, column_name): type_name for table_name, column_name, type_name in rows}
         return self._types[table, column]
+
+
+def _array(values: Sequence[Any], type_name: str) -> list[Any]:
+    if type_name == "boolean":
+        # Those of an embedded database are numbers.
+        return [None if value is None else bool(value) for value in values]
+    return list(values)
 
 
 def _in_order(values: Values, names: tuple[str, ...]) -> Sequence[Any]:

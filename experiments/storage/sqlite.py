@@ -52,6 +52,13 @@ class EmbeddedConnection(sqlite3.Connection):  # type: ignore[misc]  # The libra
         """The statement that adds to a row of sums, or makes it."""
         return _adding(sums)
 
+    def filling(self, table: str, columns: Sequence[str]) -> str:
+        """The statement that puts a row into a table as it was in another database."""
+        return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+    def number_on(self) -> None:
+        """Nothing to do: the next event is numbered after the newest."""
+
     def insert_events(self, statement: str, rows: Sequence[Row]) -> dict[tuple[bytes, bytes], int]:
         """Insert those events that are not there; their numbers, by visitor and id."""
         newest = self.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]

@@ -35,11 +35,15 @@ def native(statement: str) -> Native:
     return Native(_PLACE.sub(place, statement), tuple(names))
 
 
-def inserting(statement: str, type_of: Callable[[str, str], str]) -> str | None:
-    """The statement that inserts many rows at once, in their order, from an array for each place.
+class Inserting(NamedTuple):
+    """A statement that inserts many rows at once, in their order, from an array of a type for each place."""
 
-    None where it inserts nothing. `type_of` tells the type of a table's column.
-    """
+    text: str
+    types: tuple[str, ...]
+
+
+def inserting(statement: str, type_of: Callable[[str, str], str]) -> Inserting | None:
+    """The statement for many rows; None where it inserts nothing. `type_of` tells the type of a table's column."""
     match = _INSERT.fullmatch(statement)
     if match is None:
         return None
@@ -47,8 +51,10 @@ def inserting(statement: str, type_of: Callable[[str, str], str]) -> str | None:
     pairs = list(zip(columns.split(", "), values.split(", "), strict=True))
     given = [column for column, value in pairs if value == "?"]
     chosen = ", ".join(f"given.{column}" if value == "?" else value for column, value in pairs)
-    arrays = ", ".join(f"${number}::{type_of(table, column)}[]" for number, column in enumerate(given, 1))
-    return (
+    types = tuple(type_of(table, column) for column in given)
+    arrays = ", ".join(f"${number}::{type_name}[]" for number, type_name in enumerate(types, 1))
+    text = (
         f"INSERT INTO {table} ({columns}) SELECT {chosen}"
         f" FROM unnest({arrays}) WITH ORDINALITY AS given ({', '.join(given)}, place) ORDER BY given.place{rest}"
     )
+    return Inserting(text, types)
