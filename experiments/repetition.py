@@ -84,6 +84,7 @@ class _Keeping:
         self.transact_together = store.transact_together
         self.exposures_of = store.exposures_of
         self.changes = store.changes
+        self.await_changes = store.await_changes
         self.close = store.close
         self._store = store
         self._claim = claim

@@ -122,7 +122,8 @@ class Watcher(Thread):
     def run(self) -> None:
         """Look again and again, whatever goes wrong, until stopped."""
         seen: int | None = None
-        while not self._stopped.wait(_WATCH_SECONDS):
+        while not self._stopped.is_set():
+            self._store.await_changes(self._stopped, seconds=_WATCH_SECONDS)
             seen = self._look(seen)
 
     def _look(self, seen: int | None) -> int | None:

@@ -10,10 +10,12 @@ from typing import Any
 
 import psycopg
 from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
 
 from experiments.errors import StorageBusy
 from experiments.errors import StorageError
 from experiments.errors import StorageFull
+from experiments.errors import StorageUnreachable
 from experiments.storage.connection import Found
 from experiments.storage.connection import Listed
 from experiments.storage.connection import Row
@@ -32,14 +34,19 @@ _MOST_LANES = 10_000
 
 _STREAMED = 5000
 
-#: A node that is stopped amid a transaction, or cut off, holds up nobody for longer.
-_SETTINGS = "-c idle_in_transaction_session_timeout=10s -c lock_timeout=10s -c timezone=UTC"
+#: What holds where the address says nothing else: a server that is gone is noticed within seconds.
 _CONNECTING = {
-    "application_name": "bespoke", "connect_timeout": 5, "options": _SETTINGS,
+    "application_name": "bespoke", "connect_timeout": 5,
     "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000,
 }
+#: A node that is stopped amid a transaction, or cut off, holds up nobody for longer. A commit is on disk before it is
+#: answered, and on that of a synchronous standby, whatever the database was told.
+_SETTINGS = (
+    "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '10s';"
+    " SELECT set_config('synchronous_commit', 'on', false)"
+    " WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
+)
 _SUMS = ("cells", "lags", "counters")
-_DURABLE = ("on", "remote_apply")
 
 #: The server ends, starts, has become a standby, has no room for one more, or has given a stopped node up.
 _LOSSES = (
@@ -48,21 +55,19 @@ _LOSSES = (
 )
 
 
-def arguments() -> dict[str, Any]:
-    """What every connection is opened with, beside the address."""
-    return {**_CONNECTING, "autocommit": True, "cursor_factory": psycopg.RawCursor}
+def arguments(server: Server) -> dict[str, Any]:
+    """What every connection is opened with."""
+    return {**_CONNECTING, **conninfo_to_dict(server.url), "autocommit": True, "cursor_factory": psycopg.RawCursor}
 
 
 def prepare(raw: Raw) -> None:
-    """Let a commit be answered after it is on disk, whatever the database was told."""
-    setting = raw.execute("SHOW synchronous_commit").fetchone()
-    if setting is None or setting[0] not in _DURABLE:
-        raw.execute("SET synchronous_commit = on")
+    """Set what every connection must have."""
+    raw.execute(_SETTINGS)
 
 
 def connect(server: Server) -> "SharedConnection":
     """A connection of one's own."""
-    raw: Raw = psycopg.connect(server.url, **arguments())
+    raw: Raw = psycopg.connect(**arguments(server))
     prepare(raw)
     return SharedConnection(raw)
 
@@ -84,7 +89,7 @@ def storage_error(server: Server, error: Exception) -> StorageError:
     if isinstance(error, (errors.LockNotAvailable, errors.OutOfMemory, psycopg.errors.TransactionRollback)):
         return StorageBusy(f"{server} is held up by others; try again")
     if is_loss(error):
-        return StorageError(f"{server} cannot be reached ({line}): check its address, and whether it runs")
+        return StorageUnreachable(f"{server} cannot be reached ({line}): check its address, and whether it runs")
     return StorageError(f"{server}: {line}")
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event
+from time import monotonic
 from typing import Any
 from typing import TypeVar
 
@@ -12,6 +14,7 @@ from psycopg_pool import ConnectionPool
 from psycopg_pool import PoolTimeout
 
 from experiments.storage.groups import Together
+from experiments.storage.listener import Listener
 from experiments.storage.location import Server
 from experiments.storage.pace import Pace
 from experiments.storage.pace import new_pace
@@ -30,7 +33,9 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 _READERS = 8
-_PATIENCE_SECONDS = 3.0
+_PATIENCE_SECONDS = 2.0
+#: Nobody waits again for a server that somebody has just waited for in vain.
+_AWAY_SECONDS = 1.0
 
 Pool = ConnectionPool[psycopg.Connection[Any]]
 
@@ -42,8 +47,7 @@ class SharedStore:
         self._server = server
         self._pace = new_pace()
         self._pool: Pool = ConnectionPool(
-            server.url,
-            kwargs=arguments(),
+            kwargs=arguments(server),
             configure=prepare,
             min_size=1,
             max_size=_READERS,
@@ -52,6 +56,8 @@ class SharedStore:
         )
         self._alone = SharedWriter(server)
         self._writers = [SharedGroupWriter(server, self._pace) for _ in range(partitions)] if serving else []
+        self._listener = Listener(server)
+        self._away_until = 0.0
         self.partitions = partitions
 
     def read(self, work: Callable[[Session], T]) -> T:
@@ -89,6 +95,11 @@ class SharedStore:
         """A number that differs once anybody has changed what people and jobs configure."""
         return self._reading(lambda connection: Session(connection).meta.config_version())
 
+    def await_changes(self, stopped: Event, *, seconds: float) -> None:
+        """Wait until somebody has changed what people and jobs configure, at most so long."""
+        if not stopped.is_set():
+            self._listener.wait(seconds)
+
     def pace(self) -> Pace:
         """How its writers get on."""
         return self._pace
@@ -101,6 +112,7 @@ class SharedStore:
         """Commit what waits and let the database go."""
         for writer in self._writers:
             writer.close()
+        self._listener.close()
         self._alone.close()
         self._pool.close()
 
@@ -119,17 +131,26 @@ class SharedStore:
 
     @contextmanager
     def _connected(self) -> Iterator[SharedConnection]:
-        with self._pool.connection() as raw:
+        if monotonic() < self._away_until:
+            raise PoolTimeout("it did not answer a moment ago")
+        try:
+            raw = self._pool.getconn()
+        except PoolTimeout:
+            self._away_until = monotonic() + _AWAY_SECONDS
+            raise
+        try:
             yield SharedConnection(raw)
+        finally:
+            self._pool.putconn(raw)
 
 
 def migrate_shared(server: Server) -> list[str]:
     """Bring the schema of a database up to date; the names of the steps taken."""
-    with translated(server), psycopg.connect(server.url, **arguments()) as raw:
+    with translated(server), psycopg.connect(**arguments(server)) as raw:
         return migrate(raw)
 
 
 def pending_of(server: Server) -> list[str]:
     """The steps that a database lacks."""
-    with translated(server), psycopg.connect(server.url, **arguments()) as raw:
+    with translated(server), psycopg.connect(**arguments(server)) as raw:
         return SharedConnection(raw).pending()

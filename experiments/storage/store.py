@@ -67,6 +67,9 @@ class Store(Protocol):
     def changes(self) -> int:
         """A number that differs once anybody else has changed what people and jobs configure (per thread)."""
 
+    def await_changes(self, stopped: Event, *, seconds: float) -> None:
+        """Wait until somebody may have changed what people and jobs configure, at most so long; less when stopped."""
+
     def close(self) -> None:
         """Finish what waits and let the database go."""
 
@@ -134,6 +137,10 @@ class SqliteStore:
         """A number that differs once another connection has committed since this thread looked."""
         with translated(self._path):
             return int(self._session().connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def await_changes(self, stopped: Event, *, seconds: float) -> None:
+        """Wait so long, less when stopped: a file tells nobody."""
+        stopped.wait(seconds)
 
     def pace(self) -> Pace:
         """How its writer gets on."""

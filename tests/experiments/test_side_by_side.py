@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,9 @@ from experiments.storage.store import Store
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
 from experiments.verification import verify
+from tests.experiments.documents import spring_mailing
 from tests.experiments.documents import tiny
+from tests.experiments.house import HOUR
 from tests.experiments.house import SECRETS
 from tests.experiments.house import START
 from tests.experiments.house import House
@@ -147,13 +150,50 @@ def test_locks_are_taken_in_one_order_so_that_nobody_waits_in_a_circle(nodes: li
     assert forth.store.read(lambda session: session.connection.execute(deadlocks).fetchone()) == (0,)
 
 
-@pytest.mark.parametrize("partitions", [1, 8])
-def test_ten_nodes_that_start_at_once_take_each_step_once(postgres: Databases, partitions: int) -> None:
+def test_ten_nodes_that_start_at_once_take_each_step_once(postgres: Databases) -> None:
     server = postgres.empty()
     with ThreadPoolExecutor(10) as threads:
         taken = list(threads.map(lambda _: migrate_database(server, fingerprint="one"), range(10)))
     assert sorted(map(len, taken)) == [0] * 9 + [max(map(len, taken))]
-    open_store(server, fingerprint="one", serving=True, partitions=partitions).close()
+    open_store(server, fingerprint="one", serving=True).close()
+
+
+def test_what_one_node_changes_another_hears_of_at_once(nodes: list[House]) -> None:
+    first, second, _ = nodes
+    never = Event()
+    second.store.await_changes(never, seconds=0.01)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(second.store.await_changes, never, seconds=20)
+        act(first.store, "tiny", "pause", deed=Deed("test", START))
+        waiting.result(10)
+    assert second.snapshots.refresh().entries["tiny"].stored.state == "paused"
+
+
+def _played(server: Server, *, partitions: int) -> tuple[dict[str, Any], list[str], int]:
+    """What a history of many visitors leaves: the report, what verify finds, and how many lanes were written in."""
+    store = open_store(server, fingerprint=SECRETS.fingerprint, serving=True, partitions=partitions)
+    try:
+        house, rng = House(store), Random(11)
+        house.start(spring_mailing())
+        visitors = [f"visitor-{number}" for number in range(300)]
+        for round in range(12):
+            house.now_ms += HOUR
+            chosen = rng.sample(visitors, 60)
+            items = [house.exposure("spring-mailing", visitor, womens=len(visitor) % 2 == 0) for visitor in chosen[:30]]
+            items += [house.event(visitor, "Order Completed", revenue=rng.randrange(90)) for visitor in chosen[20:]]
+            house.record(*items, *items[:5])
+            if round % 4 == 3:
+                house.reallocate("spring-mailing")
+        return house.report("spring-mailing"), verify(store), len(_lanes(store))
+    finally:
+        store.close()
+
+
+def test_the_same_history_over_one_and_over_eight_partitions_gives_the_same_report(postgres: Databases) -> None:
+    over_one, over_eight = (_played(postgres.fresh(), partitions=number) for number in (1, 8))
+    assert over_eight[:2] == over_one[:2]
+    assert over_one[1] == []
+    assert (over_one[2], over_eight[2]) == (1, 8)
 
 
 def _end_all(store: Store, name: str) -> None:
