@@ -140,6 +140,11 @@ class SharedConnection:
         if warnings:
             raise psycopg.OperationalError(warnings[0])
 
+    def rollback(self) -> None:
+        """End a transaction without keeping anything of it; one whose connection is lost has ended."""
+        if not self.raw.closed:
+            self.raw.execute("ROLLBACK")
+
     def execute(self, statement: str, values: Values = (), /) -> Found:
         """Run a statement."""
         text, names = native(statement)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from threading import Event
 from time import monotonic
 from typing import Any
@@ -37,7 +38,14 @@ _PATIENCE_SECONDS = 2.0
 #: Nobody waits again for a server that somebody has just waited for in vain.
 _AWAY_SECONDS = 1.0
 
-Pool = ConnectionPool[psycopg.Connection[Any]]
+
+class Reading(psycopg.Connection[Any]):
+    """A connection of the pool, with its session, which costs as much to make as a question to ask."""
+
+    @cached_property
+    def session(self) -> Session:
+        """The session of this connection."""
+        return Session(SharedConnection(self))
 
 
 class SharedStore:
@@ -46,7 +54,8 @@ class SharedStore:
     def __init__(self, server: Server, *, serving: bool = False, partitions: int = 1) -> None:
         self._server = server
         self._pace = new_pace()
-        self._pool: Pool = ConnectionPool(
+        self._pool = ConnectionPool(
+            connection_class=Reading,
             kwargs=arguments(server),
             configure=prepare,
             min_size=1,
@@ -63,13 +72,12 @@ class SharedStore:
     def read(self, work: Callable[[Session], T]) -> T:
         """Run `work` on one consistent state of the database."""
 
-        def reading(connection: SharedConnection) -> T:
-            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        def reading(session: Session) -> T:
+            session.connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:
-                return work(Session(connection))
+                return work(session)
             finally:
-                if not connection.raw.closed:
-                    connection.execute("ROLLBACK")
+                session.connection.rollback()
 
         return self._reading(reading)
 
@@ -89,11 +97,11 @@ class SharedStore:
     def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, ExposureRow]:
         """A visitor's exposures, by those of the experiments where there is one."""
         asked = list(experiments)
-        return self._reading(lambda connection: Session(connection).exposures.of_visitor(visitor, asked))
+        return self._reading(lambda session: session.exposures.of_visitor(visitor, asked))
 
     def changes(self) -> int:
         """A number that differs once anybody has changed what people and jobs configure."""
-        return self._reading(lambda connection: Session(connection).meta.config_version())
+        return self._reading(lambda session: session.meta.config_version())
 
     def await_changes(self, stopped: Event, *, seconds: float) -> None:
         """Wait until somebody has changed what people and jobs configure, at most so long."""
@@ -116,21 +124,21 @@ class SharedStore:
         self._alone.close()
         self._pool.close()
 
-    def _reading(self, ask: Callable[[SharedConnection], T]) -> T:
+    def _reading(self, ask: Callable[[Session], T]) -> T:
         """What `ask` finds; asked again where the connection that it was given had been lost meanwhile."""
         with translated(self._server):
             try:
-                with self._connected() as connection:
-                    return ask(connection)
+                with self._session() as session:
+                    return ask(session)
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 if not is_loss(error) or isinstance(error, PoolTimeout):
                     raise
             self._pool.check()
-            with self._connected() as connection:
-                return ask(connection)
+            with self._session() as session:
+                return ask(session)
 
     @contextmanager
-    def _connected(self) -> Iterator[SharedConnection]:
+    def _session(self) -> Iterator[Session]:
         if monotonic() < self._away_until:
             raise PoolTimeout("it did not answer a moment ago")
         try:
@@ -139,7 +147,7 @@ class SharedStore:
             self._away_until = monotonic() + _AWAY_SECONDS
             raise
         try:
-            yield SharedConnection(raw)
+            yield raw.session
         finally:
             self._pool.putconn(raw)
 

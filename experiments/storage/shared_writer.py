@@ -86,7 +86,7 @@ class SharedWriter:
 
     def _undo(self, connection: SharedConnection) -> None:
         try:
-            connection.execute("ROLLBACK")
+            connection.rollback()
         except psycopg.Error:
             self._let_go()
 
