@@ -87,8 +87,9 @@ class SharedWriter:
     def _undo(self, connection: SharedConnection) -> None:
         try:
             connection.rollback()
-        except psycopg.Error:
-            self._let_go()
+        finally:
+            if connection.is_lost():
+                self._let_go()
 
     def _commit(self, connection: SharedConnection) -> None:
         try:
