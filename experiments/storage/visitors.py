@@ -7,6 +7,7 @@ from typing import Any
 from typing import NamedTuple
 
 from experiments.storage.connection import Connection
+from experiments.storage.connection import Row
 from experiments.storage.events import COLUMNS
 from experiments.storage.events import EventRow
 from experiments.storage.events import event_of
@@ -56,10 +57,8 @@ class Exposures:
 
     def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[tuple[bytes, ExposureRow]]:
         """The exposures of those of some visitors who have one."""
-        listed = self._connection.among(visitors)
-        rows = self._connection.execute(
-            f"SELECT visitor, {_EXPOSURE} FROM exposures WHERE experiment = ? AND visitor {listed.condition}",
-            (experiment, *listed.values),
+        rows = self._connection.of_each(
+            visitors, f"SELECT visitor, {_EXPOSURE} FROM exposures WHERE experiment = ? AND visitor = ?", (experiment,)
         )
         return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
 
@@ -129,12 +128,9 @@ class Totals:
 
     def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[tuple[bytes, str, int]]:
         """The totals of some visitors: visitor, metric, total; none where nothing was added."""
-        listed = self._connection.among(visitors)
-        rows = self._connection.execute(
-            f"SELECT visitor, metric, total FROM totals WHERE experiment = ? AND visitor {listed.condition}",
-            (experiment, *listed.values),
+        return self._connection.of_each(
+            visitors, "SELECT visitor, metric, total FROM totals WHERE experiment = ? AND visitor = ?", (experiment,)
         )
-        return list(rows)
 
     def all(self, experiment: str) -> dict[tuple[bytes, str], int]:
         """Every total of an experiment, by visitor and metric."""
@@ -152,6 +148,10 @@ class WaitingRow(NamedTuple):
     event: EventRow
 
 
+def _number(row: Row) -> int:
+    return int(row[0])
+
+
 class Waiting:
     """Outcomes whose visitor is not known to be exposed: kept for one window, orphans after it."""
 
@@ -166,14 +166,14 @@ class Waiting:
 
     def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[WaitingRow]:
         """What waits for the exposures of some visitors, in the order of storing, orphans among it."""
-        listed = self._connection.among(visitors)
-        rows = self._connection.execute(
+        rows = self._connection.of_each(
+            visitors,
             f"SELECT waiting.event, waiting.until_ms, {COLUMNS} FROM waiting"
             " JOIN events ON events.visitor = waiting.visitor AND events.seq = waiting.event"
-            f" WHERE waiting.experiment = ? AND waiting.visitor {listed.condition} ORDER BY waiting.event",
-            (experiment, *listed.values),
+            " WHERE waiting.experiment = ? AND waiting.visitor = ?",
+            (experiment,),
         )
-        return [WaitingRow(number, until_ms, event_of(row)) for number, until_ms, *row in rows]
+        return [WaitingRow(number, until_ms, event_of(row)) for number, until_ms, *row in sorted(rows, key=_number)]
 
     def remove(self, keys: Iterable[tuple[str, bytes, int]]) -> None:
         """Let events wait no more: experiment, visitor, the event's number."""

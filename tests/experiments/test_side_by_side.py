@@ -14,7 +14,6 @@ import pytest
 from experiments.audit import Deed
 from experiments.errors import StorageBusy
 from experiments.lifecycle import act
-from experiments.recording import Applying
 from experiments.signing import pseudonym
 from experiments.storage.location import Server
 from experiments.storage.session import Session
@@ -242,21 +241,28 @@ def test_a_transaction_that_is_cut_off_before_its_commit_is_begun_again(
     assert nodes[0].store.transact_together(work, 0) == "2"
 
 
+#: It runs when everything else of a transaction is done, and ends the first connection that it runs on.
+_CUT_OFF = """
+CREATE SEQUENCE commits;
+CREATE FUNCTION cut_off() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF nextval('commits') = 1 THEN
+        PERFORM pg_terminate_backend(pg_backend_pid());
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER cuts_off AFTER INSERT ON cells_by_lane DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION cut_off();
+"""
+
+
 def test_a_commit_that_is_not_answered_is_told_as_unknown_and_counts_once_when_it_is_sent_again(
-    nodes: list[House], ending: Callable[[], None]
+    nodes: list[House]
 ) -> None:
     node = nodes[0]
     exposure = node.exposure("tiny", "ann")
-    # It comes after the last statement, when only the commit is left.
-    apply_all = Applying.__call__
-
-    def cut_off(self: Applying, session: Session, batches: object) -> object:
-        receipts = apply_all(self, session, batches)  # type: ignore[arg-type]
-        ending()
-        return receipts
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(StorageBusy, match="sent again, it counts once"):
-        patch.setattr(Applying, "__call__", cut_off)
+    node.store.transact(lambda session: session.connection.execute(_CUT_OFF))
+    with pytest.raises(StorageBusy, match="sent again, it counts once"):
         node.record(exposure)
     node.record(exposure)
     assert node.total("tiny", "$exposures") == (1, 1)
