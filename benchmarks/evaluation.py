@@ -2,8 +2,8 @@
 
 One OFREP call a request, with a client key, for a great many visitors in turn; half of them have been exposed before,
 so that each of these is looked up in the database when it first comes. Five segments with rules; the answer carries the
-message and a token. The peers are asked by the same generator over as many connections: nginx for the bytes of one of our
-answers, Unleash for the variant of a toggle.
+message and a token. The peers are asked by the same generator over as many connections: nginx for the bytes of one of
+our answers, Unleash for the variant of a toggle.
 """
 
 from collections.abc import Iterator
