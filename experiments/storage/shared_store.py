@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from threading import Event
@@ -14,6 +15,8 @@ import psycopg
 from psycopg_pool import ConnectionPool
 from psycopg_pool import PoolTimeout
 
+from experiments.model import Exposure
+from experiments.storage.exposed import number_of
 from experiments.storage.groups import Together
 from experiments.storage.listener import Listener
 from experiments.storage.location import Server
@@ -24,11 +27,11 @@ from experiments.storage.postgres import arguments
 from experiments.storage.postgres import is_loss
 from experiments.storage.postgres import prepare
 from experiments.storage.postgres import translated
+from experiments.storage.remembered import Remembered
 from experiments.storage.schema import migrate
 from experiments.storage.session import Session
 from experiments.storage.shared_writer import SharedGroupWriter
 from experiments.storage.shared_writer import SharedWriter
-from experiments.storage.visitors import ExposureRow
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -66,6 +69,7 @@ class SharedStore:
         self._alone = SharedWriter(server)
         self._writers = [SharedGroupWriter(server, self._pace) for _ in range(partitions)] if serving else []
         self._listener = Listener(server)
+        self._remembered = Remembered()
         self._away_until = 0.0
         self.partitions = partitions
 
@@ -94,10 +98,29 @@ class SharedStore:
         [result] = self._alone.run(lambda session: work(session, [item]), alone=False)
         return result
 
-    def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, ExposureRow]:
-        """A visitor's exposures, by those of the experiments where there is one."""
-        asked = list(experiments)
-        return self._reading(lambda session: session.exposures.of_visitor(visitor, asked))
+    def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, Exposure]:
+        """What exposures of a visitor fixed, by those of the experiments where there is one.
+
+        Another node may have exposed somebody a moment ago: who is not remembered is asked for.
+        """
+        found = {experiment: self._remembered.get(number_of((experiment, visitor))) for experiment in experiments}
+        asked = [experiment for experiment, exposure in found.items() if exposure is None]
+        if asked:
+            found |= self._looked_up(visitor, asked)
+        return {experiment: exposure for experiment, exposure in found.items() if exposure is not None}
+
+    def _looked_up(self, visitor: bytes, experiments: Sequence[str]) -> dict[str, Exposure]:
+        remembered = self._remembered
+        rows = self._reading(lambda session: session.exposures.of_visitor(visitor, experiments))
+        for experiment, row in rows.items():
+            remembered.keep(number_of((experiment, visitor)), row.fixed)
+        if remembered.is_full():
+            self.forget_exposures()
+        return {experiment: row.fixed for experiment, row in rows.items()}
+
+    def forget_exposures(self) -> None:
+        """Look up anew what exposures fixed; for when some have been removed."""
+        self._remembered = Remembered()
 
     def changes(self) -> int:
         """A number that differs once anybody has changed what people and jobs configure."""

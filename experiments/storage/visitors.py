@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
+from experiments.model import Exposure
 from experiments.storage.connection import Connection
 from experiments.storage.connection import Row
 from experiments.storage.events import COLUMNS
@@ -31,6 +33,11 @@ class ExposureRow(NamedTuple):
     asserted: bool
     n: int = 1
 
+    @property
+    def fixed(self) -> Exposure:
+        """What it fixed for good."""
+        return Exposure(self.arm, self.segment, self.epoch, self.weight)
+
 
 _EXPOSURE = "arm, segment, epoch, weight, at_ms, asserted, n"
 
@@ -50,10 +57,14 @@ class Exposures:
         ).fetchone()
         return None if row is None else _exposure(row)
 
-    def of_visitor(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, ExposureRow]:
+    def of_visitor(self, visitor: bytes, experiments: Collection[str]) -> dict[str, ExposureRow]:
         """A visitor's exposures, by those of the experiments where there is one."""
-        found = {experiment: self.get(experiment, visitor) for experiment in experiments}
-        return {experiment: row for experiment, row in found.items() if row is not None}
+        listed = self._connection.among(experiments)
+        rows = self._connection.execute(
+            f"SELECT experiment, {_EXPOSURE} FROM exposures WHERE visitor = ? AND experiment {listed.condition}",
+            (visitor, *listed.values),
+        )
+        return {experiment: _exposure(row) for experiment, *row in rows}
 
     def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[tuple[bytes, ExposureRow]]:
         """The exposures of those of some visitors who have one."""
@@ -107,7 +118,7 @@ class Exposures:
         return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
 
 
-def _exposure(row: tuple[Any, ...]) -> ExposureRow:
+def _exposure(row: Sequence[Any]) -> ExposureRow:
     arm, segment, epoch, weight, at_ms, asserted, n = row
     return ExposureRow(arm, segment, epoch, weight, at_ms, bool(asserted), n)
 
@@ -125,6 +136,15 @@ class Totals:
             " ON CONFLICT (experiment, visitor, metric) DO UPDATE SET total = totals.total + excluded.total",
             changes,
         )
+
+    def of_visitor(self, visitor: bytes, experiments: Collection[str]) -> dict[str, ExposureRow]:
+        """A visitor's exposures, by those of the experiments where there is one."""
+        listed = self._connection.among(experiments)
+        rows = self._connection.execute(
+            f"SELECT experiment, {_EXPOSURE} FROM exposures WHERE visitor = ? AND experiment {listed.condition}",
+            (visitor, *listed.values),
+        )
+        return {experiment: _exposure(row) for experiment, *row in rows}
 
     def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[tuple[bytes, str, int]]:
         """The totals of some visitors: visitor, metric, total; none where nothing was added."""
@@ -163,6 +183,15 @@ class Waiting:
         self._connection.executemany(
             "INSERT INTO waiting (experiment, visitor, event, until_ms) VALUES (?, ?, ?, ?)", rows
         )
+
+    def of_visitor(self, visitor: bytes, experiments: Collection[str]) -> dict[str, ExposureRow]:
+        """A visitor's exposures, by those of the experiments where there is one."""
+        listed = self._connection.among(experiments)
+        rows = self._connection.execute(
+            f"SELECT experiment, {_EXPOSURE} FROM exposures WHERE visitor = ? AND experiment {listed.condition}",
+            (visitor, *listed.values),
+        )
+        return {experiment: _exposure(row) for experiment, *row in rows}
 
     def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[WaitingRow]:
         """What waits for the exposures of some visitors, in the order of storing, orphans among it."""
