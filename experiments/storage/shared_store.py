@@ -15,6 +15,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 from psycopg_pool import PoolTimeout
 
+from experiments.errors import StorageError
 from experiments.model import Exposure
 from experiments.storage.exposed import number_of
 from experiments.storage.groups import Together
@@ -29,6 +30,8 @@ from experiments.storage.postgres import prepare
 from experiments.storage.postgres import translated
 from experiments.storage.remembered import Remembered
 from experiments.storage.schema import migrate
+from experiments.storage.schema import pending
+from experiments.storage.schema import unknown
 from experiments.storage.session import Session
 from experiments.storage.shared_writer import SharedGroupWriter
 from experiments.storage.shared_writer import SharedWriter
@@ -177,11 +180,23 @@ class SharedStore:
 
 def migrate_shared(server: Server) -> list[str]:
     """Bring the schema of a database up to date; the names of the steps taken."""
-    with translated(server), psycopg.connect(**arguments(server)) as raw:
+    with _known(server) as raw:
         return migrate(raw)
 
 
 def pending_of(server: Server) -> list[str]:
     """The steps that a database lacks."""
+    with _known(server) as raw:
+        return pending(raw)
+
+
+@contextmanager
+def _known(server: Server) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to a database at which no newer version has been at work.
+
+    :raises StorageError: naming the steps that it has taken: what it has written may mean something not known here.
+    """
     with translated(server), psycopg.connect(**arguments(server)) as raw:
-        return SharedConnection(raw).pending()
+        if steps := unknown(raw):
+            raise StorageError(f"{server} is of a newer version, which knows {', '.join(steps)}: install that one")
+        yield raw

@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 
+from experiments.assigning import Order
+from experiments.assigning import assign
 from experiments.audit import Deed
 from experiments.errors import StorageBusy
+from experiments.errors import StorageError
+from experiments.evaluation import Asking
 from experiments.lifecycle import act
 from experiments.signing import pseudonym
 from experiments.storage.location import Server
@@ -155,6 +159,37 @@ def test_ten_nodes_that_start_at_once_take_each_step_once(postgres: Databases) -
         taken = list(threads.map(lambda _: migrate_database(server, fingerprint="one"), range(10)))
     assert sorted(map(len, taken)) == [0] * 9 + [max(map(len, taken))]
     open_store(server, fingerprint="one", serving=True).close()
+
+
+def test_a_database_at_which_a_newer_version_was_is_refused(server: Server) -> None:
+    store = open_store(server, fingerprint=SECRETS.fingerprint)
+    name = "INSERT INTO migrations (name) VALUES ('9999_future')"
+    store.transact(lambda session: session.connection.execute(name))
+    store.close()
+    for ask in (open_store, migrate_database):
+        with pytest.raises(StorageError, match="newer version, which knows 9999_future"):
+            ask(server, fingerprint=SECRETS.fingerprint)
+
+
+def test_a_list_that_exposes_holds_its_visitors_and_leaves_all_others(nodes: list[House]) -> None:
+    first, second, third = nodes
+    holding = Holding(first, "ann")
+
+    def exposed(node: House, *visitors: str) -> list[str]:
+        listed = [{"id": visitor} for visitor in visitors]
+        order, asking = Order("tiny", exposes=True, call_id=b"call"), Asking(START, "personalise", 86_400)
+        answers = assign(
+            node.store, node.snapshots, order, visitors=listed, asking=asking, keyring=SECRETS
+        )
+        return [receipt.status for receipt in answers.receipts if receipt]
+
+    with ThreadPoolExecutor(1) as threads:
+        same = threads.submit(exposed, second, "ann", "bob")
+        assert exposed(third, "cem", "dan") == ["accepted"] * 2
+        assert not same.done()
+        holding.end()
+        assert same.result() == ["accepted"] * 2
+    assert verify(first.store) == []
 
 
 def test_what_one_node_changes_another_hears_of_at_once(nodes: list[House]) -> None:
