@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.codes import coded
+
 Array = NDArray[np.float64]
 Whole = NDArray[np.int64]
 Names = NDArray[np.object_]
@@ -44,21 +46,14 @@ class Columns(NamedTuple):
 
     def by_segment(self) -> dict[str, "Columns"]:
         """The same cells, each segment's for itself."""
-        segments, codes = _coded(self.segment)
+        segments, codes = coded(self.segment.tolist())
         parts = np.split(np.argsort(codes, kind="stable"), np.bincount(codes).cumsum()[:-1])
         return {name: self.at(part) for name, part in zip(segments, parts, strict=False)}
 
     def visitors(self) -> dict[str, int]:
         """How many visitors each arm has."""
-        arms, codes = _coded(self.arm)
+        arms, codes = coded(self.arm.tolist())
         return {arm: round(n) for arm, n in zip(arms, np.bincount(codes, self.n).tolist(), strict=True)}
-
-
-def _coded(names: Names) -> tuple[list[str], NDArray[np.intp]]:
-    """The different names, and which of them each one is."""
-    listed = names.tolist()
-    place = {name: number for number, name in enumerate(dict.fromkeys(listed))}
-    return list(place), np.fromiter(map(place.__getitem__, listed), np.intp, len(listed))
 
 
 def columns_of(cells: Sequence[Cell]) -> Columns:

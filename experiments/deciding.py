@@ -35,6 +35,13 @@ class Decisions(NamedTuple):
         """A field of every visitor's assignment: `arm`, `segment`, `propensity`, `epoch` or `cause`."""
         return np.array([getattr(assignment, field) for assignment in self.different])[self.places]
 
+    def groups(self) -> list[tuple[Assignment, _Places]]:
+        """Each assignment that somebody gets, and who: places in the list, in order."""
+        numbers, different = np.bincount(self.places, minlength=len(self.different)), list(self.different)
+        given = np.flatnonzero(numbers)
+        groups = np.split(np.argsort(self.places, kind="stable"), numbers[given].cumsum()[:-1])
+        return [(different[place], group) for place, group in zip(given.tolist(), groups, strict=False)]
+
     def place_of(self, assignment: Assignment) -> int:
         """The place of an assignment, which gets one if it has none yet."""
         return self.different.setdefault(assignment, len(self.different))
@@ -89,6 +96,8 @@ def _segments(plan: Plan, columns: Columns, size: int) -> _Places:
 
 
 def _where(consents: Sequence[Consent], wanted: Consent) -> _Places:
+    if wanted not in consents:
+        return np.empty(0, np.intp)
     return np.flatnonzero(np.fromiter(map(wanted.__eq__, consents), np.bool_, len(consents)))
 
 

@@ -39,7 +39,7 @@ _NOBODY = Caller("", "none", {}, None)
 class VisitorList(NamedTuple):
     """What is said of visitors, in order; `attributes` are what the consent lets one look at.
 
-    `columns` are the declared attributes of everybody. `faults` are by the places of visitors who could not be read.
+    `columns` are the declared ones of these. `faults` are by the places of visitors who could not be read.
     """
 
     visitors: Sequence[str]
@@ -67,19 +67,26 @@ def read_list(experiment: Experiment, visitors: Sequence[object], *, asking: Ask
 
 def _read_at_once(experiment: Experiment, visitors: Sequence[Any], *, asking: Asking) -> VisitorList:
     _check_types(visitors, {dict})
-    _check_among(set().union(*visitors), {*_MEMBERS})
-    consents = _consents([visitor.get("consent") for visitor in visitors], asking=asking)
-    sent = [visitor.get("attributes") for visitor in visitors]
+    members = set().union(*visitors)
+    _check_among(members, {*_MEMBERS})
+    consents = _consents(_member("consent", visitors, members), asking=asking)
+    sent = _member("attributes", visitors, members)
     _check_types(sent, {dict, NoneType})
     attributes: list[dict[str, Any]] = [each or {} for each in sent]
+    names, looked_at = _names(attributes), _looked_at(attributes, consents)
     return VisitorList(
-        _ids([visitor.get("id") for visitor in visitors]),
+        _ids(_member("id", visitors, members)),
         consents,
-        _looked_at(attributes, consents),
-        [visitor.get("token") for visitor in visitors],
-        _columns(experiment, attributes),
+        looked_at,
+        _member("token", visitors, members),
+        _columns(experiment, looked_at, names),
         {},
     )
+
+
+def _member(name: str, visitors: Sequence[Any], members: set[str]) -> list[Any]:
+    """What each visitor has under a name, asked of none where no visitor has it."""
+    return [visitor.get(name) for visitor in visitors] if name in members else [None] * len(visitors)
 
 
 def _check_types(values: Iterable[object], allowed: set[type]) -> None:
@@ -101,8 +108,11 @@ def _ids(ids: list[str]) -> list[str]:
 
 def _consents(said: list[Any], *, asking: Asking) -> list[Consent]:
     _check_types(said, {str, NoneType})
-    _check_among(set(said), _CONSENTS)
-    return ["none"] * len(said) if asking.objects else [consent or asking.consent_default for consent in said]
+    different = set(said)
+    _check_among(different, _CONSENTS)
+    if asking.objects or different <= {None}:
+        return ["none" if asking.objects else asking.consent_default] * len(said)
+    return [consent or asking.consent_default for consent in said]
 
 
 def _looked_at(attributes: list[dict[str, Any]], consents: list[Consent]) -> list[dict[str, Any]]:
@@ -111,10 +121,14 @@ def _looked_at(attributes: list[dict[str, Any]], consents: list[Consent]) -> lis
     return [each if consent == "personalise" else {} for each, consent in zip(attributes, consents, strict=True)]
 
 
-def _columns(experiment: Experiment, attributes: list[dict[str, Any]]) -> Columns:
+def _names(attributes: list[dict[str, Any]]) -> set[str]:
     names = set().union(*attributes)
     if not names.isdisjoint(_NO_ATTRIBUTES):
         raise _Odd
+    return names
+
+
+def _columns(experiment: Experiment, attributes: Sequence[Mapping[str, Any]], names: set[str]) -> Columns:
     columns = _columns_of(experiment, attributes, names)
     if not all(are_of_type(experiment.attributes[name].type, column) for name, column in columns.items()):
         raise _Odd

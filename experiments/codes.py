@@ -1,0 +1,19 @@
+"""Codes: values that repeat, each different one kept once, and for each value the place of its own among them."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from itertools import count
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+
+def coded(values: Collection[T]) -> tuple[list[T], NDArray[np.intp]]:
+    """The different values in the order in which they come, and which of them each one is."""
+    # A value that is new gets the next place by being asked for, so that one pass does.
+    place_by_value: defaultdict[T, int] = defaultdict(count().__next__)
+    places = np.fromiter(map(place_by_value.__getitem__, values), np.intp, len(values))
+    return list(place_by_value), places
