@@ -10,10 +10,20 @@ from numpy.typing import NDArray
 
 T = TypeVar("T")
 
+Codes = NDArray[np.intp]
 
-def coded(values: Collection[T]) -> tuple[list[T], NDArray[np.intp]]:
+
+def coded(values: Collection[T]) -> tuple[list[T], Codes]:
     """The different values in the order in which they come, and which of them each one is."""
     # A value that is new gets the next place by being asked for, so that one pass does.
     place_by_value: defaultdict[T, int] = defaultdict(count().__next__)
     places = np.fromiter(map(place_by_value.__getitem__, values), np.intp, len(values))
     return list(place_by_value), places
+
+
+def gathered(codes: Codes) -> list[tuple[int, Codes]]:
+    """Each code that there is, and where it stands, in order."""
+    numbers = np.bincount(codes)
+    given = np.flatnonzero(numbers)
+    parts = np.split(np.argsort(codes, kind="stable"), numbers[given].cumsum()[:-1])
+    return list(zip(given.tolist(), parts, strict=False))

@@ -16,6 +16,7 @@ from experiments.assignment import Cause
 from experiments.assignment import Consent
 from experiments.assignment import Plan
 from experiments.assignment import decide
+from experiments.codes import gathered
 from experiments.model import NO_PERSONALISATION
 from experiments.model import Exposure
 from experiments.model import State
@@ -37,10 +38,8 @@ class Decisions(NamedTuple):
 
     def groups(self) -> list[tuple[Assignment, _Places]]:
         """Each assignment that somebody gets, and who: places in the list, in order."""
-        numbers, different = np.bincount(self.places, minlength=len(self.different)), list(self.different)
-        given = np.flatnonzero(numbers)
-        groups = np.split(np.argsort(self.places, kind="stable"), numbers[given].cumsum()[:-1])
-        return [(different[place], group) for place, group in zip(given.tolist(), groups, strict=False)]
+        different = list(self.different)
+        return [(different[place], group) for place, group in gathered(self.places)]
 
     def place_of(self, assignment: Assignment) -> int:
         """The place of an assignment, which gets one if it has none yet."""

@@ -90,21 +90,22 @@ def _in_segment(readings: Readings, segment: str, cells: Sequence[Columns]) -> I
 
 def _told(readings: Readings, segment: str, cells: Sequence[Columns]) -> _Told:
     arms = tuple(arm.key for arm in readings.experiment.open_arms(segment))
-    first = day_of(readings.stored.started_ms or 0)
-    places = [list(zip(of.day.tolist(), of.epoch.tolist(), strict=True)) for of in cells]
-    found = sorted({place for of in places for place in of})
-    row_of = {place: row for row, place in enumerate(found)}
-    column_of = {arm: column for column, arm in enumerate(arms)}
-    n = np.zeros((len(cells), len(found), len(arms)))
-    for counts, of, rows in zip(n, cells, places, strict=True):
-        counts[[row_of[place] for place in rows], [column_of[arm] for arm in of.arm.tolist()]] = of.n
-    weights = [readings.allocations[epoch].weights[segment] for _, epoch in found]
-    return _Told(
-        arms,
-        np.maximum(np.array([day for day, _ in found], np.int64) - first, 0),
-        np.array([[of_epoch.get(arm, 0) for arm in arms] for of_epoch in weights], np.float64).reshape(n.shape[1:]),
-        n,
-    )
+    first, place_of = day_of(readings.stored.started_ms or 0), {arm: place for place, arm in enumerate(arms)}
+    days, epochs, rows = _rows(cells)
+    n = np.zeros((len(cells), len(days), len(arms)))
+    tellers = np.repeat(np.arange(len(cells)), [len(of.n) for of in cells])
+    n[tellers, rows, np.concatenate([of.arm.placed(place_of) for of in cells])] = np.concatenate([of.n for of in cells])
+    weights = [readings.allocations[epoch].weights[segment] for epoch in epochs.tolist()]
+    shares = np.array([[of_epoch.get(arm, 0) for arm in arms] for of_epoch in weights], np.float64)
+    return _Told(arms, np.maximum(days - first, 0), shares.reshape(n.shape[1:]), n)
+
+
+def _rows(cells: Sequence[Columns]) -> tuple[Whole, Whole, NDArray[np.intp]]:
+    """The days and epochs that there are, in order, and which of these each cell is of."""
+    days, epochs = (np.concatenate(columns) for columns in zip(*((of.day, of.epoch) for of in cells), strict=True))
+    beyond = epochs.max(initial=0) + 1
+    found, rows = np.unique(days * beyond + epochs, return_inverse=True)
+    return found // beyond, found % beyond, rows
 
 
 def _changes(told: _Told, arm: int, mass: int) -> Iterator[tuple[SignKind, float, bool]]:
@@ -123,6 +124,8 @@ def _support(won: Array, lost: Array, share: Array) -> Array:
 
 
 def _apart(others: Array, some: Array) -> tuple[float, bool]:
+    if not (others.any() and some.any()):
+        return 0.0, False
     found = change(others.sum(axis=1), some.sum(axis=1), margin=KINDS_MARGIN)
     return float(found.evidence), bool(found.rises)
 
@@ -132,5 +135,6 @@ def _rise(supports: Array, days: Whole) -> tuple[float, bool]:
     different, begins = np.unique(days, return_index=True)
     if len(different) < 2:
         return 0.0, False
-    found = change(*over_time(np.add.reduceat(supports, begins, axis=1)), margin=TIMES_MARGIN)
+    by_day = supports if len(different) == len(days) else np.add.reduceat(supports, begins, axis=1)
+    found = change(*over_time(by_day), margin=TIMES_MARGIN)
     return at_some_time(found.evidence, different), bool(found.rises[found.evidence.argmax()])
