@@ -71,7 +71,7 @@ def sign(payload: bytes, *, key: bytes, bound_to: bytes = b"") -> str:
 def sign_all(payload: bytes, *, key: bytes, bound_to: Iterable[bytes]) -> list[str]:
     """What `sign` gives for each of `bound_to`, at a third of the cost."""
     head = _head(payload)
-    marks = _marks(key, [hashlib.sha256(each).digest() + payload for each in bound_to])
+    marks = _marks(key, bound_to, after=_measured(payload))
     letters = urlsafe_b64encode(_FILLING.join([*marks, b""])).decode()
     return [head + letters[start : start + _MARK_LETTERS] for start in range(0, len(letters), _MARK_LETTERS + 2)]
 
@@ -93,12 +93,22 @@ def unsign(text: str, *, key: bytes, bound_to: bytes = b"") -> bytes:
 
 
 def _mark(payload: bytes, key: bytes, bound_to: bytes) -> bytes:
-    return _marks(key, [hashlib.sha256(bound_to).digest() + payload])[0]
+    return _marks(key, [_measured(payload) + bound_to])[0]
 
 
-def _marks(key: bytes, payloads: Iterable[bytes]) -> list[bytes]:
-    """HMAC-SHA256 as RFC 2104 defines it, cut: states copied after the key went in cost a third of `hmac.digest`."""
-    copy_inner, copy_outer = (state.copy for state in _states(key))
+def _measured(payload: bytes) -> bytes:
+    """A payload that can be told from what follows it."""
+    return len(payload).to_bytes(4) + payload
+
+
+def _marks(key: bytes, payloads: Iterable[bytes], *, after: bytes = b"") -> list[bytes]:
+    """HMAC-SHA256 as RFC 2104 defines it, cut: states copied after the key went in cost a third of `hmac.digest`.
+
+    What all payloads come `after` goes in once, too.
+    """
+    inner, outer = (state.copy() for state in _states(key))
+    inner.update(after)
+    copy_inner, copy_outer = inner.copy, outer.copy
     marks = []
     for payload in payloads:
         within, around = copy_inner(), copy_outer()

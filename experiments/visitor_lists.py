@@ -4,13 +4,15 @@ Reading a visitor alone costs more than deciding for it, and nearly all lists ar
 right types. Whether one is plain is found out by asking for what it holds as a whole.
 """
 
-import re
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from operator import itemgetter
 from types import NoneType
 from typing import Any
 from typing import NamedTuple
+
+import numpy as np
 
 from experiments.assignment import Consent
 from experiments.attribute_columns import AttributeColumn
@@ -30,7 +32,7 @@ _MEMBERS = ("id", "attributes", "consent", "token")
 #: Names of attributes that say something else of the visitor.
 _NO_ATTRIBUTES = {"consent", "token", "gpc", "Sec-GPC"}
 _CONSENTS = {None, "none", "measure", "personalise"}
-_CONTROL_CHARACTER = re.compile("[\x00-\x1f]")
+_FIRST_CHARACTER = ord(" ")
 
 #: Stands where nobody could be read: nothing is decided for it, looked up or counted.
 _NOBODY = Caller("", "none", {}, None)
@@ -86,7 +88,15 @@ def _read_at_once(experiment: Experiment, visitors: Sequence[Any], *, asking: As
 
 def _member(name: str, visitors: Sequence[Any], members: set[str]) -> list[Any]:
     """What each visitor has under a name, asked of none where no visitor has it."""
-    return [visitor.get(name) for visitor in visitors] if name in members else [None] * len(visitors)
+    return _column(name, visitors) if name in members else [None] * len(visitors)
+
+
+def _column(name: str, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """What each has under a name, None where there is nothing; mostly there is something for all."""
+    try:
+        return list(map(itemgetter(name), rows))
+    except KeyError:
+        return [row.get(name) for row in rows]
 
 
 def _check_types(values: Iterable[object], allowed: set[type]) -> None:
@@ -101,9 +111,14 @@ def _check_among(found: set[Any], allowed: set[Any]) -> None:
 def _ids(ids: list[str]) -> list[str]:
     _check_types(ids, {str})
     lengths = set(map(len, ids))
-    if 0 in lengths or max(lengths, default=0) > LONGEST_ID or _CONTROL_CHARACTER.search("".join(ids)):
+    if 0 in lengths or max(lengths, default=0) > LONGEST_ID or _has_control_characters("".join(ids)):
         raise _Odd
     return ids
+
+
+def _has_control_characters(text: str) -> bool:
+    # UTF-8 has bytes as small as theirs for nothing else.
+    return bool((np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8) < _FIRST_CHARACTER).any())
 
 
 def _consents(said: list[Any], *, asking: Asking) -> list[Consent]:
@@ -139,7 +154,7 @@ def _columns_of(
     experiment: Experiment, attributes: Sequence[Mapping[str, Any]], names: Iterable[str]
 ) -> dict[str, AttributeColumn]:
     return {
-        name: AttributeColumn([each.get(name) for each in attributes], is_list=attribute.type == "list")
+        name: AttributeColumn(_column(name, attributes), is_list=attribute.type == "list")
         for name, attribute in experiment.attributes.items()
         if name in names
     }
