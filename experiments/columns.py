@@ -22,7 +22,7 @@ Whole = NDArray[np.int64]
 Cell = tuple[str, int, int, str, str, float, float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Names:
     """Names, one for each cell: the different ones, and which of them each is, so that nobody compares texts."""
 
@@ -39,6 +39,10 @@ class Names:
 
     def __getitem__(self, which: Any) -> "Names":
         return Names(self.different, self.codes[which])
+
+    def is_same(self, other: "Names") -> bool:
+        """Whether these are the same names, in the same order."""
+        return list(self.different) == list(other.different) and np.array_equal(self.codes, other.codes)
 
     def groups(self) -> dict[str, Codes]:
         """Each name that there is, and the cells that have it, in order."""
@@ -68,7 +72,16 @@ class Columns(NamedTuple):
 
     def at(self, which: Any) -> "Columns":
         """Some of the cells, by an index of arrays."""
-        return Columns(*(column[which] for column in self))
+        epoch, day, segment, arm, *sums = self
+        return Columns(epoch[which], day[which], segment[which], arm[which], *(column[which] for column in sums))
+
+    def is_same(self, other: "Columns") -> bool:
+        """Whether these are the same cells, in the same order."""
+        names = self.segment.is_same(other.segment) and self.arm.is_same(other.arm)
+        return names and all(map(np.array_equal, self._numbers(), other._numbers()))
+
+    def _numbers(self) -> tuple[NDArray[Any], ...]:
+        return self.epoch, self.day, self.n, self.total, self.total_squares
 
     def in_unit(self, unit: float) -> "Columns":
         """The same with sums in another unit; one of theirs is worth so many of it."""

@@ -76,12 +76,12 @@ def sample_ratio_evidence(readings: Readings, exposures: Columns) -> float:
     """
     strata: dict[str, list[tuple[Array, Array, Array]]] = defaultdict(list)
     for segment, cells in exposures.at(exposures.n > 0).by_segment().items():
-        for arm, *columns in _contested(arm_strata(cells, readings.allocations, segment=segment)):
+        for arm, columns in _contested(arm_strata(cells, readings.allocations, segment=segment)):
             strata[arm].append(columns)
     return mean_evidence([share_evidence(*map(np.concatenate, zip(*found, strict=True))) for found in strata.values()])
 
 
-def _contested(found: ArmStrata) -> Iterator[tuple[str, Array, Array, Array]]:
+def _contested(found: ArmStrata) -> Iterator[tuple[str, tuple[Array, Array, Array]]]:
     """Each arm's visitors, those of others and its share, where it had a share and another one too."""
     _, (visitors, propensity, n, *_), _ = found
     is_open = propensity > 0
@@ -90,7 +90,7 @@ def _contested(found: ArmStrata) -> Iterator[tuple[str, Array, Array, Array]]:
         rows = told[:, column]
         if rows.any():
             own = n[rows, column]
-            yield arm, own, visitors[rows] - own, propensity[rows, column]
+            yield arm, (own, visitors[rows] - own, propensity[rows, column])
 
 
 def _by_place(exposures: Columns) -> _Visitors:
