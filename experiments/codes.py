@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection
 from itertools import count
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -25,5 +26,5 @@ def gathered(codes: Codes) -> list[tuple[int, Codes]]:
     """Each code that there is, and where it stands, in order."""
     numbers = np.bincount(codes)
     given = np.flatnonzero(numbers)
-    parts = np.split(np.argsort(codes, kind="stable"), numbers[given].cumsum()[:-1])
-    return list(zip(given.tolist(), parts, strict=False))
+    order, bounds = np.argsort(codes, kind="stable"), [0, *numbers[given].cumsum().tolist()]
+    return [(code, order[start:end]) for code, (start, end) in zip(given.tolist(), pairwise(bounds), strict=True)]

@@ -95,7 +95,9 @@ class Columns(NamedTuple):
 
     def visitors(self) -> dict[str, int]:
         """How many visitors each arm has."""
-        return {name: round(float(self.n[cells].sum())) for name, cells in self.arm.groups().items()}
+        cells, visitors = np.bincount(self.arm.codes), np.bincount(self.arm.codes, self.n)
+        rows = zip(self.arm.different, cells.tolist(), visitors.tolist(), strict=False)
+        return {arm: round(n) for arm, has_cells, n in rows if has_cells}
 
 
 def columns_of(cells: Sequence[Cell]) -> Columns:

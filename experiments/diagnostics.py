@@ -75,6 +75,7 @@ def sample_ratio_evidence(readings: Readings, exposures: Columns) -> float:
     Visitors keep the epoch that drew their arm, so that late exposures do no harm.
     """
     strata: dict[str, list[tuple[Array, Array, Array]]] = defaultdict(list)
+    # Where all visitors were erased nobody is held against weights.
     for segment, cells in exposures.at(exposures.n > 0).by_segment().items():
         for arm, columns in _contested(arm_strata(cells, readings.allocations, segment=segment)):
             strata[arm].append(columns)

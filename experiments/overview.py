@@ -8,7 +8,6 @@ from datetime import timezone
 from typing import Literal
 from typing import NamedTuple
 
-
 from experiments.columns import NO_CELLS
 from experiments.columns import Columns
 from experiments.columns import Table
