@@ -47,7 +47,7 @@ def _read(line: bytes) -> object:
 def _plain(lines: Sequence[bytes]) -> list[object] | None:
     """The visitors, if all are plainly in order."""
     try:
-        visitors = [_DECODER.decode(line) for line in lines]
+        visitors = list(map(_DECODER.decode, lines))
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return [*visitors] if _has_read_every_name(visitors, b"\n".join(lines)) else None
