@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from experiments.storage.store import Store
 from experiments.storage.store import migrate_database
@@ -13,6 +14,10 @@ from experiments.storage.store import open_store
 from tests.experiments.house import SECRETS
 from tests.growthbook_clients import Node
 from tests.growthbook_clients import running_node
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("bespoke")
+settings.load_profile("bespoke")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -38,7 +38,7 @@ def _column(name: str, people: list[dict[str, Any]]) -> AttributeColumn:
     return AttributeColumn([person.get(name) for person in people], is_list=TYPES[name] == "list")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(people=st.lists(attributes, max_size=30), known=st.sets(st.sampled_from(list(TYPES))))
 def test_everybody_reads_what_it_would_read_alone(people: list[dict[str, Any]], known: set[str]) -> None:
     columns = {name: _column(name, people) for name in known}
