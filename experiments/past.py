@@ -71,8 +71,7 @@ def past_of(
     if not goal.n.sum():
         return None
     profit = metric_columns(experiment, columns, metric=PROFIT, before_day=before_day)
-    met = goal.by_segment()
-    contexts = tuple(key for key in experiment.segment_keys if key in met)
+    contexts = tuple(key for key in experiment.segment_keys if key in goal.segment.groups())
     arms = tuple(arm.key for arm in experiment.drawn_arms)
     places = _Places(contexts, arms, tuple(np.unique(goal.day).tolist()))
     measured = {"goal": goal, "profit": profit} if earns(experiment) else {"goal": goal}
@@ -82,7 +81,7 @@ def past_of(
         places.folds,
         arms.index(experiment.first_mass.key),
         np.array([[_may_give(experiment, context, arm) for arm in arms] for context in contexts]),
-        _unreachable(places, met, allocations),
+        _unreachable(places, goal, allocations),
         {name: _log(places, cells, allocations) for name, cells in measured.items()},
         np.array([float(experiment.arm_by_key[arm].fixed_cost) for arm in arms]),
     )
@@ -119,8 +118,8 @@ def _log(places: _Places, every: Columns, allocations: Mapping[int, Allocation])
     )
     return Log(
         np.searchsorted(places.days, cells.day) % places.folds,
-        cells.segment.placed(_numbered(places.contexts)),
-        cells.arm.placed(_numbered(places.arms)),
+        cells.segment.placed(_numbers(places.contexts)),
+        cells.arm.placed(_numbers(places.arms)),
         np.fromiter(weights, np.float64, len(cells.n)) / GRAIN,
         cells.n,
         cells.total,
@@ -128,14 +127,15 @@ def _log(places: _Places, every: Columns, allocations: Mapping[int, Allocation])
     )
 
 
-def _numbered(names: tuple[str, ...]) -> dict[str, int]:
+def _numbers(names: tuple[str, ...]) -> dict[str, int]:
     return {name: place for place, name in enumerate(names)}
 
 
-def _unreachable(places: _Places, met: Mapping[str, Columns], allocations: Mapping[int, Allocation]) -> Array:
+def _unreachable(places: _Places, cells: Columns, allocations: Mapping[int, Allocation]) -> Array:
     found = np.zeros((len(places.contexts), len(places.arms)))
+    by_segment = cells.by_segment()
     for row, context in enumerate(places.contexts):
-        here = met[context]
+        here = by_segment[context]
         for epoch, n in zip(here.epoch.tolist(), here.n.tolist(), strict=True):
             weights = allocations[epoch].weights[context]
             found[row] += [0 if weights.get(arm, 0) else n for arm in places.arms]
