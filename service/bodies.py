@@ -85,7 +85,7 @@ def read_lines(*, limit: int) -> list[bytes]:
 
     :raises Refused: 413 if it is too large, 415 if it is of another encoding.
     """
-    return [line for line in _data(limit).split(b"\n") if line.strip()]
+    return list(filter(bytes.strip, _data(limit).split(b"\n")))
 
 
 def _data(limit: int | None) -> bytes:

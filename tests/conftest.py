@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from experiments.storage.location import Location
 from experiments.storage.store import Store
@@ -16,6 +17,10 @@ from tests.growthbook_clients import Node
 from tests.growthbook_clients import running_node
 from tests.postgres import Databases
 from tests.postgres import running_postgres
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("bespoke")
+settings.load_profile("bespoke")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

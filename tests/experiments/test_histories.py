@@ -85,7 +85,7 @@ def test_the_command_that_a_broken_history_tells_plays_it_again() -> None:
 
 
 @settings(
-    max_examples=15, stateful_step_count=30, deadline=None, derandomize=True,
+    max_examples=15, stateful_step_count=30, derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
 class Machine(RuleBasedStateMachine):
