@@ -105,7 +105,9 @@ def assign(
         return _Assigning(session, snapshots, order, asking=asking, keyring=keyring).answers(visitors)
 
     if order.exposes:
-        answers = store.transact_together(lambda session, lists: [answered(session) for _ in lists], visitors)
+        answers = store.transact_together(
+            lambda session, lists: [answered(session) for _ in lists], visitors, visitors=len(visitors)
+        )
     else:
         answers = store.read(answered)
     _note(answers.listed, asking=asking)

@@ -52,7 +52,9 @@ def record(
     events = {index: outcome for index, outcome in enumerate(read) if not isinstance(outcome, Receipt)}
     for partition, part in _parted(events, keyring=keyring, partitions=store.partitions):
         batch = Batch(list(part.values()), sender.trusted)
-        applied: list[Receipt] = store.transact_together(Applying(snapshots, keyring), batch, partition=partition)
+        applied: list[Receipt] = store.transact_together(
+            Applying(snapshots, keyring), batch, visitors=len(part), partition=partition
+        )
         reached(Failpoint.EVENTS_COMMITTED)
         receipts.update(zip(part, applied, strict=True))
     return [receipts[index] for index in range(len(items))]

@@ -27,11 +27,12 @@ _LARGEST_GROUP = 1000
 class Call:
     """Somebody who waits for what becomes of an item: a result, or the fault."""
 
-    __slots__ = ("_told", "asked", "fault", "item", "result", "work")
+    __slots__ = ("_told", "asked", "fault", "item", "result", "visitors", "work")
 
-    def __init__(self, work: Together[Any, Any], item: Any) -> None:
+    def __init__(self, work: Together[Any, Any], item: Any, visitors: int) -> None:
         self.work = work
         self.item = item
+        self.visitors = visitors
         self.result: Any = None
         self.fault: BaseException | None = None
         self.asked = monotonic()
@@ -49,18 +50,19 @@ class Call:
 
 
 class Groups:
-    """The calls that wait for a writer, in the order in which they came."""
+    """The calls that wait for a writer, in the order in which they came; a group is of about so many `visitors`."""
 
-    def __init__(self, database: object) -> None:
+    def __init__(self, database: object, *, visitors: int = _LARGEST_GROUP**2) -> None:
         self._database = database
+        self._visitors = visitors
         self._queue: SimpleQueue[Call | None] = SimpleQueue()
 
-    def ask(self, work: Together[A, T], item: A) -> T:
-        """Have `work` done on the item; its result once it is on disk.
+    def ask(self, work: Together[A, T], item: A, *, visitors: int = 1) -> T:
+        """Have `work` done on the item, which is of so many visitors at most; its result once it is on disk.
 
         :raises StorageBusy: if it was not on disk in time; it may or may not come to be.
         """
-        call = Call(work, item)
+        call = Call(work, item, visitors)
         self._queue.put(call)
         if not call.wait():
             raise StorageBusy(f"{self._database}: the write waited {PATIENCE_SECONDS} s for its turn")
@@ -77,8 +79,8 @@ class Groups:
 
     def with_others(self, first: Call) -> list[Call]:
         """A call and those that have come after it by now."""
-        group = [first]
-        while len(group) < _LARGEST_GROUP:
+        group, visitors = [first], first.visitors
+        while len(group) < _LARGEST_GROUP and visitors < self._visitors:
             try:
                 call = self._queue.get_nowait()
             except Empty:
@@ -87,6 +89,7 @@ class Groups:
                 self.end()
                 break
             group.append(call)
+            visitors += call.visitors
         return group
 
     def end(self) -> None:

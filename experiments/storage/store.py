@@ -54,12 +54,17 @@ class Store(Protocol):
         """In how many parts visitors are written; a transaction is of one of them."""
 
     def transact_together(
-        self, work: Callable[[Session, Sequence[A]], Sequence[T]], item: A, *, partition: int = 0
+        self,
+        work: Callable[[Session, Sequence[A]], Sequence[T]],
+        item: A,
+        *,
+        visitors: int = 1,
+        partition: int = 0,
     ) -> T:
         """Run `work` in one write transaction, on this item and on those that come with equal work meanwhile.
 
         It gives one result for each item, as if it were run for one after another. Others may be writing of other
-        visitors: it holds its own before it reads anything of them. All its visitors are of one partition.
+        visitors: it holds its own, so many at most, before it reads anything of them. They are of one partition.
         """
 
     def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, Exposure]:
@@ -122,7 +127,12 @@ class SqliteStore:
         return self._writer.run(work)
 
     def transact_together(
-        self, work: Callable[[Session, Sequence[A]], Sequence[T]], item: A, *, partition: int = 0
+        self,
+        work: Callable[[Session, Sequence[A]], Sequence[T]],
+        item: A,
+        *,
+        visitors: int = 1,
+        partition: int = 0,
     ) -> T:
         """Run `work` on this item and on those that come meanwhile; its result once it is on disk."""
         return self._writer.run_together(work, item)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
@@ -302,3 +303,19 @@ def test_a_commit_that_is_not_answered_is_told_as_unknown_and_counts_once_when_i
     node.record(exposure)
     assert node.total("tiny", "$exposures") == (1, 1)
     assert verify(node.store) == []
+
+
+def test_a_group_is_of_few_visitors_so_that_locks_are_left_for_other_nodes(nodes: list[House]) -> None:
+    node = nodes[0]
+    holding, sizes = Holding(node, "nobody"), []
+
+    def counted(session: Session, items: Sequence[int]) -> list[int]:
+        sizes.append(len(items))
+        return list(items)
+
+    with ThreadPoolExecutor(12) as threads:
+        answers = [threads.submit(node.store.transact_together, counted, n, visitors=300) for n in range(12)]
+        wait_until(lambda: sum(answer.running() for answer in answers) == 12, what="all of them ask")
+        holding.end()
+        assert [answer.result() for answer in answers] == list(range(12))
+    assert max(sizes) == 2 and sum(sizes) == 12
