@@ -41,6 +41,7 @@ from service.installation import Installation
 from service.installation import open_installation
 from service.logs import configure_logs
 from service.logs import said
+from service.patience import Patience
 from service.signals import ENDING
 from service.signals import wake_when_told_to_end
 from service.signals import when_told_to_end
@@ -178,7 +179,9 @@ def _load(
     Finalize(None, _leave, args=(app.extensions[EXTENSION],), exitpriority=1)
     has_started.set()
     log.info("serving %s at %s", config.database_path, address, extra=said("serving"))
-    return Turns(app, number=_TURNS)
+    patience = Patience(config.body_deadline_seconds)
+    patience.keep_at(address.port)
+    return Turns(app, number=_TURNS, patience=patience)
 
 
 def _spare_the_collector() -> None:

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from contextlib import suppress
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from tests.service.processes import wait_until
 MB = 1024 * 1024
 EVALUATE = "/ofrep/v1/evaluate/flags/spring-mailing"
 HELD = 500
+#: More than there are threads that wait for bodies.
+ALL = 1_100
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +117,74 @@ def test_a_body_that_comes_late_is_answered(server: ServerProcess, key: str, hel
         connection.sendall(b'h": []}')
     for connection in connections:
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that gives bodies two seconds."""
+    installed = Installed(tmp_path_factory.mktemp("hasty"))
+    installed.run_experiment(spring_mailing())
+    installed.environ["BESPOKE_BODY_DEADLINE"] = "2s"
+    server = ServerProcess(installed)
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="module")
+def hasty_key(hasty: ServerProcess) -> str:
+    """A key of it."""
+    return hasty.installed.done("key", "create", "--scope", "server")
+
+
+def is_refused(connection: socket.socket) -> bool:
+    """Whether it has been, by whatever status."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(10, socket.MSG_PEEK) == b"HTTP/1.1 4"
+    except BlockingIOError:
+        return False
+
+
+def test_bodies_that_hold_every_thread_are_refused_after_their_time_and_then_others_are_answered(
+    hasty: ServerProcess, hasty_key: str, held: ExitStack
+) -> None:
+    connections = connected(hasty, held, head(hasty_key, "Content-Length: 100") + b'{"ba', number=ALL)
+    check_others_are_answered(hasty, hasty_key, "after the rest")
+    wait_until(lambda: all(map(is_refused, connections)), what="everybody is refused")
+
+
+def test_bodies_that_trickle_are_refused_after_their_time_and_take_nobody_with_them(
+    hasty: ServerProcess, hasty_key: str, held: ExitStack
+) -> None:
+    heads = [
+        head(hasty_key, said, path=path)
+        for said in ("Content-Length: 90000", "Content-Length: 900000", "Transfer-Encoding: chunked")
+        for path in ("/v1/batch", EVALUATE, "/v1/assignments")
+    ]
+    late = [connected(hasty, held, each, number=1)[0] for each in heads]
+    another = HTTPConnection("127.0.0.1", hasty.port, timeout=30)
+    held.callback(another.close)
+
+    def all_are_refused() -> bool:
+        for connection in late:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall(b"1\r\n \r\n")
+        # From the same address, over one connection that is kept.
+        another.request("GET", "/healthz")
+        assert another.getresponse().read()
+        return all(map(is_refused, late))
+
+    wait_until(all_are_refused, what="everybody is refused")
+    for connection in late:
+        answer = read_whole(connection)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"the body has not come whole within 2 s" in answer
+
+
+def read_whole(connection: socket.socket) -> bytes:
+    """What the other side has sent before it closed."""
+    connection.setblocking(True)
+    return b"".join(iter(lambda: connection.recv(1000), b""))
 
 
 def test_whoever_reads_slowly_keeps_nobody_waiting(server: ServerProcess, key: str, held: ExitStack) -> None:

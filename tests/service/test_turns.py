@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
+from service.errors import Refused
+from service.patience import Patience
 from service.turns import Turns
+
+PATIENCE = Patience(60)
 
 
 class Late:
@@ -40,7 +44,7 @@ def asking(turns: Turns, answers: list[bytes], **environ: Any) -> Thread:
 
 @pytest.mark.parametrize("length", ["4", "100000", None])
 def test_a_request_whose_body_is_late_has_no_turn_before_it_comes(length: str | None) -> None:
-    turns, late, answers = Turns(echo, number=1), Late(), []
+    turns, late, answers = Turns(echo, number=1, patience=PATIENCE), Late(), []
     waiting = asking(turns, answers, CONTENT_LENGTH=length, **{"wsgi.input": late})
     assert late.asked.wait(30)
     asking(turns, answers, **{"wsgi.input": BytesIO(b"soon")}).join(10)
@@ -48,6 +52,15 @@ def test_a_request_whose_body_is_late_has_no_turn_before_it_comes(length: str | 
     late.comes.set()
     waiting.join(10)
     assert answers == [b"soon", b"late"]
+
+
+@pytest.mark.parametrize("length", ["4", "100000", None])
+def test_a_body_that_takes_too_long_is_refused_to_whoever_wants_it(length: str | None) -> None:
+    turns = Turns(echo, number=1, patience=Patience(-1))
+    for _ in range(2):
+        with pytest.raises(Refused, match="has not come whole") as refused:
+            turns({"wsgi.input": BytesIO(b"late"), "CONTENT_LENGTH": length}, None)
+        assert refused.value.code == 408
 
 
 def test_no_more_are_worked_on_at_once_than_there_are_turns() -> None:
@@ -58,7 +71,7 @@ def test_no_more_are_worked_on_at_once_than_there_are_turns() -> None:
         assert may_end.wait(30)
         return [environ["name"]]
 
-    turns, answers = Turns(slow, number=1), []
+    turns, answers = Turns(slow, number=1, patience=PATIENCE), []
     first = asking(turns, answers, name=b"first", **{"wsgi.input": BytesIO()})
     assert begun.wait(30)
     begun.clear()
@@ -72,7 +85,7 @@ def test_no_more_are_worked_on_at_once_than_there_are_turns() -> None:
 
 
 def test_a_request_that_fails_gives_its_turn_back() -> None:
-    turns = Turns(fail, number=1)
+    turns = Turns(fail, number=1, patience=PATIENCE)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             turns({"wsgi.input": BytesIO()}, None)
