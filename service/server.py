@@ -27,8 +27,6 @@ from granian.log import LogLevels
 
 from experiments.errors import BespokeError
 from experiments.errors import StorageLocked
-from experiments.storage.log_file import check_log
-from experiments.storage.soundness import check_quickly
 from service import create_app
 from service.address import Address
 from service.address import AddressTaken
@@ -107,9 +105,6 @@ def _patiently(claim: Callable[[], Address]) -> Address:
 def _claim(config: Config, wanted: Address) -> Address:
     """See that the address is free, and that the database is sound, up to date and nobody else's."""
     address = free_address(*wanted)
-    if config.database_path.exists():
-        check_log(config.database_path)
-        check_quickly(config.database_path)
     open_installation(config, serving=True).close()
     # The worker is forked: a connection that it inherited could undo what another has locked.
     gc.collect()

@@ -96,6 +96,18 @@ def test_a_damaged_database_is_refused_with_the_way_to_restore_it(closed: Instal
     refused(served(closed), saying="`bespoke restore FILE` brings a backup back")
 
 
+@pytest.mark.parametrize("harm", ["a page of an index", "its end"])
+def test_whatever_server_starts_the_application_does_not_with_a_damaged_database(
+    closed: Installed, harm: str
+) -> None:
+    HARMS[harm](closed.database)
+    line = [sys.executable, "-c", "import wsgi"]
+    started = subprocess.run(line, env=closed.environ, cwd=closed.folder, capture_output=True, text=True, check=False)
+    assert started.returncode == 1
+    assert "`bespoke restore FILE` brings a backup back" in started.stderr.splitlines()[-1]
+    refused(closed.command("init"), saying="`bespoke restore FILE` brings a backup back")
+
+
 @pytest.mark.parametrize("frame", [0, 3])
 def test_a_log_that_breaks_off_before_what_was_acknowledged_is_refused(installed: Installed, frame: int) -> None:
     flip(log_of(installed), 32 + frame * (24 + PAGE) + 200)
