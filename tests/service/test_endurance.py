@@ -1,9 +1,11 @@
 """Many connections, many restarts, load without a pause: nothing grows that stays, and starts stay quick."""
 
+import json
 import os
 import threading
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -58,6 +60,40 @@ def test_connections_that_come_and_go_leave_nothing_behind(server: ServerProcess
     # A thread of the server opens the database when it is first needed.
     assert after.files < before.files + 100
     assert after.memory < before.memory + 8 * MEGABYTE
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_however_many_visitors_and_addresses_come_no_more_is_remembered_of_them(tmp_path: Path) -> None:
+    installed = Installed(tmp_path)
+    installed.run_experiment(spring_mailing())
+    installed.environ["BESPOKE_TRUSTED_PROXIES"] = "1"
+    server = ServerProcess(installed)
+    key = installed.done("key", "create", "--scope", "client")
+    memory = []
+    try:
+        for tenth in range(10):
+            come(server, key, range(tenth * 12_000, (tenth + 1) * 12_000))
+            memory.append(server.resident_bytes())
+    finally:
+        server.end()
+    print(f"memory: {memory[4] >> 20} MB after 60,000, {memory[-1] >> 20} MB after 120,000")
+    # By then as many addresses have come as are remembered.
+    assert memory[-1] < memory[4] + 8 * MEGABYTE
+
+
+def come(server: ServerProcess, key: str, numbers: range) -> None:
+    """Ask for as many visitors, each from an address of its own, over one connection."""
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
+    for number in numbers:
+        address = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+        body = json.dumps({"context": {"targetingKey": f"visitor-{number}", "first_name": f"Name {number}"}})
+        headers = {"Authorization": f"Bearer {key}", "X-Forwarded-For": address, "Content-Type": "application/json"}
+        connection.request("POST", f"/ofrep/v1/evaluate/flags/{KEY}", body, headers)
+        response = connection.getresponse()
+        assert response.status == 200, response.read()
+        response.read()
+    connection.close()
 
 
 def connect_often(server: ServerProcess, times: int) -> None:
