@@ -64,6 +64,13 @@ def test_it_is_not_ready_without_a_step_of_the_schema(client: FlaskClient, confi
     assert response.json["schema"] == "lacks 0004_drafts"
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a lock as long as servers do."""
+    monkeypatch.setattr("experiments.storage.sqlite.BUSY_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_it_is_not_ready_while_another_process_keeps_the_lock(client: FlaskClient, config: Config) -> None:
     # Of the same library: two of them in one process would not see each other's locks.
     beside = dbapi2.connect(config.database_path, isolation_level=None)
