@@ -13,10 +13,10 @@ from contextlib import ExitStack
 from contextlib import suppress
 from fcntl import ioctl
 from stat import S_ISSOCK
-from threading import Event
 from threading import Thread
 from threading import get_ident
 from time import monotonic
+from time import sleep
 from typing import Any
 
 from service.errors import Refused
@@ -50,10 +50,10 @@ class Patience:
             raise Refused(408, "body_late", f"the body has not come whole within {self._seconds:g} s")
         return data
 
-    def lost_with(self) -> set[str]:
-        """The addresses of those with whom it is lost."""
+    def given_up(self) -> set[str]:
+        """The addresses of those who have had their time."""
         until = monotonic() - self._seconds
-        return {address for since, address in list(self._waiting.values()) if since < until}
+        return {address.removeprefix(_MAPPED) for since, address in list(self._waiting.values()) if since < until}
 
     def keep_at(self, port: int) -> None:
         """Look again and again for those who are late with what they send to this port."""
@@ -61,17 +61,18 @@ class Patience:
             Thread(target=self._keep, args=(port,), name="patience", daemon=True).start()
 
     def _keep(self, port: int) -> None:
-        while not Event().wait(_LOOK_SECONDS):
-            late = self.lost_with()
+        while True:
+            sleep(_LOOK_SECONDS)
             # What cannot be looked at now, since too many files are open, can be in a moment.
             with suppress(OSError):
-                hear_no_more(port, late, seconds=self._seconds)
+                hear_no_more(port, self.given_up(), seconds=self._seconds)
 
 
 def hear_no_more(port: int, addresses: set[str], *, seconds: float) -> None:
-    """Read nothing more from those of the addresses who were sent nothing for so long and have nothing left to read.
+    """Read nothing more by connections of these addresses that were sent nothing for so long and have read everything.
 
-    What is worked on meanwhile is of no matter to others, nor is a connection between two requests, which ends soon.
+    By which of them a late body should come is not known here. Where a request from the same address is worked on for
+    as long meanwhile, its connection ends as well: what it does is done, and its client asks again.
     """
     for connection in _connections(port) if addresses else ():
         if _peer(connection) in addresses and _is_silent(connection, seconds=seconds):
