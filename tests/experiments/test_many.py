@@ -15,7 +15,7 @@ from tests.experiments.house import START
 from tests.experiments.house import House
 
 _EXPERIMENTS = 10_000
-_CONDITIONS = 20
+_CONDITIONS = 5
 
 
 def _took(work: Callable[[], object], what: str, *, times: int = 1) -> None:

@@ -79,7 +79,7 @@ def test_however_many_visitors_and_addresses_come_no_more_is_remembered_of_them(
         server.end()
     print(f"memory: {memory[4] >> 20} MB after 60,000, {memory[-1] >> 20} MB after 120,000")
     # By then as many addresses have come as are remembered.
-    assert memory[-1] < memory[4] + 8 * MEGABYTE
+    assert memory[-1] < memory[4] + 16 * MEGABYTE
 
 
 def come(server: ServerProcess, key: str, numbers: range) -> None:
