@@ -22,6 +22,8 @@ from typing import Any
 from service.errors import Refused
 
 _LOOK_SECONDS = 0.5
+#: A body may have begun to come that much before somebody waited for it; none is to end before its time.
+_GRACE_SECONDS = 1.0
 _OPEN_FILES = "/proc/self/fd"
 _MAPPED = "::ffff:"
 #: Where Linux tells, in its `tcp_info`, for how many ms nothing has been sent.
@@ -65,7 +67,7 @@ class Patience:
             sleep(_LOOK_SECONDS)
             # What cannot be looked at now, since too many files are open, can be in a moment.
             with suppress(OSError):
-                hear_no_more(port, self.given_up(), seconds=self._seconds)
+                hear_no_more(port, self.given_up(), seconds=self._seconds + _GRACE_SECONDS)
 
 
 def hear_no_more(port: int, addresses: set[str], *, seconds: float) -> None:

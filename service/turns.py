@@ -61,18 +61,21 @@ class Turns:
 
 
 class _Body:
-    """A body that may be long in coming: its time runs from when somebody first wants it."""
+    """A body that may be long in coming; its time runs while it is waited for, not while somebody waits for a turn."""
 
     def __init__(self, read: Callable[..., bytes], left: Callable[[], Any]) -> None:
         self._read = read
         self._left = left
-        self._since: float | None = None
+        self._waited = 0.0
 
     def read(self, size: int | None = None) -> bytes:
         """Bytes of the body, when they have come."""
-        self._since = self._since or monotonic()
         with self._left():
-            return self._read(size, since=self._since)
+            since = monotonic() - self._waited
+            try:
+                return self._read(size, since=since)
+            finally:
+                self._waited = monotonic() - since
 
 
 class _Late:

@@ -162,6 +162,13 @@ def hasty_key(hasty: ServerProcess) -> str:
     return hasty.installed.done("key", "create", "--scope", "server")
 
 
+def apart(server: ServerProcess, held: ExitStack, sending: bytes, *, address: str) -> socket.socket:
+    """A connection from this address that has sent this."""
+    connection = socket.create_connection(("127.0.0.1", server.port), source_address=(address, 0))
+    held.enter_context(connection).sendall(sending)
+    return connection
+
+
 def is_refused(connection: socket.socket) -> bool:
     """Whether it has been, by whatever status; who went on sending may find the connection closed instead."""
     connection.setblocking(False)
@@ -189,7 +196,11 @@ def test_bodies_that_come_in_part_are_refused_after_their_time_and_take_nobody_w
         for said in ("Content-Length: 90000", "Content-Length: 900000", "Transfer-Encoding: chunked")
         for path in ("/v1/batch", EVALUATE, "/v1/assignments")
     ]
-    silent, trickling = ([connected(hasty, held, each, number=1)[0] for each in heads] for _ in range(2))
+    # Each from an address of its own, so that its own time counts.
+    silent, trickling = (
+        [apart(hasty, held, each, address=f"127.0.{kind}.{number}") for number, each in enumerate(heads, start=1)]
+        for kind in (1, 2)
+    )
     another = HTTPConnection("127.0.0.1", hasty.port, timeout=30)
     held.callback(another.close)
 
@@ -197,7 +208,7 @@ def test_bodies_that_come_in_part_are_refused_after_their_time_and_take_nobody_w
         for connection in trickling:
             with suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(b"1\r\n \r\n")
-        # From the same address, over one connection that is kept.
+        # Over one connection that is kept.
         another.request("GET", "/healthz")
         assert another.getresponse().read()
         return all(map(is_refused, [*silent, *trickling]))

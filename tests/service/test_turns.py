@@ -1,7 +1,9 @@
 from collections.abc import Iterable
+from contextlib import suppress
 from io import BytesIO
 from threading import Event
 from threading import Thread
+from time import sleep
 from typing import Any
 
 import pytest
@@ -61,6 +63,25 @@ def test_a_body_that_takes_too_long_is_refused_to_whoever_wants_it(length: str |
         with pytest.raises(Refused, match="has not come whole") as refused:
             turns({"wsgi.input": BytesIO(b"late"), "CONTENT_LENGTH": length}, None)
         assert refused.value.code == 408
+
+
+@pytest.mark.parametrize("length", ["4", "100000", None])
+def test_a_body_that_was_refused_is_none_when_it_is_asked_for_again(length: str | None) -> None:
+    class Slow(BytesIO):
+        """A body that takes its time, once."""
+
+        def read(self, size: int | None = -1) -> bytes:
+            sleep(0 if self.tell() else 0.05)
+            return super().read(size)
+
+    def ask_twice(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        with suppress(Refused):
+            environ["wsgi.input"].read(4)
+        return [environ["wsgi.input"].read(4)]
+
+    turns = Turns(ask_twice, number=1, patience=Patience(0.02))
+    with pytest.raises(Refused, match="has not come whole"):
+        turns({"wsgi.input": Slow(b"late"), "CONTENT_LENGTH": length}, None)
 
 
 def test_no_more_are_worked_on_at_once_than_there_are_turns() -> None:
