@@ -18,7 +18,6 @@ from experiments.errors import InvalidContext
 from experiments.evaluation import Asking
 from experiments.evaluation import Evaluation
 from experiments.evaluation import claim_of
-from experiments.evaluation import fixed
 from experiments.evaluation import live_entry
 from experiments.evaluation import note
 from experiments.evaluation import promised
@@ -167,7 +166,7 @@ class _Assigning:
         stand_ins = pseudonyms((listed.visitors[index] for index in asked), key=self._keyring.visitors)
         row_by_stand_in = dict(self._session.exposures.of_visitors(key, list(set(stand_ins))))
         return {
-            index: fixed(row_by_stand_in[stand_in])
+            index: row_by_stand_in[stand_in].fixed
             for index, stand_in in zip(asked, stand_ins, strict=True)
             if stand_in in row_by_stand_in
         }
@@ -197,7 +196,7 @@ class _Assigning:
                 continue
             drawn = different[decisions.places[index]]
             if claim_of(self._order.experiment, drawn, asking=self._asking):
-                first[visitor] = Exposure(drawn.arm, drawn.segment, drawn.epoch, drawn.weight, self._asking.now_ms)
+                first[visitor] = Exposure(drawn.arm, drawn.segment, drawn.epoch, drawn.weight)
         return repeated
 
     def _tokens(self, listed: VisitorList, decisions: Decisions) -> list[str | None]:
