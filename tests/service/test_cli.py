@@ -90,6 +90,7 @@ _ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("user", "role"): (_EMAIL, "viewer"),
     ("experiment", "apply"): ("-",),
     ("report",): (KEY,),
+    ("replay",): (KEY,),
     ("digest",): ("--all",),
     ("assign",): (KEY, "table.csv"),
     ("record",): ("table.csv",),
