@@ -88,9 +88,9 @@ class Express:
         length = environ.get("CONTENT_LENGTH") or ""
         if not length.isdecimal() or int(length) > self._installation.config.body_limit_bytes:
             return None
-        data = environ["wsgi.input"].read(int(length))
-        environ["wsgi.input"] = BytesIO(data)
         try:
+            data = environ["wsgi.input"].read(int(length))
+            environ["wsgi.input"] = BytesIO(data)
             return parse(data)
         except Refused:
             return None

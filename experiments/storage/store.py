@@ -18,8 +18,11 @@ from experiments.errors import SecretMismatch
 from experiments.errors import StorageError
 from experiments.model import Exposure
 from experiments.storage.exposed import Exposed
+from experiments.storage.log_file import check_log
 from experiments.storage.pace import Pace
 from experiments.storage.session import Session
+from experiments.storage.soundness import check_quickly
+from experiments.storage.sqlite import check_known
 from experiments.storage.sqlite import check_writable
 from experiments.storage.sqlite import connect
 from experiments.storage.sqlite import lock_for_serving
@@ -192,10 +195,16 @@ class _Filling(Thread):
 def migrate_database(path: Path, *, fingerprint: str) -> list[str]:
     """Create or update the database; the names of the steps taken.
 
+    :raises StorageDamaged: if it is not sound, as far as a start has time to look.
+    :raises StorageError: if a newer version has been at work on it.
     :raises SecretMismatch: if it was made with another secret.
     """
+    if path.exists():
+        check_log(path)
+        check_quickly(path)
     connection = connect(path, checkpoints=True)
     try:
+        check_known(connection, path)
         taken = migrate(connection, path)
         with translated(path):
             _check_fingerprint(Session(connection), fingerprint)
@@ -225,6 +234,7 @@ def _check_schema(path: Path) -> None:
         raise StorageError(f"{path} does not exist: `bespoke init` makes it")
     connection = connect(path)
     try:
+        check_known(connection, path)
         with translated(path):
             missing = pending(connection)
     finally:

@@ -1,12 +1,18 @@
 from collections.abc import Iterable
+from contextlib import suppress
 from io import BytesIO
 from threading import Event
 from threading import Thread
+from time import sleep
 from typing import Any
 
 import pytest
 
+from service.errors import Refused
+from service.patience import Patience
 from service.turns import Turns
+
+PATIENCE = Patience(60)
 
 
 class Late:
@@ -40,7 +46,7 @@ def asking(turns: Turns, answers: list[bytes], **environ: Any) -> Thread:
 
 @pytest.mark.parametrize("length", ["4", "100000", None])
 def test_a_request_whose_body_is_late_has_no_turn_before_it_comes(length: str | None) -> None:
-    turns, late, answers = Turns(echo, number=1), Late(), []
+    turns, late, answers = Turns(echo, number=1, patience=PATIENCE), Late(), []
     waiting = asking(turns, answers, CONTENT_LENGTH=length, **{"wsgi.input": late})
     assert late.asked.wait(30)
     asking(turns, answers, **{"wsgi.input": BytesIO(b"soon")}).join(10)
@@ -48,6 +54,34 @@ def test_a_request_whose_body_is_late_has_no_turn_before_it_comes(length: str | 
     late.comes.set()
     waiting.join(10)
     assert answers == [b"soon", b"late"]
+
+
+@pytest.mark.parametrize("length", ["4", "100000", None])
+def test_a_body_that_takes_too_long_is_refused_to_whoever_wants_it(length: str | None) -> None:
+    turns = Turns(echo, number=1, patience=Patience(-1))
+    for _ in range(2):
+        with pytest.raises(Refused, match="has not come whole") as refused:
+            turns({"wsgi.input": BytesIO(b"late"), "CONTENT_LENGTH": length}, None)
+        assert refused.value.code == 408
+
+
+@pytest.mark.parametrize("length", ["4", "100000", None])
+def test_a_body_that_was_refused_is_none_when_it_is_asked_for_again(length: str | None) -> None:
+    class Slow(BytesIO):
+        """A body that takes its time, once."""
+
+        def read(self, size: int | None = -1) -> bytes:
+            sleep(0 if self.tell() else 0.05)
+            return super().read(size)
+
+    def ask_twice(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        with suppress(Refused):
+            environ["wsgi.input"].read(4)
+        return [environ["wsgi.input"].read(4)]
+
+    turns = Turns(ask_twice, number=1, patience=Patience(0.02))
+    with pytest.raises(Refused, match="has not come whole"):
+        turns({"wsgi.input": Slow(b"late"), "CONTENT_LENGTH": length}, None)
 
 
 def test_no_more_are_worked_on_at_once_than_there_are_turns() -> None:
@@ -58,7 +92,7 @@ def test_no_more_are_worked_on_at_once_than_there_are_turns() -> None:
         assert may_end.wait(30)
         return [environ["name"]]
 
-    turns, answers = Turns(slow, number=1), []
+    turns, answers = Turns(slow, number=1, patience=PATIENCE), []
     first = asking(turns, answers, name=b"first", **{"wsgi.input": BytesIO()})
     assert begun.wait(30)
     begun.clear()
@@ -72,7 +106,7 @@ def test_no_more_are_worked_on_at_once_than_there_are_turns() -> None:
 
 
 def test_a_request_that_fails_gives_its_turn_back() -> None:
-    turns = Turns(fail, number=1)
+    turns = Turns(fail, number=1, patience=PATIENCE)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             turns({"wsgi.input": BytesIO()}, None)
