@@ -31,6 +31,11 @@ LARGEST_LOG = 1 << 26
 
 _LOG_PATIENCE_MS = 500
 
+#: How values are bound of which sqlite3 would ask two protocols first, in more time than it takes to store them.
+_BOUND_AS = {bytes: bytearray, bool: int, type(None): lambda _: None}
+for _kind, _bound in _BOUND_AS.items():
+    sqlite3.register_adapter(_kind, _bound)
+
 
 def connect(path: Path, *, checkpoints: bool = False) -> Connection:
     """A connection that commits only when told, waits for a foreign lock, and leaves the WAL to the one writer."""

@@ -53,6 +53,15 @@ def test_one_works_fault_undoes_that_work_alone(store: Store) -> None:
     assert store.read(lambda session: session.meta.get("n4")) == "x"
 
 
+def test_values_come_back_as_they_were_bound(store: Store) -> None:
+    values = (b"", b"\0\xff" * 8, True, False, None, 0, -1, 1.5, "", "x")
+    asked = f"SELECT {', '.join('?' * len(values))}, {', '.join('typeof(?)' for _ in values)}"
+    found = store.transact(lambda session: session.connection.execute(asked, values * 2).fetchone())
+    assert found[: len(values)] == values
+    kinds = ["blob"] * 2 + ["integer"] * 2 + ["null"] + ["integer"] * 2 + ["real"] + ["text"] * 2
+    assert list(found[len(values):]) == kinds
+
+
 def test_those_who_ask_for_the_same_while_the_writer_is_busy_have_it_done_together(
     opened: Callable[[bool], Store]
 ) -> None:
