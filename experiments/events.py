@@ -87,7 +87,8 @@ class SilentEvent(NamedTuple):
     code: str
 
 
-Event = ExposureEvent | OutcomeEvent | SilentEvent
+Countable = ExposureEvent | OutcomeEvent
+Event = Countable | SilentEvent
 
 
 def read_event(

@@ -98,7 +98,7 @@ class Visitors:
     def _keep_exposures(self) -> None:
         added = [(key, known, known.added.pop(EXPOSURES, 0)) for key, known in self._visitors.items()]
         self._session.exposures.insert(
-            (*key, *known.exposure._replace(n=known.totals[EXPOSURES]))
+            (*key, *known.exposure[:-1], known.totals[EXPOSURES])
             for key, known, _ in added
             if known.is_new and known.exposure
         )
