@@ -78,7 +78,7 @@ class Visitors:
             self.of(experiment, visitor).totals[metric] = total
         # What waits is many rows for some, and asked for by a first exposure alone.
         arriving = {row.visitor for row in rows if row.kind == "exposure"} - exposures.keys()
-        for waiting in self._session.waiting.of_visitors(experiment, arriving):
+        for waiting in self._session.waiting.of_visitors(experiment, arriving) if arriving else ():
             self.of(experiment, waiting.event.visitor).waiting.append(waiting)
 
     def of(self, experiment: str, visitor: bytes) -> Visitor:

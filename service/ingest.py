@@ -1,7 +1,6 @@
 """Events in, by Segment's HTTP tracking API: one call or a batch of them, each answered for itself."""
 
 import secrets
-from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 from typing import NotRequired
@@ -194,12 +193,12 @@ def _fresh_id() -> bytes:
 
 def tally(receipts: Sequence[Receipt]) -> Tally:
     """How many met which fate, and what was not accepted, one by one."""
-    counts = Counter(receipt.status for receipt in receipts)
+    met = [receipt.status for receipt in receipts]
     told: Tally = {
-        "accepted": counts["accepted"],
-        "duplicate": counts["duplicate"],
-        "rejected": counts["rejected"],
-        "ignored": counts["ignored"],
+        "accepted": met.count("accepted"),
+        "duplicate": met.count("duplicate"),
+        "rejected": met.count("rejected"),
+        "ignored": met.count("ignored"),
         "items": [_item(index, receipt) for index, receipt in enumerate(receipts) if receipt.status != "accepted"],
     }
     if any(receipt.status == "accepted" and not receipt.deduplicated for receipt in receipts):
