@@ -46,15 +46,14 @@ def record(
     if sender.objects:
         return [Receipt("ignored", "no_consent") for _ in items]
     read = [_read(item, sent_at=sent_at, sender=sender, terms=terms, fresh_id=fresh_id) for item in items]
-    events = [each for each in read if not isinstance(each, Receipt)]
-    applied = iter(_applied(store, Applying(snapshots, keyring), Batch(events, sender.trusted)) if events else [])
-    return [each if isinstance(each, Receipt) else next(applied) for each in read]
-
-
-def _applied(store: Store, applying: "Applying", batch: "Batch") -> list[Receipt]:
-    receipts: list[Receipt] = store.transact_together(applying, batch)
-    reached(Failpoint.EVENTS_COMMITTED)
-    return receipts
+    receipts = {index: outcome for index, outcome in enumerate(read) if isinstance(outcome, Receipt)}
+    events = {index: outcome for index, outcome in enumerate(read) if not isinstance(outcome, Receipt)}
+    if events:
+        batch = Batch(list(events.values()), sender.trusted)
+        applied: list[Receipt] = store.transact_together(Applying(snapshots, keyring), batch)
+        reached(Failpoint.EVENTS_COMMITTED)
+        receipts.update(zip(events, applied, strict=True))
+    return [receipts[index] for index in range(len(items))]
 
 
 def _read(

@@ -49,6 +49,8 @@ class Visitor:
 
     def take_waiting(self, *, now_ms: int) -> Iterator[EventRow]:
         """The events that waited for the exposure, in the order of storing; orphans stay behind."""
+        if not self.waiting and not self.begun:
+            return iter(())
         self.ended = [row for row in self.waiting if row.until_ms > now_ms]
         taken = [row for row in self.begun if row.until_ms > now_ms]
         self.begun = [row for row in self.begun if row.until_ms <= now_ms]
