@@ -10,6 +10,9 @@ from typing import Any
 
 Application = Callable[..., Iterable[bytes]]
 
+#: Where a request's environment holds the way to let another have its turn, for good.
+LEAVE = "bespoke.leave"
+
 #: Digits of the length of a body that is read whatever it is for, so that nearly all requests wait for a turn once.
 _SHORT = 5
 
@@ -28,10 +31,12 @@ class Turns:
         """Answer a request when its turn comes."""
         environ["wsgi.input"] = self._body(environ)
         self._free.get()
+        turn = _Turn(self._free)
+        environ[LEAVE] = turn.leave
         try:
             return self._application(environ, start_response)
         finally:
-            self._free.put(None)
+            turn.leave()
 
     def _body(self, environ: dict[str, Any]) -> Any:
         """A short body, when it has come; a long one comes when somebody wants it, who has a turn to leave."""
@@ -48,6 +53,22 @@ class Turns:
             yield
         finally:
             self._free.get()
+
+
+class _Turn:
+    """A turn that somebody has."""
+
+    __slots__ = ("_free", "_is_held")
+
+    def __init__(self, free: SimpleQueue[None]) -> None:
+        self._free = free
+        self._is_held = True
+
+    def leave(self) -> None:
+        """Let another have it, if nobody has yet."""
+        if self._is_held:
+            self._is_held = False
+            self._free.put(None)
 
 
 class _Body:
