@@ -87,6 +87,7 @@ class SilentEvent(NamedTuple):
     code: str
 
 
+#: What may be counted, and reaches the disk.
 Countable = ExposureEvent | OutcomeEvent
 Event = Countable | SilentEvent
 

@@ -10,8 +10,11 @@ from typing import Any
 
 Application = Callable[..., Iterable[bytes]]
 
-#: Where a request's environment holds the way to let another have its turn, for good.
+#: Where the environment of a small request holds the way to let another have its turn, for good.
 LEAVE = "bespoke.leave"
+
+#: Digits of the length of a body that is small: as many as there are threads may be held without a turn.
+_SMALL = 4
 
 #: Digits of the length of a body that is read whatever it is for, so that nearly all requests wait for a turn once.
 _SHORT = 5
@@ -32,7 +35,8 @@ class Turns:
         environ["wsgi.input"] = self._body(environ)
         self._free.get()
         turn = _Turn(self._free)
-        environ[LEAVE] = turn.leave
+        if 0 < len(environ.get("CONTENT_LENGTH") or "") <= _SMALL:
+            environ[LEAVE] = turn.leave
         try:
             return self._application(environ, start_response)
         finally:

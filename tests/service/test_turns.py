@@ -98,7 +98,7 @@ def test_a_turn_that_was_left_is_anothers_and_comes_back_once() -> None:
 
     def ask(*, leaves: bool) -> Thread:
         begun.clear()
-        return asking(turns, [], leaves=leaves, **{"wsgi.input": BytesIO()})
+        return asking(turns, [], leaves=leaves, CONTENT_LENGTH="9999", **{"wsgi.input": BytesIO()})
 
     turns, threads = Turns(work, number=1), []
     for leaves, is_begun in ((True, True), (True, True), (False, True), (False, False)):
@@ -114,6 +114,18 @@ def test_a_turn_that_was_left_is_anothers_and_comes_back_once() -> None:
     ask(leaves=False)
     assert not begun.wait(0.1)
     may_end.set()
+
+
+@pytest.mark.parametrize("length", ["10000", "100000", "", None])
+def test_a_request_that_holds_much_has_no_way_to_leave_its_turn(length: str | None) -> None:
+    held: list[bool] = []
+
+    def look(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        held.append(LEAVE not in environ)
+        return []
+
+    Turns(look, number=1)({"wsgi.input": BytesIO(), "CONTENT_LENGTH": length}, None)
+    assert held == [True]
 
 
 def test_events_that_wait_for_the_disk_have_no_turn(
