@@ -15,6 +15,12 @@ from service.patience import Patience
 
 Application = Callable[..., Iterable[bytes]]
 
+#: Where the environment of a small request holds the way to let another have its turn, for good.
+LEAVE = "bespoke.leave"
+
+#: Digits of the length of a body that is small: as many as there are threads may be held without a turn.
+_SMALL = 4
+
 #: Digits of the length of a body that is read whatever it is for, so that nearly all requests wait for a turn once.
 _SHORT = 5
 
@@ -34,10 +40,13 @@ class Turns:
         """Answer a request when its turn comes."""
         environ["wsgi.input"] = self._body(environ)
         self._free.get()
+        turn = _Turn(self._free)
+        if 0 < len(environ.get("CONTENT_LENGTH") or "") <= _SMALL:
+            environ[LEAVE] = turn.leave
         try:
             return self._application(environ, start_response)
         finally:
-            self._free.put(None)
+            turn.leave()
 
     def _body(self, environ: dict[str, Any]) -> Any:
         """A short body, when it has come; a long one comes when somebody wants it, who has a turn to leave."""
@@ -58,6 +67,22 @@ class Turns:
             yield
         finally:
             self._free.get()
+
+
+class _Turn:
+    """A turn that somebody has."""
+
+    __slots__ = ("_free", "_is_held")
+
+    def __init__(self, free: SimpleQueue[None]) -> None:
+        self._free = free
+        self._is_held = True
+
+    def leave(self) -> None:
+        """Let another have it, if nobody has yet."""
+        if self._is_held:
+            self._is_held = False
+            self._free.put(None)
 
 
 class _Body:

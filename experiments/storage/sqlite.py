@@ -29,7 +29,17 @@ BUSY_SECONDS = 5
 #: Bytes that the log may have before everything else waits until it is taken in.
 LARGEST_LOG = 1 << 26
 
+#: Pages that the writer lets the log have before it takes them in: those that are written again meanwhile go once.
+_LOG_PAGES = 8000
+#: Kibibytes of pages that the writer remembers: events of visitors in no order touch the same ones again and again.
+_REMEMBERED_KB = 32 * 1024
+
 _LOG_PATIENCE_MS = 500
+
+#: How values are bound of which sqlite3 would ask two protocols first, in more time than it takes to store them.
+_BOUND_AS = {bytes: bytearray, bool: int, type(None): lambda _: None}
+for _kind, _bound in _BOUND_AS.items():
+    sqlite3.register_adapter(_kind, _bound)
 
 
 def connect(path: Path, *, checkpoints: bool = False) -> Connection:
@@ -39,7 +49,9 @@ def connect(path: Path, *, checkpoints: bool = False) -> Connection:
             str(path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
         )
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {1000 if checkpoints else 0}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES if checkpoints else 0}")
+        if checkpoints:
+            connection.execute(f"PRAGMA cache_size = -{_REMEMBERED_KB}")
         return connection
 
 

@@ -42,6 +42,9 @@ _LARGEST_GROUP = 1000
 _PATIENCE_SECONDS = 15
 _LOOK_SECONDS = 0.5
 _RETRY_SECONDS = 5
+#: Long enough for some to ask, and short beside a commit.
+_PAUSE_SECONDS = 0.0004
+_MOST_PAUSES = 5
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +130,7 @@ class GroupWriter:
         self._exposed = exposed
         self._session = Session(self._connection, note_exposed=exposed.add)
         self._next_try = 0.0
+        self._have_several_asked = False
         self.pace = new_pace()
         self._is_full = False
         self._queue: SimpleQueue[_Call | None] = SimpleQueue()
@@ -194,6 +198,7 @@ class GroupWriter:
 
     def _next_group(self) -> list[_Call]:
         first = self._first()
+        self._let_others_ask()
         group = [] if first is None else [first]
         while group and len(group) < _LARGEST_GROUP:
             try:
@@ -204,7 +209,18 @@ class GroupWriter:
                 self._queue.put(None)
                 break
             group.append(call)
+        self._have_several_asked = len(group) > 1
         return group
+
+    def _let_others_ask(self) -> None:
+        """Where several asked before, wait until nobody more comes: a commit costs as much for one as for all."""
+        seen = -1
+        for _ in range(_MOST_PAUSES if self._have_several_asked else 0):
+            waiting = self._queue.qsize()
+            if waiting == seen:
+                return
+            seen = waiting
+            sleep(_PAUSE_SECONDS)
 
     def _commit(self, group: list[_Call]) -> None:
         began = monotonic()
