@@ -134,7 +134,7 @@ def test_a_turn_that_was_left_is_anothers_and_comes_back_once() -> None:
         begun.clear()
         return asking(turns, [], leaves=leaves, CONTENT_LENGTH="9999", **{"wsgi.input": BytesIO()})
 
-    turns, threads = Turns(work, number=1), []
+    turns, threads = Turns(work, number=1, patience=PATIENCE), []
     for leaves, is_begun in ((True, True), (True, True), (False, True), (False, False)):
         threads.append(ask(leaves=leaves))
         assert begun.wait(30 if is_begun else 0.1) == is_begun
@@ -158,7 +158,7 @@ def test_a_request_that_holds_much_has_no_way_to_leave_its_turn(length: str | No
         held.append(LEAVE not in environ)
         return []
 
-    Turns(look, number=1)({"wsgi.input": BytesIO(), "CONTENT_LENGTH": length}, None)
+    Turns(look, number=1, patience=PATIENCE)({"wsgi.input": BytesIO(), "CONTENT_LENGTH": length}, None)
     assert held == [True]
 
 
@@ -166,7 +166,7 @@ def test_events_that_wait_for_the_disk_have_no_turn(
     app: Flask, installation: Installation, keys: dict[str, str], running: dict[str, Any]
 ) -> None:
     is_busy, may_go_on, answers = Event(), Event(), []
-    client = Client(Turns(app, number=1), TestResponse)
+    client = Client(Turns(app, number=1, patience=PATIENCE), TestResponse)
 
     def hold_up(_: Session) -> None:
         is_busy.set()
