@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import Any
 from typing import NamedTuple
 
 import numpy as np
@@ -18,12 +17,13 @@ from experiments.errors import InvalidContext
 from experiments.evaluation import Asking
 from experiments.evaluation import Evaluation
 from experiments.evaluation import claim_of
-from experiments.evaluation import fixed
 from experiments.evaluation import live_entry
 from experiments.evaluation import note
 from experiments.evaluation import promised
 from experiments.events import ExposureEvent
 from experiments.events import exposure_by_assignment
+from experiments.message_columns import Messages
+from experiments.message_columns import write_all
 from experiments.model import Exposure
 from experiments.receipts import Receipt
 from experiments.recording import apply
@@ -68,24 +68,20 @@ class Answers(NamedTuple):
         numbers = np.bincount(places, minlength=len(self.decisions.different)).tolist()
         return [pair for pair in zip(self.decisions.different, numbers, strict=True) if pair[1]]
 
-    def assignments(self) -> list[Assignment]:
-        """The assignment of each visitor."""
-        different = list(self.decisions.different)
-        return [different[place] for place in self.decisions.places.tolist()]
-
-    def messages(self) -> list[dict[str, Any]]:
-        """What each visitor's arm says; where it says the same to everybody, the same object."""
-        said = zip(self.assignments(), self.listed.attributes, strict=True)
-        return [self.plan.message(assignment.arm, attributes) for assignment, attributes in said]
+    def messages(self) -> Messages:
+        """What each visitor's arm says."""
+        return write_all(self.plan, self.decisions, self.listed.columns)
 
     def each(self) -> list[Assigned | InvalidContext]:
         """One answer for each visitor, errors among them."""
         arms = self.plan.experiment.arm_by_key
-        rows = zip(self.assignments(), self.messages(), self.tokens, self.receipts, strict=True)
+        messages = self.messages()
+        said = [messages.different[place] for place in messages.places.tolist()]
+        rows = zip(said, self.tokens, self.receipts, strict=True)
         return [
             self.listed.faults.get(index)
             or Assigned(Evaluation(assignment, arms[assignment.arm].role, message, token), receipt)
-            for index, (assignment, message, token, receipt) in enumerate(rows)
+            for index, ((assignment, message), token, receipt) in enumerate(rows)
         ]
 
 
@@ -114,9 +110,10 @@ def assign(
 
 def _note(listed: VisitorList, *, asking: Asking) -> None:
     """Remember what visitors brought along who consent to that, spread over the list: it may be sorted."""
-    if asking.recent is None:
+    room = asking.recent.room(asking.now_ms) if asking.recent else 0
+    if room <= 0:
         return
-    for index in range(0, len(listed.visitors), 1 + len(listed.visitors) // max(asking.recent.size, 1)):
+    for index in range(0, len(listed.visitors), 1 + len(listed.visitors) // room):
         if index not in listed.faults:
             note(listed.attributes[index], listed.visitors[index], consent=listed.consents[index], asking=asking)
 
@@ -167,7 +164,7 @@ class _Assigning:
         stand_ins = pseudonyms((listed.visitors[index] for index in asked), key=self._keyring.visitors)
         row_by_stand_in = dict(self._session.exposures.of_visitors(key, list(set(stand_ins))))
         return {
-            index: fixed(row_by_stand_in[stand_in])
+            index: row_by_stand_in[stand_in].fixed
             for index, stand_in in zip(asked, stand_ins, strict=True)
             if stand_in in row_by_stand_in
         }
@@ -197,19 +194,19 @@ class _Assigning:
                 continue
             drawn = different[decisions.places[index]]
             if claim_of(self._order.experiment, drawn, asking=self._asking):
-                first[visitor] = Exposure(drawn.arm, drawn.segment, drawn.epoch, drawn.weight, self._asking.now_ms)
+                first[visitor] = Exposure(drawn.arm, drawn.segment, drawn.epoch, drawn.weight)
         return repeated
 
     def _tokens(self, listed: VisitorList, decisions: Decisions) -> list[str | None]:
         """The tokens of those who may be counted, for each assignment at once."""
         visitors = np.array(listed.visitors, np.object_)
         issued = np.full(len(visitors), None, np.object_)
-        for assignment, place in decisions.different.items():
+        for assignment, holders in decisions.groups():
             claim = claim_of(self._order.experiment, assignment, asking=self._asking)
-            holders = np.flatnonzero(decisions.places == place)
-            if claim and len(holders):
-                issued[holders] = tokens.issue_all(claim, visitors[holders], key=self._keyring.tokens)
-        return list(issued)
+            if claim:
+                issued[holders] = tokens.issue_all(claim, visitors[holders].tolist(), key=self._keyring.tokens)
+        said: list[str | None] = issued.tolist()
+        return said
 
     def _expose(self, listed: VisitorList, issued: Sequence[str | None]) -> list[Receipt | None]:
         """Count those who may be counted, by the one way in that events have."""

@@ -28,7 +28,6 @@ from experiments.snapshot import Entry
 from experiments.snapshot import Snapshot
 from experiments.snapshot import newest_plan
 from experiments.storage.store import Store
-from experiments.storage.visitors import ExposureRow
 
 
 class Asking(NamedTuple):
@@ -148,12 +147,7 @@ def promised(entry: Entry, visitor: str, *, token: object, now_ms: int, keyring:
         return None
     if is_lost(claim.epoch, entry.restored_at):
         return None
-    return Exposure(claim.arm, claim.segment, claim.epoch, claim.weight, now_ms)
-
-
-def fixed(row: ExposureRow) -> Exposure:
-    """What an exposure fixed for good."""
-    return Exposure(row.arm, row.segment, row.epoch, row.weight, row.at_ms)
+    return Exposure(claim.arm, claim.segment, claim.epoch, claim.weight)
 
 
 def _evaluation(
@@ -208,6 +202,4 @@ def _exposed(
     """What exposures of one visitor fixed for good, by experiment; who does not consent is not looked up."""
     if consent == "none" or not keys:
         return {}
-    stand_in = pseudonym(visitor, key=keyring.visitors)
-    rows = store.exposures_of(stand_in, keys)
-    return {key: fixed(row) for key, row in rows.items()}
+    return store.exposures_of(pseudonym(visitor, key=keyring.visitors), keys)

@@ -40,7 +40,7 @@ def issue(claim: Claim, visitor: str, *, key: bytes) -> str:
 
 def issue_all(claim: Claim, visitors: Iterable[str], *, key: bytes) -> list[str]:
     """The tokens of visitors who share an assignment, each bound to its own."""
-    bound_to = (visitor.encode("utf-8", "surrogatepass") for visitor in visitors)
+    bound_to = [visitor.encode("utf-8", "surrogatepass") for visitor in visitors]
     return sign_all(msgspec.json.encode(claim), key=key, bound_to=bound_to)
 
 

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import sys
 import time
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -27,8 +28,6 @@ from granian.log import LogLevels
 
 from experiments.errors import BespokeError
 from experiments.errors import StorageLocked
-from experiments.storage.log_file import check_log
-from experiments.storage.soundness import check_quickly
 from service import create_app
 from service.address import Address
 from service.address import AddressTaken
@@ -41,6 +40,7 @@ from service.installation import Installation
 from service.installation import open_installation
 from service.logs import configure_logs
 from service.logs import said
+from service.patience import Patience
 from service.signals import ENDING
 from service.signals import wake_when_told_to_end
 from service.signals import when_told_to_end
@@ -50,6 +50,9 @@ _CONNECTIONS = 4096
 #: Made when they are needed and ended when they are not: whoever half-sends a body keeps one waiting.
 _THREADS = 1024
 _TURNS = 32
+#: After which a thread that computes lets another go on: the interpreter's own 5 ms are what an evaluation would take
+#: that comes while a page is made.
+_SWITCH_SECONDS = 0.001
 _HEADER_SECONDS = 10
 _DRAIN_SECONDS = 10
 _PATIENCE_SECONDS = 2.0
@@ -106,9 +109,6 @@ def _patiently(claim: Callable[[], Address]) -> Address:
 def _claim(config: Config, wanted: Address) -> Address:
     """See that the address is free, and that the database is sound, up to date and nobody else's."""
     address = free_address(*wanted)
-    if config.database_path.exists():
-        check_log(config.database_path)
-        check_quickly(config.database_path)
     open_installation(config, serving=True).close()
     # The worker is forked: a connection that it inherited could undo what another has locked.
     gc.collect()
@@ -174,11 +174,14 @@ def _load(
         log.error("%s", error, extra=said("not_starting"))
         raise SystemExit(1) from error
     _spare_the_collector()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     # A worker process leaves without what `atexit` holds.
     Finalize(None, _leave, args=(app.extensions[EXTENSION],), exitpriority=1)
     has_started.set()
     log.info("serving %s at %s", config.database_path, address, extra=said("serving"))
-    return Turns(app, number=_TURNS)
+    patience = Patience(config.body_deadline_seconds)
+    patience.keep_at(address.port)
+    return Turns(app, number=_TURNS, patience=patience)
 
 
 def _spare_the_collector() -> None:

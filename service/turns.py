@@ -4,9 +4,14 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from queue import SimpleQueue
+from time import monotonic
 from typing import Any
+
+from service.errors import Refused
+from service.patience import Patience
 
 Application = Callable[..., Iterable[bytes]]
 
@@ -23,8 +28,9 @@ _SHORT = 5
 class Turns:
     """An application that works on so many requests at once; as many more as there are threads wait for bodies."""
 
-    def __init__(self, application: Application, *, number: int) -> None:
+    def __init__(self, application: Application, *, number: int, patience: Patience) -> None:
         self._application = application
+        self._patience = patience
         # A queue and not a semaphore: it is as good, and takes a tenth of the time.
         self._free: SimpleQueue[None] = SimpleQueue()
         for _ in range(number):
@@ -44,10 +50,14 @@ class Turns:
 
     def _body(self, environ: dict[str, Any]) -> Any:
         """A short body, when it has come; a long one comes when somebody wants it, who has a turn to leave."""
-        body, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH") or ""
-        if length.isdecimal() and len(length) <= _SHORT:
-            return BytesIO(body.read(int(length)))
-        return _Body(body, self.left)
+        length = environ.get("CONTENT_LENGTH") or ""
+        read = partial(self._patience.read, environ["wsgi.input"], address=environ.get("REMOTE_ADDR", ""))
+        if not length.isdecimal() or len(length) > _SHORT:
+            return _Body(read, self.left)
+        try:
+            return BytesIO(read(int(length), since=monotonic()))
+        except Refused as refused:
+            return _Late(refused)
 
     @contextmanager
     def left(self) -> Iterator[None]:
@@ -76,13 +86,29 @@ class _Turn:
 
 
 class _Body:
-    """A body that may be long in coming."""
+    """A body that may be long in coming; its time runs while it is waited for, not while somebody waits for a turn."""
 
-    def __init__(self, body: Any, left: Callable[[], Any]) -> None:
-        self._body = body
+    def __init__(self, read: Callable[..., bytes], left: Callable[[], Any]) -> None:
+        self._read = read
         self._left = left
+        self._waited = 0.0
 
     def read(self, size: int | None = None) -> bytes:
         """Bytes of the body, when they have come."""
         with self._left():
-            return bytes(self._body.read(size))
+            since = monotonic() - self._waited
+            try:
+                return self._read(size, since=since)
+            finally:
+                self._waited = monotonic() - since
+
+
+class _Late:
+    """A body that did not come in time: whoever wants it is told, and answers as they do."""
+
+    def __init__(self, refused: Refused) -> None:
+        self._refused = refused
+
+    def read(self, size: int | None = None) -> bytes:
+        """Never."""
+        raise self._refused

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings
 
 from experiments.storage.store import Store
 from experiments.storage.store import migrate_database
@@ -13,6 +15,10 @@ from experiments.storage.store import open_store
 from tests.experiments.house import SECRETS
 from tests.growthbook_clients import Node
 from tests.growthbook_clients import running_node
+
+# What is drawn is the same in each run, and a busy machine is no fault.
+settings.register_profile("house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -165,6 +165,17 @@ def pending(connection: Connection) -> list[str]:
     return [name for name, _ in steps() if name not in applied]
 
 
+def check_known(connection: Connection, path: Path) -> None:
+    """See that no newer version has been at work: what it has written may mean something that is not known here.
+
+    :raises StorageError: naming its migrations.
+    """
+    with translated(path):
+        unknown = unknown_steps(connection)
+    if unknown:
+        raise StorageError(f"{path} is of a newer version, which knows {', '.join(unknown)}: install that one")
+
+
 def unknown_steps(connection: Connection) -> list[str]:
     """The migrations that a newer version has applied."""
     return sorted(_applied(connection) - {name for name, _ in steps()})

@@ -16,16 +16,20 @@ from weakref import WeakSet
 
 from experiments.errors import SecretMismatch
 from experiments.errors import StorageError
+from experiments.model import Exposure
 from experiments.storage.exposed import Exposed
+from experiments.storage.log_file import check_log
 from experiments.storage.pace import Pace
 from experiments.storage.session import Session
+from experiments.storage.soundness import check_quickly
+from experiments.storage.sqlite import check_known
 from experiments.storage.sqlite import check_writable
 from experiments.storage.sqlite import connect
 from experiments.storage.sqlite import lock_for_serving
 from experiments.storage.sqlite import migrate
 from experiments.storage.sqlite import pending
 from experiments.storage.sqlite import translated
-from experiments.storage.visitors import ExposureRow
+from experiments.storage.visitors import VisitorKey
 from experiments.storage.writer import DirectWriter
 from experiments.storage.writer import GroupWriter
 
@@ -52,8 +56,8 @@ class Store(Protocol):
         It gives one result for each item, as if it were run for one after another.
         """
 
-    def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, ExposureRow]:
-        """A visitor's exposures, by those of the experiments where there is one."""
+    def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, Exposure]:
+        """What exposures of a visitor fixed, by those of the experiments where there is one."""
 
     def changes(self) -> int:
         """A number that differs once anybody else has committed (per thread)."""
@@ -70,6 +74,9 @@ class OwnStore(Store, Protocol):
 
     def queued(self) -> int:
         """How many works wait for the writer."""
+
+    def forget_exposures(self) -> None:
+        """Look up anew what exposures fixed; for when some have been removed."""
 
 
 class SqliteStore:
@@ -107,15 +114,23 @@ class SqliteStore:
         """Run `work` on this item and on those that come meanwhile; its result once it is on disk."""
         return self._writer.run_together(work, item)
 
-    def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, ExposureRow]:
-        """A visitor's exposures, by those of the experiments where there is one."""
-        exposed = self._exposed
-        asked = [each for each in experiments if exposed is None or exposed.may_hold((each, visitor))]
-        if not asked:
-            return {}
-        # What exposures fixed does not change, so that several statements need no transaction to agree.
+    def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, Exposure]:
+        """What exposures of a visitor fixed, by those of the experiments where there is one."""
+        # It does not change, so that several statements need no transaction to agree.
+        found = {}
+        for experiment in experiments:
+            exposure = self._exposure((experiment, visitor))
+            if exposure is not None:
+                found[experiment] = exposure
+        return found
+
+    def _exposure(self, key: VisitorKey) -> Exposure | None:
+        return self._exposed.exposure(key, self._look_up) if self._exposed else self._look_up(key)
+
+    def _look_up(self, key: VisitorKey) -> Exposure | None:
         with translated(self._path):
-            return self._session().exposures.of_visitor(visitor, asked)
+            row = self._session().exposures.get(*key)
+        return None if row is None else row.fixed
 
     def changes(self) -> int:
         """A number that differs once another connection has committed since this thread looked."""
@@ -129,6 +144,11 @@ class SqliteStore:
     def queued(self) -> int:
         """How many works wait for the writer."""
         return self._writer.queued()
+
+    def forget_exposures(self) -> None:
+        """Look up anew what exposures fixed; for when some have been removed."""
+        if self._exposed:
+            self._exposed.forget()
 
     def close(self) -> None:
         """Commit what waits and let the file go, whole: whoever closes it last takes the log in."""
@@ -175,10 +195,16 @@ class _Filling(Thread):
 def migrate_database(path: Path, *, fingerprint: str) -> list[str]:
     """Create or update the database; the names of the steps taken.
 
+    :raises StorageDamaged: if it is not sound, as far as a start has time to look.
+    :raises StorageError: if a newer version has been at work on it.
     :raises SecretMismatch: if it was made with another secret.
     """
+    if path.exists():
+        check_log(path)
+        check_quickly(path)
     connection = connect(path, checkpoints=True)
     try:
+        check_known(connection, path)
         taken = migrate(connection, path)
         with translated(path):
             _check_fingerprint(Session(connection), fingerprint)
@@ -208,6 +234,7 @@ def _check_schema(path: Path) -> None:
         raise StorageError(f"{path} does not exist: `bespoke init` makes it")
     connection = connect(path)
     try:
+        check_known(connection, path)
         with translated(path):
             missing = pending(connection)
     finally:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 from typing import NamedTuple
 
+from experiments.model import Exposure
 from experiments.storage.events import COLUMNS
 from experiments.storage.events import EventRow
 from experiments.storage.events import event_of
@@ -31,6 +32,11 @@ class ExposureRow(NamedTuple):
     asserted: bool
     n: int = 1
 
+    @property
+    def fixed(self) -> Exposure:
+        """What it fixed for good."""
+        return Exposure(self.arm, self.segment, self.epoch, self.weight)
+
 
 _EXPOSURE = "arm, segment, epoch, weight, at_ms, asserted, n"
 
@@ -49,11 +55,6 @@ class Exposures:
             (experiment, visitor),
         ).fetchone()
         return None if row is None else _exposure(row)
-
-    def of_visitor(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, ExposureRow]:
-        """A visitor's exposures, by those of the experiments where there is one."""
-        found = {experiment: self.get(experiment, visitor) for experiment in experiments}
-        return {experiment: row for experiment, row in found.items() if row is not None}
 
     def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[tuple[bytes, ExposureRow]]:
         """The exposures of those of some visitors who have one."""
