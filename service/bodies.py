@@ -23,6 +23,7 @@ REFUSALS = {
         "bad_request", "duplicate_key", "empty_body", "invalid_gzip", "invalid_json", "invalid_number", "invalid_text",
         "not_an_object", "not_finite", "too_deep",
     ),
+    408: ("body_late",),
     413: ("body_too_large",),
     415: ("not_utf8", "unsupported_encoding", "unsupported_media_type"),
 }

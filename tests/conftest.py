@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
 from hypothesis import settings
 
 from experiments.storage.location import Location
@@ -18,9 +19,9 @@ from tests.growthbook_clients import running_node
 from tests.postgres import Databases
 from tests.postgres import running_postgres
 
-# How long an example takes says how busy the machine is, and nothing about the code.
-settings.register_profile("bespoke")
-settings.load_profile("bespoke")
+# What is drawn is the same in each run, and a busy machine is no fault.
+settings.register_profile("house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

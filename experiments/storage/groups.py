@@ -6,6 +6,7 @@ from queue import Empty
 from queue import SimpleQueue
 from threading import Lock
 from time import monotonic
+from time import sleep
 from typing import Any
 from typing import TypeVar
 from typing import cast
@@ -22,6 +23,9 @@ Together = Callable[[Session, Sequence[A]], Sequence[T]]
 PATIENCE_SECONDS = 15
 
 _LARGEST_GROUP = 1000
+#: Long enough for some to ask, and short beside a commit.
+_PAUSE_SECONDS = 0.0004
+_MOST_PAUSES = 5
 
 
 class Call:
@@ -55,6 +59,7 @@ class Groups:
     def __init__(self, database: object, *, visitors: int = _LARGEST_GROUP**2) -> None:
         self._database = database
         self._visitors = visitors
+        self._have_several_asked = False
         self._queue: SimpleQueue[Call | None] = SimpleQueue()
 
     def ask(self, work: Together[A, T], item: A, *, visitors: int = 1) -> T:
@@ -79,6 +84,7 @@ class Groups:
 
     def with_others(self, first: Call) -> list[Call]:
         """A call and those that have come after it by now."""
+        self._let_others_ask()
         group, visitors = [first], first.visitors
         while len(group) < _LARGEST_GROUP and visitors < self._visitors:
             try:
@@ -90,7 +96,18 @@ class Groups:
                 break
             group.append(call)
             visitors += call.visitors
+        self._have_several_asked = len(group) > 1
         return group
+
+    def _let_others_ask(self) -> None:
+        """Where several asked before, wait until nobody more comes: a commit costs as much for one as for all."""
+        seen = -1
+        for _ in range(_MOST_PAUSES if self._have_several_asked else 0):
+            waiting = self._queue.qsize()
+            if waiting == seen:
+                return
+            seen = waiting
+            sleep(_PAUSE_SECONDS)
 
     def end(self) -> None:
         """Let the writer end, after those who have come by now."""

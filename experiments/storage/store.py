@@ -20,8 +20,11 @@ from experiments.model import Exposure
 from experiments.storage.exposed import Exposed
 from experiments.storage.location import Location
 from experiments.storage.location import Server
+from experiments.storage.log_file import check_log
 from experiments.storage.pace import Pace
 from experiments.storage.session import Session
+from experiments.storage.soundness import check_quickly
+from experiments.storage.sqlite import check_known
 from experiments.storage.sqlite import check_writable
 from experiments.storage.sqlite import connect
 from experiments.storage.sqlite import lock_for_serving
@@ -222,12 +225,18 @@ class _Filling(Thread):
 def migrate_database(location: Location, *, fingerprint: str) -> list[str]:
     """Create or update the database; the names of the steps taken.
 
+    :raises StorageDamaged: if it is not sound, as far as a start has time to look.
+    :raises StorageError: if a newer version has been at work on it.
     :raises SecretMismatch: if it was made with another secret.
     """
     if isinstance(location, Server):
         return _migrate_shared(location, fingerprint=fingerprint)
+    if location.exists():
+        check_log(location)
+        check_quickly(location)
     connection = connect(location, checkpoints=True)
     try:
+        check_known(connection, location)
         taken = migrate(connection, location)
         with translated(location):
             _check_fingerprint(Session(connection), fingerprint)
@@ -281,6 +290,7 @@ def _check_schema(path: Path) -> None:
         raise StorageError(f"{path} does not exist: `bespoke init` makes it")
     connection = connect(path)
     try:
+        check_known(connection, path)
         with translated(path):
             missing = pending(connection)
     finally:
