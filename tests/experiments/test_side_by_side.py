@@ -174,6 +174,11 @@ def test_a_database_at_which_a_newer_version_was_is_refused(server: Server) -> N
             ask(server, fingerprint=SECRETS.fingerprint)
 
 
+def test_a_database_that_does_not_take_every_text_is_refused(postgres: Databases) -> None:
+    with pytest.raises(StorageError, match="is encoded in LATIN1, and must be in UTF8"):
+        migrate_database(postgres.encoded("LATIN1"), fingerprint="one")
+
+
 def test_a_list_that_exposes_holds_its_visitors_and_leaves_all_others(nodes: list[House]) -> None:
     first, second, third = nodes
     holding = Holding(first, "ann")
