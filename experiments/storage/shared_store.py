@@ -196,7 +196,7 @@ def _known(server: Server) -> Iterator[psycopg.Connection[Any]]:
     """
     with translated(server), psycopg.connect(**arguments(server)) as raw:
         if (encoding := raw.info.parameter_status("server_encoding")) != "UTF8":
-            raise StorageError(f"{server} is encoded in {encoding}, and must be in UTF8: make another with ENCODING UTF8")
+            raise StorageError(f"{server} is encoded in {encoding}, and must be in UTF8: make one with ENCODING UTF8")
         if steps := unknown(raw):
             raise StorageError(f"{server} is of a newer version, which knows {', '.join(steps)}: install that one")
         yield raw
