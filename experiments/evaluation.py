@@ -154,7 +154,10 @@ def _evaluation(
     store: Store, entry: Entry, caller: Caller, *, exposed: Exposure | None, asking: Asking, keyring: Keyring
 ) -> Evaluation:
     visitor, now_ms = caller.visitor, asking.now_ms
-    kept = exposed or promised(entry, visitor, token=caller.token, now_ms=now_ms, keyring=keyring)
+    kept = exposed
+    # Whoever may not be counted is kept nothing, and no database is asked for what a token of theirs names.
+    if kept is None and caller.consent != "none":
+        kept = promised(entry, visitor, token=caller.token, now_ms=now_ms, keyring=keyring)
     plan = _plan_that_knows(kept, store, entry)
     assignment = decide(
         plan,
