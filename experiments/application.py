@@ -52,6 +52,7 @@ class Application:
         reached(Failpoint.EVENTS_READ)
         rows = [each.row for each in read if isinstance(each, Admitted)]
         refusals = [each for each in read if isinstance(each, Refusal)]
+        session.hold({row.visitor for row in rows} | {refusal.key[0] for refusal in refusals})
         # The constraint finds the repeated; of an id that stands twice in the batch the first row is stored.
         self._numbers = session.events.insert(rows)
         reached(Failpoint.EVENTS_INSERTED)

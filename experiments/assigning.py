@@ -1,6 +1,7 @@
 """Assign many visitors at once, each as if it were alone, and count their exposures where that is asked for."""
 
 from collections import Counter
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -100,10 +101,15 @@ def assign(
 
     :raises UnknownExperiment: if there is none, or it was not started, or it is archived.
     """
-    run = store.transact if order.exposes else store.read
-    answers = run(
-        lambda session: _Assigning(session, snapshots, order, asking=asking, keyring=keyring).answers(visitors)
-    )
+    def answered(session: Session) -> Answers:
+        return _Assigning(session, snapshots, order, asking=asking, keyring=keyring).answers(visitors)
+
+    if order.exposes:
+        answers = store.transact_together(
+            lambda session, lists: [answered(session) for _ in lists], visitors, visitors=len(visitors)
+        )
+    else:
+        answers = store.read(answered)
     _note(answers.listed, asking=asking)
     return answers
 
@@ -135,6 +141,8 @@ class _Assigning:
         """What everybody gets, counted where that is asked for."""
         assert self._entry.plan is not None, "only experiments that were started are evaluated"
         listed = read_list(self._entry.experiment, visitors, asking=self._asking)
+        if self._order.exposes:
+            self._session.hold(self._stand_ins(listed))
         decisions = self._decide(self._entry.plan, listed)
         issued = self._tokens(listed, decisions)
         receipts = self._expose(listed, issued) if self._order.exposes else [None] * len(issued)
@@ -154,6 +162,10 @@ class _Assigning:
             repeated = self._repeated(listed, decisions, exposed)
             keep(plan, decisions, listed.visitors, kept=repeated, state=state, consents=listed.consents)
         return decisions
+
+    def _stand_ins(self, listed: VisitorList) -> Iterator[bytes]:
+        """Everybody's stand-in; made where somebody wants it, since one writer alone holds nobody."""
+        yield from pseudonyms(listed.visitors, key=self._keyring.visitors)
 
     def _exposed(self, listed: VisitorList) -> dict[int, Exposure]:
         """What exposures fixed for good, by place; who does not consent is not looked up."""

@@ -238,6 +238,12 @@ class StorageDamaged(StorageError):
     code = "storage_damaged"
 
 
+class StorageUnreachable(StorageError):
+    """The database's server does not answer, or lets nobody in."""
+
+    code = "storage_unreachable"
+
+
 class StorageLocked(StorageError):
     """Another server serves this file."""
 

@@ -16,8 +16,10 @@ from experiments.events import Terms
 from experiments.events import read_event
 from experiments.failpoints import Failpoint
 from experiments.failpoints import reached
+from experiments.partitions import partition_of
 from experiments.receipts import Receipt
 from experiments.signing import Keyring
+from experiments.signing import pseudonym
 from experiments.snapshot import Snapshots
 from experiments.storage.session import Session
 from experiments.storage.store import Store
@@ -48,12 +50,27 @@ def record(
     read = [_read(item, sent_at=sent_at, sender=sender, terms=terms, fresh_id=fresh_id) for item in items]
     receipts = {index: outcome for index, outcome in enumerate(read) if isinstance(outcome, Receipt)}
     events = {index: outcome for index, outcome in enumerate(read) if not isinstance(outcome, Receipt)}
-    if events:
-        batch = Batch(list(events.values()), sender.trusted)
-        applied: list[Receipt] = store.transact_together(Applying(snapshots, keyring), batch)
+    for partition, part in _parted(events, keyring=keyring, partitions=store.partitions):
+        batch = Batch(list(part.values()), sender.trusted)
+        applied: list[Receipt] = store.transact_together(
+            Applying(snapshots, keyring), batch, visitors=len(part), partition=partition
+        )
         reached(Failpoint.EVENTS_COMMITTED)
-        receipts.update(zip(events, applied, strict=True))
+        receipts.update(zip(part, applied, strict=True))
     return [receipts[index] for index in range(len(items))]
+
+
+def _parted(
+    events: dict[int, Countable], *, keyring: Keyring, partitions: int
+) -> Iterable[tuple[int, dict[int, Countable]]]:
+    """The events of each partition that has any, in order; a visitor's are all in one."""
+    if partitions == 1:
+        return [(0, events)] if events else []
+    parts: dict[int, dict[int, Countable]] = {}
+    for index, event in events.items():
+        partition = partition_of(pseudonym(event.visitor, key=keyring.visitors), partitions)
+        parts.setdefault(partition, {})[index] = event
+    return parts.items()
 
 
 def _read(

@@ -80,9 +80,11 @@ class _Keeping:
     ) -> None:
         self.reply: Reply | None = None
         self.read = store.read
+        self.partitions = store.partitions
         self.transact_together = store.transact_together
         self.exposures_of = store.exposures_of
         self.changes = store.changes
+        self.await_changes = store.await_changes
         self.close = store.close
         self._store = store
         self._claim = claim

@@ -27,7 +27,6 @@ from experiments.storage.heads import AUDIT_LOG
 from experiments.storage.heads import Head
 from experiments.storage.heads import ledger_name
 from experiments.storage.session import Session
-from experiments.storage.soundness import soundness_faults
 from experiments.storage.store import Store
 
 #: Of how many visitors of an experiment the difference is told, one by one.
@@ -43,7 +42,7 @@ def verify(store: Store) -> list[str]:
 
 def _faults(session: Session) -> list[str]:
     # What a broken file says of its rows is worth nothing.
-    if broken := [f"the file: {fault}" for fault in soundness_faults(session.connection)]:
+    if broken := [f"the file: {fault}" for fault in session.faults()]:
         return broken
     heads = {head.chain: head for head in session.heads.all()}
     return [
@@ -79,7 +78,7 @@ def _counter_faults(session: Session) -> Iterator[str]:
         for fault in (*_cell_faults(session, experiment, known), *_visitor_faults(session, experiment, known)):
             is_sound = False
             yield fault
-    if not is_sound:
+    if not is_sound and session.events.are_all_numbered():
         yield from _gaps(numbers)
 
 
@@ -153,7 +152,7 @@ def _events(numbers: tuple[int, ...]) -> str:
 
 
 def _gaps(numbers: list[int]) -> Iterator[str]:
-    """The events that were stored and are gone; numbers are given without a gap."""
+    """The events that were stored and are gone, where numbers are given without a gap."""
     for before, after in zip([0, *numbers], numbers, strict=False):
         if after > before + 1:
             yield f"events: numbers {before + 1} to {after - 1} are missing"

@@ -103,9 +103,9 @@ def campaigns_view(summaries: Sequence[Summary], *, now_ms: int) -> CampaignsVie
     return CampaignsView(moment(iso(now_ms)), tuple(shelves), archived)
 
 
-def disk_warning(disk: Space) -> str | None:
-    """What stands above the list while there is little space; None while there is enough."""
-    if not disk.is_low:
+def disk_warning(disk: Space | None) -> str | None:
+    """What stands above the list while there is little space; None while there is enough, or nothing known of it."""
+    if disk is None or not disk.is_low:
         return None
     return (
         f"Only {written(disk.free_bytes)} of disk space are left under the database. "

@@ -1,5 +1,6 @@
 """The settings: one table, read from the environment alone."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,6 +13,8 @@ from experiments.assignment import Consent
 from experiments.errors import InvalidSetting
 from experiments.errors import shown
 from experiments.failpoints import Failpoint
+from experiments.storage.location import Location
+from experiments.storage.location import Server
 from service import settings
 from service.rates import Rate
 from service.relay import Relay
@@ -20,6 +23,8 @@ from service.relay import parse_relay
 PREFIX = "BESPOKE_"
 _FROM_FILE = "_FILE"
 _HIDDEN = "(hidden)"
+#: Where an address may have a password.
+_PASSWORD = re.compile("(?<=://).*(?=@)|(?<=password=)[^&]+")
 
 
 class Setting(NamedTuple):
@@ -34,10 +39,14 @@ class Setting(NamedTuple):
 
 
 SETTINGS = (
-    Setting("DATABASE_URL", "database_path", "sqlite:///bespoke.db", settings.database_path, "where the database is"),
+    Setting(
+        "DATABASE_URL", "database", "sqlite:///bespoke.db", settings.database,
+        "where the database is: sqlite:///FILE, or postgresql://user:password@host/name for several nodes",
+    ),
     Setting(
         "SECRET", "secret", None, settings.secret,
-        "what all keys are derived from; made and kept beside an embedded database where it is not given",
+        "what all keys are derived from; made and kept beside an embedded database where it is not given, and required"
+        " with PostgreSQL",
         is_secret=True,
     ),
     Setting("HOST", "host", "127.0.0.1", settings.host, "the interface that the server listens on"),
@@ -128,7 +137,7 @@ _BY_NAME = {PREFIX + setting.name: setting for setting in SETTINGS}
 class Config:
     """The settings in force; `written` are their texts by name. A `secret` of None is kept beside the database."""
 
-    database_path: Path
+    database: Location
     secret: bytes | None
     host: str
     port: int
@@ -158,9 +167,14 @@ class Config:
     written: Mapping[str, str | None]
 
     @property
+    def database_path(self) -> Path | None:
+        """The file of an embedded database, or None."""
+        return self.database if isinstance(self.database, Path) else None
+
+    @property
     def secret_path(self) -> Path:
-        """The file of the secret that was not given."""
-        return Path(f"{self.database_path}.secret")
+        """The file of the secret that was not given, which lies beside an embedded database."""
+        return Path(f"{self.database}.secret")
 
     def __repr__(self) -> str:
         return f"Config({', '.join(config_lines(self))})"
@@ -176,6 +190,8 @@ def load_config(environ: Mapping[str, str]) -> Config:
     values = {setting.field: _value(name, setting, written[name]) for name, setting in _BY_NAME.items()}
     if values["digest"] != "off" and not (values["digest_to"] and values["relay"]):
         raise InvalidSetting(f"BESPOKE_DIGEST: {values['digest']!r} needs BESPOKE_DIGEST_TO and BESPOKE_SMTP_URL")
+    if isinstance(values["database"], Server) and values["secret"] is None:
+        raise InvalidSetting("BESPOKE_SECRET: must be given with PostgreSQL, the same to every node")
     return Config(**values, written=MappingProxyType(written))
 
 
@@ -188,6 +204,8 @@ def _shown(setting: Setting, config: Config) -> str:
     text = config.written[PREFIX + setting.name]
     if text is None:
         return f"(kept in {config.secret_path})"
+    if isinstance(getattr(config, setting.field), Server):
+        return str(config.database)
     return _HIDDEN if setting.is_secret else text
 
 
@@ -225,5 +243,5 @@ def _value(name: str, setting: Setting, text: str | None) -> Any:
     try:
         return setting.reader(text)
     except ValueError as error:
-        value = _HIDDEN if setting.is_secret else shown(text)
+        value = _HIDDEN if setting.is_secret else shown(_PASSWORD.sub(_HIDDEN, text))
         raise InvalidSetting(f"{name}: {value} {error}") from error

@@ -19,8 +19,10 @@ class Space(NamedTuple):
         return self.free_bytes < self.limit_bytes
 
 
-def space(config: Config) -> Space:
-    """The space there is now."""
+def space(config: Config) -> Space | None:
+    """The space there is now under an embedded database; None where the database is on another machine's disk."""
+    if config.database_path is None:
+        return None
     found = os.statvfs(config.database_path.absolute().parent)
     return Space(found.f_bavail * found.f_frsize, config.disk_limit_bytes)
 

@@ -84,7 +84,7 @@ def readiness(installation: Installation) -> Readiness:
         "schema": schema,
         "scheduler": _watch(installation.ticked),
         "snapshot": _watch(installation.watched),
-        "disk": "low" if space(installation.config).is_low else "ok",
+        "disk": "low" if (disk := space(installation.config)) and disk.is_low else "ok",
     }
 
 

@@ -87,15 +87,15 @@ class Installation:
 
 
 def open_installation(config: Config, *, clock: Clock | None = None, serving: bool = False) -> Installation:
-    """Open an installation; one that serves brings its embedded database up to date and watches it.
+    """Open an installation; one that serves brings its database up to date and watches it.
 
     :raises BespokeError: if its secret is lost or its database cannot be used.
     """
     arm(config.failpoint)
     keys = keyring(secret_of(config))
     if serving:
-        migrate_database(config.database_path, fingerprint=keys.fingerprint)
-    store = open_store(config.database_path, fingerprint=keys.fingerprint, serving=serving)
+        migrate_database(config.database, fingerprint=keys.fingerprint)
+    store = open_store(config.database, fingerprint=keys.fingerprint, serving=serving)
     buckets = Buckets(config.client_rate) if config.client_rate else None
     recent = RecentTraffic(config.recent_traffic)
     installation = Installation(config, clock or SystemClock(), keys, store, Snapshots(store), buckets, recent)
@@ -122,7 +122,8 @@ class Watcher(Thread):
     def run(self) -> None:
         """Look again and again, whatever goes wrong, until stopped."""
         seen: int | None = None
-        while not self._stopped.wait(_WATCH_SECONDS):
+        while not self._stopped.is_set():
+            self._store.await_changes(self._stopped, seconds=_WATCH_SECONDS)
             seen = self._look(seen)
 
     def _look(self, seen: int | None) -> int | None:

@@ -97,6 +97,8 @@ def age(since: float | None) -> float | None:
 
 def _sizes(installation: Installation) -> Iterator[Metric]:
     path, disk = installation.config.database_path, space(installation.config)
+    if path is None or disk is None:
+        return
     yield _gauge("database_bytes", "The database's file.", file_bytes(path))
     yield _gauge("log_bytes", "Its write-ahead log.", file_bytes(Path(f"{path}-wal")))
     yield _gauge("disk_free_bytes", "Free space under the database.", disk.free_bytes)

@@ -101,7 +101,7 @@ class Scheduler:
     def _watch_disk(self, _: int) -> None:
         """Say once when space becomes little, and once when there is enough again."""
         now = space(self._installation.config)
-        if now.is_low != self._is_disk_low:
+        if now and now.is_low != self._is_disk_low:
             self._is_disk_low = now.is_low
             words = "little space is left" if now.is_low else "there is space again"
             level = logging.WARNING if now.is_low else logging.INFO

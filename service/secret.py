@@ -21,7 +21,7 @@ def secret_of(config: Config) -> bytes:
     if config.secret is not None:
         return config.secret
     # Looked for first: whoever makes both makes the secret first.
-    has_database = config.database_path.exists()
+    has_database = config.database_path is not None and config.database_path.exists()
     if not config.secret_path.exists() and not has_database:
         _make(config.secret_path)
     return kept_secret(config)
@@ -38,7 +38,7 @@ def kept_secret(config: Config) -> bytes:
     path = config.secret_path
     if not path.exists():
         raise SecretMismatch(
-            f"the secret of {config.database_path} is lost: bring {path} back, or give it as BESPOKE_SECRET; "
+            f"the secret of {config.database} is lost: bring {path} back, or give it as BESPOKE_SECRET; "
             "with another one every visitor would be a stranger"
         )
     return _read(path)

@@ -178,7 +178,7 @@ def _load(
     # A worker process leaves without what `atexit` holds.
     Finalize(None, _leave, args=(app.extensions[EXTENSION],), exitpriority=1)
     has_started.set()
-    log.info("serving %s at %s", config.database_path, address, extra=said("serving"))
+    log.info("serving %s at %s", config.database, address, extra=said("serving"))
     patience = Patience(config.body_deadline_seconds)
     patience.keep_at(address.port)
     return Turns(app, number=_TURNS, patience=patience)

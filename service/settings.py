@@ -9,6 +9,8 @@ from experiments.durations import parse_duration
 from experiments.errors import InvalidUser
 from experiments.failpoints import Failpoint
 from experiments.people import parse_email
+from experiments.storage.location import Location
+from experiments.storage.location import Server
 from service.rates import Rate
 
 SHORTEST_SECRET = 32
@@ -17,15 +19,16 @@ _RATE = re.compile(r"([0-9]{1,9})/(.+)")
 _SIZE = re.compile(r"([0-9]{1,9})(B|kB|MB)")
 _BYTES_BY_UNIT = {"B": 1, "kB": 1024, "MB": 1024 * 1024}
 _SQLITE = "sqlite:///"
+_POSTGRESQL = re.compile(r"postgres(ql)?://[^\s\0]+")
 
 
-def database_path(text: str) -> Path:
-    """The file of an embedded database: three slashes and a relative path, four and an absolute one."""
-    if text.startswith(("postgresql:", "postgres:")):
-        raise ValueError("must be sqlite:///FILE: PostgreSQL is not supported yet")
+def database(text: str) -> Location:
+    """A database of PostgreSQL, or an embedded one's file: three slashes and a relative path, four and an absolute."""
+    if _POSTGRESQL.fullmatch(text):
+        return Server(text)
     name = text.removeprefix(_SQLITE)
     if name == text or name in ("", "/", ":memory:") or any(character in name for character in "?#\0"):
-        raise ValueError("must be sqlite:///relative.db or sqlite:////absolute/path.db")
+        raise ValueError("must be sqlite:///relative.db, sqlite:////absolute/path.db or postgresql://user@host/name")
     return Path(name)
 
 

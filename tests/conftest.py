@@ -9,12 +9,15 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings
 
+from experiments.storage.location import Location
 from experiments.storage.store import Store
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
 from tests.experiments.house import SECRETS
 from tests.growthbook_clients import Node
 from tests.growthbook_clients import running_node
+from tests.postgres import Databases
+from tests.postgres import running_postgres
 
 # What is drawn is the same in each run, and a busy machine is no fault.
 settings.register_profile("house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -39,20 +42,35 @@ def node() -> Iterator[Node]:
         yield node
 
 
-def _embedded(folder: Path) -> Callable[[bool], Store]:
-    path = folder / "bespoke.db"
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Databases]:
+    """A PostgreSQL server."""
+    with running_postgres() as databases:
+        yield databases
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests on an embedded database, and those marked so on each kind of database."""
+    if "location" in metafunc.fixturenames:
+        is_wide = metafunc.definition.get_closest_marker("every_database") is not None
+        metafunc.parametrize("location", ["sqlite", "postgresql"] if is_wide else ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
+    """A database of each kind, as `bespoke init` leaves it."""
+    if request.param == "postgresql":
+        databases: Databases = request.getfixturevalue("postgres")
+        return databases.fresh()
+    path = tmp_path / "bespoke.db"
     migrate_database(path, fingerprint=SECRETS.fingerprint)
-    return lambda serving: open_store(path, fingerprint=SECRETS.fingerprint, serving=serving)
+    return path
 
 
-BACKENDS = {"sqlite": _embedded}
-
-
-@pytest.fixture(params=sorted(BACKENDS))
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[bool], Store]:
+@pytest.fixture
+def opened(location: Location) -> Callable[[bool], Store]:
     """A function that opens one and the same database, for serving or beside the server."""
-    opener: Callable[[bool], Store] = BACKENDS[request.param](tmp_path)
-    return opener
+    return lambda serving: open_store(location, fingerprint=SECRETS.fingerprint, serving=serving)
 
 
 @pytest.fixture

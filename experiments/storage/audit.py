@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from experiments.storage.connection import Connection
 from experiments.storage.heads import AUDIT_LOG
 from experiments.storage.heads import Head
 from experiments.storage.heads import Heads
-from experiments.storage.sqlite import Connection
 
 
 class AuditRow(NamedTuple):
@@ -48,9 +48,9 @@ class Audit:
         """The newest rows of an actor and on a subject, numbered below `before`; None leaves a condition out."""
         rows = self._connection.execute(
             f"SELECT {_COLUMNS} FROM audit"
-            " WHERE (:actor IS NULL OR actor = :actor)"
-            " AND (:subject IS NULL OR subject = :subject)"
-            " AND (:before IS NULL OR number < :before)"
+            " WHERE (actor = :actor OR :actor IS NULL)"
+            " AND (subject = :subject OR :subject IS NULL)"
+            " AND (number < :before OR :before IS NULL)"
             " ORDER BY number DESC"
             " LIMIT :limit",
             {"actor": actor, "subject": subject, "before": before, "limit": limit},

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from experiments.columns import Columns
 from experiments.columns import by_metric
-from experiments.storage.sqlite import Connection
-from experiments.storage.sqlite import places
+from experiments.storage.connection import Connection
+from experiments.storage.connection import Listed
+from experiments.storage.connection import Sums
 
 
 class CellKey(NamedTuple):
@@ -32,6 +33,9 @@ class CellRow(NamedTuple):
     total_squares: float
 
 
+_CELLS = Sums("cells", CellKey._fields, ("n", "sum", "sum2"))
+
+
 class Cells:
     """The sums that reports and reallocations read."""
 
@@ -41,11 +45,7 @@ class Cells:
     def add(self, changes: Mapping[CellKey, tuple[int, int, float]]) -> None:
         """Add visitors, sum and sum of squares to each cell."""
         self._connection.executemany(
-            "INSERT INTO cells (experiment, epoch, day, segment, arm, asserted, metric, n, sum, sum2)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (experiment, epoch, day, segment, arm, asserted, metric) DO UPDATE SET"
-            " n = cells.n + excluded.n, sum = cells.sum + excluded.sum, sum2 = cells.sum2 + excluded.sum2",
-            [(*key, *change) for key, change in changes.items()],
+            self._connection.adding(_CELLS), [(*key, *change) for key, change in changes.items()]
         )
 
     def of(self, experiment: str) -> list[CellRow]:
@@ -65,11 +65,14 @@ class Cells:
 
         Of all metrics, or of some.
         """
-        wanted = "" if metrics is None else f" AND metric IN ({places(metrics)})"
+        wanted, listed = "", Listed("", ())
+        if metrics is not None:
+            listed = self._connection.among(metrics)
+            wanted = f" AND metric {listed.condition}"
         rows = self._connection.execute(
             "SELECT metric, epoch, day, segment, arm, n, sum, sum2"
             f" FROM cells WHERE experiment = ? AND NOT asserted{wanted} ORDER BY epoch, day",
-            (experiment, *(metrics or ())),
+            (experiment, *listed.values),
         )
         return by_metric(rows.fetchall())
 
@@ -100,6 +103,9 @@ class LagKey(NamedTuple):
     bucket: int
 
 
+_LAGS = Sums("lags", LagKey._fields, ("n",))
+
+
 class Lags:
     """How long after the exposure metrics were met, for the delay curve."""
 
@@ -109,9 +115,7 @@ class Lags:
     def add(self, changes: Mapping[LagKey, int]) -> None:
         """Add visitors to each lag."""
         self._connection.executemany(
-            "INSERT INTO lags (experiment, metric, segment, day, bucket, n) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (experiment, metric, segment, day, bucket) DO UPDATE SET n = lags.n + excluded.n",
-            [(*key, n) for key, n in changes.items()],
+            self._connection.adding(_LAGS), [(*key, n) for key, n in changes.items()]
         )
 
     def by_segment(self, experiment: str, metric: str) -> dict[str, int]:
@@ -131,6 +135,9 @@ class Lags:
         return {(day, bucket): int(n) for day, bucket, n in rows}
 
 
+_COUNTERS = Sums("counters", ("experiment", "name"), ("n",))
+
+
 class Counters:
     """Plain counts of an experiment by name; those of no known experiment stand under the empty key."""
 
@@ -139,11 +146,7 @@ class Counters:
 
     def add(self, changes: Iterable[tuple[tuple[str, str], int]]) -> None:
         """Add to (experiment, name)."""
-        self._connection.executemany(
-            "INSERT INTO counters (experiment, name, n) VALUES (?, ?, ?)"
-            " ON CONFLICT (experiment, name) DO UPDATE SET n = counters.n + excluded.n",
-            [(*key, n) for key, n in changes],
-        )
+        self._connection.executemany(self._connection.adding(_COUNTERS), [(*key, n) for key, n in changes])
 
     def of(self, experiment: str) -> dict[str, int]:
         """The counts of an experiment by name."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from experiments.storage.sqlite import Connection
+from experiments.storage.connection import Connection
 
 
 class Meta:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextlib import suppress
@@ -33,8 +34,8 @@ def sum_path(copy: Path) -> Path:
     return Path(f"{copy}.sha256")
 
 
-def make_copy(database: Path, target: Path) -> None:
-    """Copy everything that is committed now into a new file, whole or not at all, with its checksum beside it.
+def make_copy(target: Path, write: Callable[[Path], None]) -> None:
+    """Have a copy written into a new file, whole or not at all, with its checksum beside it.
 
     :raises InvalidBackup: if the file is there already.
     """
@@ -43,7 +44,10 @@ def make_copy(database: Path, target: Path) -> None:
             raise InvalidBackup(f"{path} is there already: a backup overwrites nothing")
     draft = Path(f"{target}.part")
     try:
-        _vacuum(database, draft)
+        # Before anybody else can look into it.
+        os.close(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, _ONLY_MINE))
+        write(draft)
+        _sync(draft)
         _write(sum_path(target), f"{_sum_of(draft)}  {target.name}\n")
         os.replace(draft, target)
         _keep_names(target)
@@ -51,16 +55,15 @@ def make_copy(database: Path, target: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _vacuum(database: Path, draft: Path) -> None:
+def vacuum(database: Path, draft: Path) -> None:
+    """Write everything that is committed now into a file."""
     # What was erased or ended stays in the free pages of a file that is copied page by page.
-    os.close(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, _ONLY_MINE))
     connection = connect(database)
     try:
         with translated(database):
             connection.execute("VACUUM INTO ?", (str(draft),))
     finally:
         connection.close()
-    _sync(draft)
 
 
 def put_in_place(copy: Path, database: Path, *, fingerprint: str, aside: Path, now_ms: int) -> bool:
@@ -74,16 +77,24 @@ def put_in_place(copy: Path, database: Path, *, fingerprint: str, aside: Path, n
     fresh = Path(f"{database}.restoring")
     with lock_for_serving(database):
         try:
-            _copy_checked(copy, fresh)
-            _check_contents(copy, fresh, fingerprint=fingerprint)
-            _mark(fresh, now_ms=now_ms)
-            _sync(fresh)
+            make_ready(copy, fresh, fingerprint=fingerprint, now_ms=now_ms)
             is_kept = _set_aside(database, aside)
             os.replace(fresh, database)
             _keep_names(database)
         finally:
             fresh.unlink(missing_ok=True)
     return is_kept
+
+
+def make_ready(copy: Path, fresh: Path, *, fingerprint: str, now_ms: int) -> None:
+    """Make a new file of a copy, which is looked through and brought up to date.
+
+    :raises InvalidBackup: if the copy is not what was written, or cannot be used here.
+    """
+    _copy_checked(copy, fresh)
+    _check_contents(copy, fresh, fingerprint=fingerprint)
+    _mark(fresh, now_ms=now_ms)
+    _sync(fresh)
 
 
 def _copy_checked(copy: Path, fresh: Path) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from experiments.storage.sqlite import Connection
+from experiments.storage.connection import Connection
 
 
 #: By what an event is known again: visitor and id.
@@ -63,12 +63,11 @@ class Events:
 
     def insert(self, events: Sequence[EventRow]) -> dict[EventKey, int]:
         """Keep events, the first of each visitor and id; the numbers of those that were not there before."""
-        newest = self.newest()
-        cursor = self._connection.executemany(_INSERT, map(_stored, events))
-        if cursor.rowcount == len(events):
-            return {event.key: number for number, event in enumerate(events, newest + 1)}
-        kept = self._connection.execute("SELECT visitor, id, seq FROM events WHERE seq > ?", (newest,))
-        return {(visitor, id): number for visitor, id, number in kept}
+        return self._connection.insert_events(_INSERT, [_stored(event) for event in events])
+
+    def are_all_numbered(self) -> bool:
+        """Whether a number that no event has is that of an event that is gone."""
+        return self._connection.numbers_all_events()
 
     def newest(self) -> int:
         """The number of the event that was stored last, 0 where there is none."""
@@ -76,16 +75,13 @@ class Events:
 
     def digests(self, keys: Iterable[EventKey]) -> dict[EventKey, bytes]:
         """The digests of those events that are there."""
-        found = ((key, self._digest(key)) for key in keys)
-        return {key: digest for key, digest in found if digest is not None}
-
-    def _digest(self, key: EventKey) -> bytes | None:
-        row = self._connection.execute("SELECT digest FROM events WHERE visitor = ? AND id = ?", key).fetchone()
-        return None if row is None else bytes(row[0])
+        question = "SELECT visitor, id, digest FROM events WHERE visitor = ? AND id = ?"
+        rows = self._connection.of_events(list(keys), question)
+        return {(bytes(visitor), bytes(id)): bytes(digest) for visitor, id, digest in rows}
 
     def in_order(self) -> Iterator[tuple[int, EventRow]]:
         """Every event by its number, in the order of storing."""
-        rows = self._connection.execute(f"SELECT seq, {COLUMNS} FROM events ORDER BY seq")
+        rows = self._connection.stream(f"SELECT seq, {COLUMNS} FROM events ORDER BY seq")
         return ((number, event_of(row)) for number, *row in rows)
 
 

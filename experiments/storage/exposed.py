@@ -45,7 +45,7 @@ class Exposed:
 
     def exposure(self, key: VisitorKey, look_up: Callable[[VisitorKey], Exposure | None]) -> Exposure | None:
         """What an exposure of the visitor fixed, looked up where that has to be; None if there was none."""
-        number = _number(key)
+        number = number_of(key)
         if not self._may_hold(number):
             return None
         remembered = self._remembered
@@ -72,7 +72,7 @@ class Exposed:
 
     def may_hold(self, key: VisitorKey) -> bool:
         """Whether a visitor may have been exposed; a no is certain."""
-        return self._may_hold(_number(key))
+        return self._may_hold(number_of(key))
 
     def _may_hold(self, number: int) -> bool:
         if self._commits.count() != self._complete:
@@ -85,7 +85,7 @@ class Exposed:
     def add(self, keys: Iterable[VisitorKey]) -> None:
         """Hold these, before anybody else can see that they were exposed."""
         with self._adding:
-            for number in map(_number, keys):
+            for number in map(number_of, keys):
                 self._room().add(number)
 
     def _room(self) -> "_Layer":
@@ -154,7 +154,7 @@ class _Layer:
         return True
 
 
-def _number(key: VisitorKey) -> int:
+def number_of(key: VisitorKey) -> int:
     """A number of 128 bits for a visitor in an experiment, as evenly spread as the stand-in, which is a keyed hash."""
     experiment, visitor = key
     return int.from_bytes(visitor, "little") ^ _salt(experiment)

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from experiments.storage.connection import Connection
 from experiments.storage.heads import Head
 from experiments.storage.heads import Heads
 from experiments.storage.heads import ledger_name
-from experiments.storage.sqlite import Connection
 
 
 class LedgerRow(NamedTuple):
@@ -75,7 +75,7 @@ class Ledger:
             f"SELECT {_COLUMNS} FROM ledger"
             " WHERE experiment = :experiment"
             " AND kind <> 'unchanged'"
-            " AND (:before IS NULL OR number < :before)"
+            " AND (number < :before OR :before IS NULL)"
             " ORDER BY number DESC"
             " LIMIT :limit",
             {"experiment": experiment, "before": before, "limit": limit},

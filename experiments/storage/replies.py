@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from experiments.storage.sqlite import Connection
+from experiments.storage.connection import Connection
 
 _STEP = 100
 

@@ -1,6 +1,6 @@
 """The restores: which epoch was the newest of an experiment whenever a backup was brought back."""
 
-from experiments.storage.sqlite import Connection
+from experiments.storage.connection import Connection
 
 
 class Restores:

@@ -1,5 +1,8 @@
 """A session: one connection seen as the tables of the house."""
 
+from collections.abc import Iterable
+from collections.abc import Iterator
+
 from experiments.storage.audit import Audit
 from experiments.storage.cells import Cells
 from experiments.storage.cells import Counters
@@ -7,6 +10,7 @@ from experiments.storage.cells import Lags
 from experiments.storage.configuration import Experiments
 from experiments.storage.configuration import Keys
 from experiments.storage.configuration import Meta
+from experiments.storage.connection import Connection
 from experiments.storage.drafts import Drafts
 from experiments.storage.events import Events
 from experiments.storage.heads import Heads
@@ -16,8 +20,6 @@ from experiments.storage.people import Sessions
 from experiments.storage.people import Users
 from experiments.storage.replies import Replies
 from experiments.storage.restores import Restores
-from experiments.storage.sqlite import Connection
-from experiments.storage.sqlite import pending
 from experiments.storage.visitors import Exposures
 from experiments.storage.visitors import Note
 from experiments.storage.visitors import Totals
@@ -49,6 +51,14 @@ class Session:
         self.restores = Restores(connection)
         self.drafts = Drafts(connection)
 
+    def faults(self) -> Iterator[str]:
+        """What is wrong with the database beneath its rows, a line for each."""
+        return self.connection.faults()
+
+    def hold(self, visitors: Iterable[bytes]) -> None:
+        """Keep others from changing what is known of these visitors; before anything of them is read."""
+        self.connection.hold(visitors)
+
     def lacks(self) -> list[str]:
         """The steps of the schema that the database has not taken."""
-        return pending(self.connection)
+        return self.connection.pending()

@@ -1,12 +1,11 @@
 """Soundness: whether a file is a database that holds together, page by page."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
 from pysqlite3 import dbapi2 as sqlite3
 
-from experiments.storage.sqlite import Connection
+from experiments.storage.sqlite import EmbeddedConnection
 from experiments.storage.sqlite import connect
 from experiments.storage.sqlite import damaged
 from experiments.storage.sqlite import translated
@@ -14,7 +13,6 @@ from experiments.storage.sqlite import translated
 #: How long a start may look: some gigabytes take longer, and `verify` looks at them whole.
 QUICK_SECONDS = 2.0
 
-_MOST_FAULTS = 20
 _STEPS_BETWEEN_LOOKS = 10_000
 
 
@@ -26,17 +24,11 @@ def check_soundness(path: Path) -> None:
     connection = connect(path)
     try:
         with translated(path):
-            fault = next(soundness_faults(connection), None)
+            fault = next(connection.faults(), None)
     finally:
         connection.close()
     if fault is not None:
         raise damaged(path, fault)
-
-
-def soundness_faults(connection: Connection) -> Iterator[str]:
-    """What SQLite finds wrong with the file, a line for each; no more than it takes to know that it is bad."""
-    rows = connection.execute(f"PRAGMA integrity_check({_MOST_FAULTS})").fetchall()
-    return (text for (text,) in rows if text != "ok")
 
 
 def check_quickly(path: Path) -> None:
@@ -55,7 +47,7 @@ def check_quickly(path: Path) -> None:
         raise damaged(path, text)
 
 
-def _first_row(connection: Connection) -> tuple[str]:
+def _first_row(connection: EmbeddedConnection) -> tuple[str]:
     try:
         row: tuple[str] = connection.execute("PRAGMA quick_check(1)").fetchone()
         return row

@@ -4,8 +4,11 @@ import errno
 import fcntl
 import os
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from time import monotonic
@@ -21,8 +24,9 @@ from experiments.errors import StorageDamaged
 from experiments.errors import StorageError
 from experiments.errors import StorageFull
 from experiments.errors import StorageLocked
-
-Connection = Any
+from experiments.storage.connection import Listed
+from experiments.storage.connection import Row
+from experiments.storage.connection import Sums
 
 BUSY_SECONDS = 5
 
@@ -35,6 +39,7 @@ _LOG_PAGES = 8000
 _REMEMBERED_KB = 32 * 1024
 
 _LOG_PATIENCE_MS = 500
+_MOST_FAULTS = 20
 
 #: How values are bound of which sqlite3 would ask two protocols first, in more time than it takes to store them.
 _BOUND_AS = {bytes: bytearray, bool: int, type(None): lambda _: None}
@@ -42,11 +47,81 @@ for _kind, _bound in _BOUND_AS.items():
     sqlite3.register_adapter(_kind, _bound)
 
 
-def connect(path: Path, *, checkpoints: bool = False) -> Connection:
+class EmbeddedConnection(sqlite3.Connection):  # type: ignore[misc]  # The library has no types.
+    """A connection to the file, which has one writer at a time."""
+
+    def stream(self, statement: str) -> Iterator[Any]:
+        """The rows of a statement that finds many, never all of them in memory."""
+        return iter(self.execute(statement))
+
+    def of_each(self, visitors: Collection[bytes], question: str, values: Sequence[Any] = ()) -> list[Any]:
+        """The rows of a question about each of these visitors; it ends with the visitor's place."""
+        listed = self.among(visitors)
+        rows: list[Any] = self.execute(f"{question[:-3]}{listed.condition}", (*values, *listed.values)).fetchall()
+        return rows
+
+    def of_events(self, keys: Collection[tuple[bytes, bytes]], question: str) -> list[Any]:
+        """The rows of a question about each of these events; it ends with the places of visitor and id."""
+        return [row for key in keys for row in self.execute(question, key)]
+
+    def among(self, values: Collection[object]) -> Listed:
+        """The condition that a column has one of these values."""
+        return Listed(f"IN ({', '.join('?' * len(values))})", tuple(values))
+
+    def adding(self, sums: Sums) -> str:
+        """The statement that adds to a row of sums, or makes it."""
+        return _adding(sums)
+
+    def filling(self, table: str, columns: Sequence[str]) -> str:
+        """The statement that puts a row into a table as it was in another database."""
+        return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+    def number_on(self) -> None:
+        """Nothing to do: the next event is numbered after the newest."""
+
+    def insert_events(self, statement: str, rows: Sequence[Row]) -> dict[tuple[bytes, bytes], int]:
+        """Insert those events that are not there; their numbers, by visitor and id."""
+        newest = self.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
+        if self.executemany(statement, rows).rowcount == len(rows):
+            return {(visitor, id): number for number, (visitor, id, *_) in enumerate(rows, newest + 1)}
+        kept = self.execute("SELECT visitor, id, seq FROM events WHERE seq > ?", (newest,))
+        return {(visitor, id): number for visitor, id, number in kept}
+
+    def hold(self, visitors: Iterable[bytes]) -> None:
+        """Nothing to do: the one writer keeps everybody else from changing anything."""
+
+    def faults(self) -> Iterator[str]:
+        """What SQLite finds wrong with the file, a line for each; no more than it takes to know that it is bad."""
+        rows = self.execute(f"PRAGMA integrity_check({_MOST_FAULTS})").fetchall()
+        return (text for (text,) in rows if text != "ok")
+
+    def pending(self) -> list[str]:
+        """The steps of the schema that have not been taken."""
+        return pending(self)
+
+    def numbers_all_events(self) -> bool:
+        """Whether a number that no event has is that of an event that is gone."""
+        return True
+
+
+@cache
+def _adding(sums: Sums) -> str:
+    names, keys = ", ".join((*sums.keys, *sums.sums)), ", ".join(sums.keys)
+    added = ", ".join(f"{name} = {sums.table}.{name} + excluded.{name}" for name in sums.sums)
+    places = ", ".join("?" * len((*sums.keys, *sums.sums)))
+    return f"INSERT INTO {sums.table} ({names}) VALUES ({places}) ON CONFLICT ({keys}) DO UPDATE SET {added}"
+
+
+def connect(path: Path, *, checkpoints: bool = False) -> EmbeddedConnection:
     """A connection that commits only when told, waits for a foreign lock, and leaves the WAL to the one writer."""
     with translated(path):
-        connection = sqlite3.connect(
-            str(path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+        connection: EmbeddedConnection = sqlite3.connect(
+            str(path),
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+            factory=EmbeddedConnection,
         )
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES if checkpoints else 0}")
@@ -103,7 +178,7 @@ def check_writable(path: Path) -> None:
 
 
 @contextmanager
-def immediate(connection: Connection) -> Iterator[None]:
+def immediate(connection: EmbeddedConnection) -> Iterator[None]:
     """A write transaction that takes the lock at once: a reader that turns writer would fail, not wait."""
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -116,7 +191,7 @@ def immediate(connection: Connection) -> Iterator[None]:
         raise
 
 
-def migrate(connection: Connection, path: Path) -> list[str]:
+def migrate(connection: EmbeddedConnection, path: Path) -> list[str]:
     """Bring the schema up to date, each step in one transaction with its record; the names of the steps taken."""
     with translated(path):
         connection.execute("PRAGMA journal_mode = WAL")
@@ -133,7 +208,7 @@ def steps() -> list[tuple[str, str]]:
     return [(script.name.removesuffix(".sql"), script.read_text()) for script in scripts]
 
 
-def _apply(connection: Connection, name: str, statements: str) -> bool:
+def _apply(connection: EmbeddedConnection, name: str, statements: str) -> bool:
     with immediate(connection):
         # Looked up under the lock: two processes may be starting at once.
         if connection.execute("SELECT 1 FROM migrations WHERE name = ?", (name,)).fetchone():
@@ -154,18 +229,13 @@ def split_statements(script: str) -> Iterator[str]:
             statement = ""
 
 
-def places(values: Collection[object]) -> str:
-    """A place for each of the values in a list of a statement."""
-    return ", ".join("?" * len(values))
-
-
-def pending(connection: Connection) -> list[str]:
+def pending(connection: EmbeddedConnection) -> list[str]:
     """The migrations that have not been applied."""
     applied = _applied(connection)
     return [name for name, _ in steps() if name not in applied]
 
 
-def check_known(connection: Connection, path: Path) -> None:
+def check_known(connection: EmbeddedConnection, path: Path) -> None:
     """See that no newer version has been at work: what it has written may mean something that is not known here.
 
     :raises StorageError: naming its migrations.
@@ -176,12 +246,12 @@ def check_known(connection: Connection, path: Path) -> None:
         raise StorageError(f"{path} is of a newer version, which knows {', '.join(unknown)}: install that one")
 
 
-def unknown_steps(connection: Connection) -> list[str]:
+def unknown_steps(connection: EmbeddedConnection) -> list[str]:
     """The migrations that a newer version has applied."""
     return sorted(_applied(connection) - {name for name, _ in steps()})
 
 
-def _applied(connection: Connection) -> set[str]:
+def _applied(connection: EmbeddedConnection) -> set[str]:
     if "migrations" not in Database(connection).table_names():
         return set()
     return {row[0] for row in connection.execute("SELECT name FROM migrations")}
@@ -220,7 +290,7 @@ def log_is_large(path: Path) -> bool:
         return False
 
 
-def take_log_in(connection: Connection) -> bool:
+def take_log_in(connection: EmbeddedConnection) -> bool:
     """Move the whole log into the database and empty it; False where somebody is in the way for long."""
     connection.execute(f"PRAGMA busy_timeout = {_LOG_PATIENCE_MS}")
     try:

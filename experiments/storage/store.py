@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -18,6 +20,8 @@ from experiments.errors import SecretMismatch
 from experiments.errors import StorageError
 from experiments.model import Exposure
 from experiments.storage.exposed import Exposed
+from experiments.storage.location import Location
+from experiments.storage.location import Server
 from experiments.storage.log_file import check_log
 from experiments.storage.pace import Pace
 from experiments.storage.session import Session
@@ -50,17 +54,32 @@ class Store(Protocol):
     def transact(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one write transaction; its result once it is on disk."""
 
-    def transact_together(self, work: Callable[[Session, Sequence[A]], Sequence[T]], item: A) -> T:
+    @property
+    def partitions(self) -> int:
+        """In how many parts visitors are written; a transaction is of one of them."""
+
+    def transact_together(
+        self,
+        work: Callable[[Session, Sequence[A]], Sequence[T]],
+        item: A,
+        *,
+        visitors: int = 1,
+        partition: int = 0,
+    ) -> T:
         """Run `work` in one write transaction, on this item and on those that come with equal work meanwhile.
 
-        It gives one result for each item, as if it were run for one after another.
+        It gives one result for each item, as if it were run for one after another. Others may be writing of other
+        visitors: it holds its own, so many at most, before it reads anything of them. They are of one partition.
         """
 
     def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, Exposure]:
         """What exposures of a visitor fixed, by those of the experiments where there is one."""
 
     def changes(self) -> int:
-        """A number that differs once anybody else has committed (per thread)."""
+        """A number that differs once anybody else has changed what people and jobs configure (per thread)."""
+
+    def await_changes(self, stopped: Event, *, seconds: float) -> None:
+        """Wait until somebody may have changed what people and jobs configure, at most so long; less when stopped."""
 
     def close(self) -> None:
         """Finish what waits and let the database go."""
@@ -81,6 +100,8 @@ class OwnStore(Store, Protocol):
 
 class SqliteStore:
     """An embedded database: any thread reads, one writer writes."""
+
+    partitions = 1
 
     def __init__(self, path: Path, *, serving: bool = False) -> None:
         self._path = path
@@ -110,7 +131,14 @@ class SqliteStore:
         """Run `work` in one write transaction; its result once it is on disk."""
         return self._writer.run(work)
 
-    def transact_together(self, work: Callable[[Session, Sequence[A]], Sequence[T]], item: A) -> T:
+    def transact_together(
+        self,
+        work: Callable[[Session, Sequence[A]], Sequence[T]],
+        item: A,
+        *,
+        visitors: int = 1,
+        partition: int = 0,
+    ) -> T:
         """Run `work` on this item and on those that come meanwhile; its result once it is on disk."""
         return self._writer.run_together(work, item)
 
@@ -136,6 +164,10 @@ class SqliteStore:
         """A number that differs once another connection has committed since this thread looked."""
         with translated(self._path):
             return int(self._session().connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def await_changes(self, stopped: Event, *, seconds: float) -> None:
+        """Wait so long, less when stopped: a file tells nobody."""
+        stopped.wait(seconds)
 
     def pace(self) -> Pace:
         """How its writer gets on."""
@@ -192,41 +224,75 @@ class _Filling(Thread):
         self.join()
 
 
-def migrate_database(path: Path, *, fingerprint: str) -> list[str]:
+def migrate_database(location: Location, *, fingerprint: str) -> list[str]:
     """Create or update the database; the names of the steps taken.
 
     :raises StorageDamaged: if it is not sound, as far as a start has time to look.
     :raises StorageError: if a newer version has been at work on it.
     :raises SecretMismatch: if it was made with another secret.
     """
-    if path.exists():
-        check_log(path)
-        check_quickly(path)
-    connection = connect(path, checkpoints=True)
+    if isinstance(location, Server):
+        return _migrate_shared(location, fingerprint=fingerprint)
+    if location.exists():
+        check_log(location)
+        check_quickly(location)
+    connection = connect(location, checkpoints=True)
     try:
-        check_known(connection, path)
-        taken = migrate(connection, path)
-        with translated(path):
+        check_known(connection, location)
+        taken = migrate(connection, location)
+        with translated(location):
             _check_fingerprint(Session(connection), fingerprint)
     finally:
         connection.close()
     return taken
 
 
-def open_store(path: Path, *, fingerprint: str, serving: bool = False) -> SqliteStore:
+def _migrate_shared(server: Server, *, fingerprint: str) -> list[str]:
+    with _client():
+        from experiments.storage.shared_store import SharedStore
+        from experiments.storage.shared_store import migrate_shared
+    taken = migrate_shared(server)
+    store = SharedStore(server)
+    try:
+        store.transact(lambda session: _check_fingerprint(session, fingerprint))
+    finally:
+        store.close()
+    return taken
+
+
+def open_store(location: Location, *, fingerprint: str, serving: bool = False, partitions: int = 1) -> OwnStore:
     """Open a database that is there and up to date.
 
     :raises StorageError: if it is missing or of another version.
     :raises SecretMismatch: if it was made with another secret.
     """
-    _check_schema(path)
-    store = SqliteStore(path, serving=serving)
+    store = _opened(location, serving=serving, partitions=partitions)
     try:
         store.read(lambda session: _check_fingerprint(session, fingerprint))
     except BaseException:
         store.close()
         raise
     return store
+
+
+def _opened(location: Location, *, serving: bool, partitions: int) -> OwnStore:
+    if isinstance(location, Server):
+        with _client():
+            from experiments.storage.shared_store import SharedStore
+            from experiments.storage.shared_store import pending_of
+        _check_steps(location, pending_of(location))
+        return SharedStore(location, serving=serving, partitions=partitions)
+    _check_schema(location)
+    return SqliteStore(location, serving=serving)
+
+
+@contextmanager
+def _client() -> Iterator[None]:
+    """Say how to get PostgreSQL's client where it is missing: an embedded database does without."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise StorageError(f"PostgreSQL needs the package {error.name}: pip install -e '.[postgres]'") from error
 
 
 def _check_schema(path: Path) -> None:
@@ -239,8 +305,12 @@ def _check_schema(path: Path) -> None:
             missing = pending(connection)
     finally:
         connection.close()
+    _check_steps(path, missing)
+
+
+def _check_steps(location: Location, missing: list[str]) -> None:
     if missing:
-        raise StorageError(f"{path} lacks {', '.join(missing)}: `bespoke init` brings it up to date")
+        raise StorageError(f"{location} lacks {', '.join(missing)}: `bespoke init` brings it up to date")
 
 
 def _check_fingerprint(session: Session, fingerprint: str) -> None:

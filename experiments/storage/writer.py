@@ -3,27 +3,27 @@
 import logging
 from collections.abc import Callable
 from collections.abc import Iterator
-from collections.abc import Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from queue import Empty
-from queue import SimpleQueue
 from threading import Lock
 from threading import Thread
 from time import monotonic
 from time import sleep
 from typing import Any
 from typing import TypeVar
-from typing import cast
 
-from experiments.errors import StorageBusy
 from experiments.errors import StorageError
 from experiments.errors import StorageFull
 from experiments.errors import StorageLocked
 from experiments.storage.commits import CommitsBeside
 from experiments.storage.exposed import Exposed
+from experiments.storage.groups import Call
+from experiments.storage.groups import Groups
+from experiments.storage.groups import Together
+from experiments.storage.groups import note
 from experiments.storage.pace import new_pace
 from experiments.storage.session import Session
 from experiments.storage.sqlite import connect
@@ -35,16 +35,9 @@ from experiments.storage.sqlite import translated
 
 A = TypeVar("A")
 T = TypeVar("T")
-#: What is done on the items of all who ask for the same: a result for each, as if one after another.
-Together = Callable[[Session, Sequence[A]], Sequence[T]]
 
-_LARGEST_GROUP = 1000
-_PATIENCE_SECONDS = 15
 _LOOK_SECONDS = 0.5
 _RETRY_SECONDS = 5
-#: Long enough for some to ask, and short beside a commit.
-_PAUSE_SECONDS = 0.0004
-_MOST_PAUSES = 5
 
 log = logging.getLogger(__name__)
 
@@ -97,30 +90,6 @@ class DirectWriter:
         self._commits.close()
 
 
-class _Call:
-    """Somebody who waits for what becomes of an item: a result, or the fault."""
-
-    __slots__ = ("_told", "asked", "fault", "item", "result", "work")
-
-    def __init__(self, work: Together[Any, Any], item: Any) -> None:
-        self.work = work
-        self.item = item
-        self.result: Any = None
-        self.fault: BaseException | None = None
-        self.asked = monotonic()
-        # Held until there is an answer: a Future would cost as much as the write of a single event.
-        self._told = Lock()
-        self._told.acquire()
-
-    def wait(self) -> bool:
-        """Wait for the answer; False where it does not come in time."""
-        return self._told.acquire(timeout=_PATIENCE_SECONDS)
-
-    def tell(self) -> None:
-        """Let whoever waits have the answer."""
-        self._told.release()
-
-
 class GroupWriter:
     """One thread that commits whatever has come in while it was committing before."""
 
@@ -130,10 +99,9 @@ class GroupWriter:
         self._exposed = exposed
         self._session = Session(self._connection, note_exposed=exposed.add)
         self._next_try = 0.0
-        self._have_several_asked = False
         self.pace = new_pace()
         self._is_full = False
-        self._queue: SimpleQueue[_Call | None] = SimpleQueue()
+        self._groups = Groups(path)
         self._thread = Thread(target=self._serve, name="writer", daemon=True)
         self._thread.start()
 
@@ -149,34 +117,28 @@ class GroupWriter:
 
         :raises StorageBusy: as `run`.
         """
-        call = _Call(work, item)
-        self._queue.put(call)
-        if not call.wait():
-            raise StorageBusy(f"{self._path}: the write waited {_PATIENCE_SECONDS} s for its turn")
-        if call.fault is not None:
-            raise call.fault
-        return cast(T, call.result)
+        return self._groups.ask(work, item)
 
     def queued(self) -> int:
         """How many works wait for their turn."""
-        return self._queue.qsize()
+        return self._groups.waiting()
 
     def close(self) -> None:
         """Commit what waits, then let the file go."""
-        self._queue.put(None)
+        self._groups.end()
         self._thread.join()
         self._connection.close()
 
     def _serve(self) -> None:
-        while group := self._next_group():
-            self._commit(group)
+        while first := self._first():
+            self._commit(self._groups.with_others(first))
 
-    def _first(self) -> _Call | None:
+    def _first(self) -> Call | None:
         """The next call, once there is one; meanwhile, what other processes write is taken in."""
         while True:
             self._take_log_in()
             try:
-                return self._queue.get(timeout=_LOOK_SECONDS)
+                return self._groups.first(timeout=_LOOK_SECONDS)
             except Empty:
                 if self._exposed.is_behind():
                     self._commit([])
@@ -196,33 +158,7 @@ class GroupWriter:
             # The log keeps what it has, and works that come in are told of what ails the database.
             log.warning("the log is not taken in for now: %s", error, extra={"event": "log_kept"})
 
-    def _next_group(self) -> list[_Call]:
-        first = self._first()
-        self._let_others_ask()
-        group = [] if first is None else [first]
-        while group and len(group) < _LARGEST_GROUP:
-            try:
-                call = self._queue.get_nowait()
-            except Empty:
-                break
-            if call is None:
-                self._queue.put(None)
-                break
-            group.append(call)
-        self._have_several_asked = len(group) > 1
-        return group
-
-    def _let_others_ask(self) -> None:
-        """Where several asked before, wait until nobody more comes: a commit costs as much for one as for all."""
-        seen = -1
-        for _ in range(_MOST_PAUSES if self._have_several_asked else 0):
-            waiting = self._queue.qsize()
-            if waiting == seen:
-                return
-            seen = waiting
-            sleep(_PAUSE_SECONDS)
-
-    def _commit(self, group: list[_Call]) -> None:
+    def _commit(self, group: list[Call]) -> None:
         began = monotonic()
         try:
             with translated(self._path), immediate(self._connection):
@@ -235,16 +171,11 @@ class GroupWriter:
             for call in group:
                 call.fault = error
         if group:
-            self._note(group, began=began, ended=monotonic())
+            note(self.pace, group, began=began, ended=monotonic())
         for call in group:
             call.tell()
 
-    def _note(self, group: list[_Call], *, began: float, ended: float) -> None:
-        self.pace.commit_seconds.add(ended - began)
-        self.pace.works.add(len(group))
-        self.pace.wait_seconds.add(ended - group[0].asked)
-
-    def _do(self, work: Together[Any, Any], calls: list[_Call]) -> None:
+    def _do(self, work: Together[Any, Any], calls: list[Call]) -> None:
         try:
             with self._savepoint():
                 results = work(self._session, [call.item for call in calls])
@@ -256,7 +187,7 @@ class GroupWriter:
             for call, result in zip(calls, results, strict=True):
                 call.result = result
 
-    def _share_fault(self, calls: list[_Call], error: Exception) -> None:
+    def _share_fault(self, calls: list[Call], error: Exception) -> None:
         if len(calls) == 1:
             calls[0].fault = error
             return

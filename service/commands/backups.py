@@ -26,8 +26,7 @@ def backup(file: Path) -> None:
       bespoke backup /backups/bespoke-$(date +%F).db
     """
     with opened() as installation:
-        config, now_ms = installation.config, installation.clock.now_ms()
-        back_up(installation.store, config.database_path, file, now_ms=now_ms)
+        back_up(installation.store, installation.config.database, file, now_ms=installation.clock.now_ms())
     click.echo(f"{file}: {file.stat().st_size} bytes; the secret is not in it, keep that elsewhere")
 
 
@@ -45,5 +44,5 @@ def restore(file: Path) -> None:
     """
     config = config_in_force()
     fingerprint = keyring(kept_secret(config)).fingerprint
-    aside = restored(file, config.database_path, fingerprint=fingerprint, now_ms=SystemClock().now_ms())
-    click.echo(f"{config.database_path} is as {file} has it" + (f"; the old one is {aside}" if aside else ""))
+    aside = restored(file, config.database, fingerprint=fingerprint, now_ms=SystemClock().now_ms())
+    click.echo(f"{config.database} is as {file} has it" + (f"; the old one is {aside}" if aside else ""))

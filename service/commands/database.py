@@ -20,8 +20,8 @@ def init() -> None:
       BESPOKE_DATABASE_URL=sqlite:////var/lib/bespoke/bespoke.db bespoke init
     """
     config = config_in_force()
-    steps = migrate_database(config.database_path, fingerprint=keyring(secret_of(config)).fingerprint)
-    click.echo(f"{config.database_path}: {', '.join(steps) + ' applied' if steps else 'is up to date'}")
+    steps = migrate_database(config.database, fingerprint=keyring(secret_of(config)).fingerprint)
+    click.echo(f"{config.database}: {', '.join(steps) + ' applied' if steps else 'is up to date'}")
 
 
 class Differences(BespokeError):

@@ -57,6 +57,7 @@ def user(store: Store, email: str = "ann@shop.example") -> None:
     create_user(store, email, role="viewer", password=PASSWORD, hash_password=lambda text: "#", deed=DEED)
 
 
+@pytest.mark.every_database
 def test_a_campaign_from_its_draft_to_the_archive(house: House) -> None:
     key = house.start(tiny())
     lifecycle.replace(house.store, key, tiny(name="Another"), deed=DEED)
@@ -74,6 +75,7 @@ def test_a_campaign_from_its_draft_to_the_archive(house: House) -> None:
     assert [row["actor"] for row in rows(house.store)] == ["test", "test", "ann", "test", "test", "test", "test"]
 
 
+@pytest.mark.every_database
 def test_a_reallocation_by_hand_is_told_and_the_schedulers_are_in_the_ledger(house: House) -> None:
     key = house.start(tiny())
     row = house.reallocate(key)
@@ -81,6 +83,7 @@ def test_a_reallocation_by_hand_is_told_and_the_schedulers_are_in_the_ledger(hou
     assert told(house.store)[2:] == [("reallocate", key, {"epoch": row.epoch, "kind": row.kind})]
 
 
+@pytest.mark.every_database
 def test_keys_and_users(store: Store) -> None:
     key = create_key(
         store, scope="client", name="shop", origins=["https://shop.example"], random=secrets.token_bytes, deed=DEED
@@ -98,6 +101,7 @@ def test_keys_and_users(store: Store) -> None:
     ]
 
 
+@pytest.mark.every_database
 @pytest.mark.parametrize(
     ("refused", "error"),
     [
@@ -120,6 +124,7 @@ def test_what_is_refused_is_not_told(
     assert rows(house.store) == before
 
 
+@pytest.mark.every_database
 def test_a_deed_and_its_row_are_written_together_or_not_at_all(store: Store) -> None:
     def work(session: Session) -> Change[None]:
         session.meta.set("name", "value")
@@ -131,6 +136,7 @@ def test_a_deed_and_its_row_are_written_together_or_not_at_all(store: Store) -> 
     assert rows(store) == []
 
 
+@pytest.mark.every_database
 def test_rows_are_asked_for_by_actor_by_subject_and_by_page(house: House) -> None:
     for number in range(5):
         lifecycle.create(house.store, tiny(key=f"e{number}"), deed=Deed("ann" if number % 2 else "bob", START))
@@ -143,6 +149,7 @@ def test_rows_are_asked_for_by_actor_by_subject_and_by_page(house: House) -> Non
     assert (first.before, second.before) == (3, None)
 
 
+@pytest.mark.every_database
 @pytest.mark.parametrize(
     ("tampering", "saying"),
     [

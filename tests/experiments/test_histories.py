@@ -23,9 +23,12 @@ from tests.experiments.histories import History
 from tests.experiments.replays import Broken
 from tests.experiments.replays import begun
 from tests.experiments.replays import play
+from tests.postgres import Databases
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _BLOCK = 50
+#: Of those that are played on PostgreSQL too.
+_SHARE = 5
 #: In how many histories the lack of a guard must show.
 _SOON = 40
 
@@ -41,6 +44,18 @@ def test_histories_go_as_the_oracle_says(block: int) -> None:
 def test_ten_thousand_more_histories_go_as_the_oracle_says(block: int) -> None:
     for seed in range((block + 2) * _BLOCK, (block + 3) * _BLOCK):
         play(seed)
+
+
+def test_histories_of_two_nodes_on_postgresql_go_as_the_oracle_says(postgres: Databases) -> None:
+    for seed in range(_SHARE):
+        play(seed, databases=postgres)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("block", range(10))
+def test_many_more_histories_of_two_nodes_go_as_the_oracle_says(postgres: Databases, block: int) -> None:
+    for seed in range(2000 + block * _BLOCK, 2000 + (block + 1) * _BLOCK):
+        play(seed, databases=postgres)
 
 
 @pytest.mark.parametrize("guard", GUARDS)

@@ -14,6 +14,7 @@ import pytest
 from experiments import reallocation
 from experiments.audit import Deed
 from experiments.storage.ledger import LedgerRow
+from experiments.storage.location import Location
 from experiments.storage.store import Store
 from experiments.storage.store import open_store
 from experiments.verification import verify
@@ -38,15 +39,15 @@ def forks() -> ForkServerContext:
 
 
 @pytest.fixture
-def database(store: Store, tmp_path: Path) -> Iterator[Path]:
-    """The file of an experiment whose weights have every reason to move."""
+def database(store: Store, location: Location) -> Iterator[Location]:
+    """The database of an experiment whose weights have every reason to move."""
     house = House(store)
     key = house.start(tiny(arms=[{"key": "a", "role": "mass"}, {"key": "b", "role": "mass"}], policy=_EAGER))
     visitors = [f"visitor-{number}" for number in range(60)]
     house.record(*(house.exposure(key, visitor) for visitor in visitors))
     arms = {visitor: house.evaluate(key, visitor).assignment.arm for visitor in visitors}
     house.record(*(house.event(visitor, "Signed Up") for visitor in visitors if arms[visitor] == "b"))
-    yield tmp_path / "bespoke.db"
+    yield location
     assert verify(store) == []
 
 
@@ -58,9 +59,9 @@ def _slots(store: Store) -> list[int]:
     return [msgspec.json.decode(row.body)["slot"] for row in _ledger(store)[1:]]
 
 
-def _look_together(path: Path, barrier: Any, done: Any, without: str | None) -> None:
+def _look_together(location: Location, barrier: Any, done: Any, without: str | None) -> None:
     """Look for what is due in the same moment as everybody else, slot by slot."""
-    store = open_store(path, fingerprint=SECRETS.fingerprint)
+    store = open_store(location, fingerprint=SECRETS.fingerprint)
     with taken_away(without):
         for number in range(1, _ROUNDS + 1):
             barrier.wait()
@@ -68,7 +69,7 @@ def _look_together(path: Path, barrier: Any, done: Any, without: str | None) -> 
     store.close()
 
 
-def _race(forks: ForkServerContext, database: Path, *, runners: int, without: str | None = None) -> int:
+def _race(forks: ForkServerContext, database: Location, *, runners: int, without: str | None = None) -> int:
     """How many slots were done by all processes together."""
     barrier, done = forks.Barrier(runners), forks.SimpleQueue()
     processes = [forks.Process(target=_look_together, args=(database, barrier, done, without)) for _ in range(runners)]
@@ -81,7 +82,8 @@ def _race(forks: ForkServerContext, database: Path, *, runners: int, without: st
     return int(count)
 
 
-def test_twenty_processes_at_once_do_each_slot_once(store: Store, database: Path, forks: ForkServerContext) -> None:
+@pytest.mark.every_database
+def test_twenty_processes_at_once_do_each_slot_once(store: Store, database: Location, forks: ForkServerContext) -> None:
     assert _race(forks, database, runners=20) == _ROUNDS
     ledger = _ledger(store)
     assert _slots(store) == [1, 2, 3]
@@ -90,13 +92,13 @@ def test_twenty_processes_at_once_do_each_slot_once(store: Store, database: Path
 
 
 def test_without_the_claim_they_would_do_it_again_and_again(
-    store: Store, database: Path, forks: ForkServerContext
+    store: Store, database: Location, forks: ForkServerContext
 ) -> None:
     assert _race(forks, database, runners=4, without="slots") > _ROUNDS
     assert len(set(_slots(store))) < len(_slots(store))
 
 
-def _sleep_over(path: Path, done: Any) -> None:
+def _sleep_over(location: Location, done: Any) -> None:
     """Prepare slot 1 and fall asleep; then go on as if nothing had been."""
     prepare = reallocation._prepare
 
@@ -105,15 +107,16 @@ def _sleep_over(path: Path, done: Any) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
         return prepared
 
-    store = open_store(path, fingerprint=SECRETS.fingerprint)
+    store = open_store(location, fingerprint=SECRETS.fingerprint)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reallocation, "_prepare", prepare_and_sleep)
         done.put(reallocation.reallocate_slot(store, "tiny", 1, deed=Deed("scheduler", START + HOUR)))
     store.close()
 
 
+@pytest.mark.every_database
 def test_a_scheduler_that_was_stopped_over_the_next_slot_does_not_do_its_own(
-    store: Store, database: Path, forks: ForkServerContext
+    store: Store, database: Location, forks: ForkServerContext
 ) -> None:
     done = forks.SimpleQueue()
     sleeper = forks.Process(target=_sleep_over, args=(database, done))

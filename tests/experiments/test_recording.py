@@ -19,6 +19,7 @@ def house(store: Store) -> House:
     return House(store)
 
 
+@pytest.mark.every_database
 def test_an_exposure_and_its_outcome_are_counted(house: House) -> None:
     key = house.start(tiny())
     receipts = house.record(house.exposure(key, "ann"), house.event("ann", "Signed Up"))
@@ -27,12 +28,14 @@ def test_an_exposure_and_its_outcome_are_counted(house: House) -> None:
     assert house.total(key, "$exposures") == (1, 1)
 
 
+@pytest.mark.every_database
 def test_a_conversion_counts_once_however_often_it_happens(house: House) -> None:
     key = house.start(tiny())
     house.record(house.exposure(key, "ann"), *(house.event("ann", "Signed Up") for _ in range(3)))
     assert house.total(key, "signup") == (1, 1)
 
 
+@pytest.mark.every_database
 def test_the_same_event_again_is_a_duplicate(house: House) -> None:
     key = house.start(tiny())
     exposure, outcome = house.exposure(key, "ann"), house.event("ann", "Signed Up")
@@ -43,6 +46,7 @@ def test_the_same_event_again_is_a_duplicate(house: House) -> None:
     assert house.report(key)["diagnostics"]["duplicates"] == 2
 
 
+@pytest.mark.every_database
 def test_a_repeat_is_a_duplicate_whatever_has_become_of_the_experiment_since(house: House) -> None:
     key = house.start(tiny())
     word = house.event("bob", "Experiment Viewed", experiment_id=key, variation_id="everyone")
@@ -59,6 +63,7 @@ def test_a_repeat_is_a_duplicate_whatever_has_become_of_the_experiment_since(hou
     assert verify(house.store) == []
 
 
+@pytest.mark.every_database
 def test_what_was_never_stored_is_refused_again_and_again(house: House) -> None:
     key = house.start(tiny())
     word = house.event("ann", "Experiment Viewed", experiment_id=key, variation_id="everyone")
@@ -67,6 +72,7 @@ def test_what_was_never_stored_is_refused_again_and_again(house: House) -> None:
     assert [house.record(word, trusted=trusted)[0].status for trusted in (True, False)] == ["accepted", "duplicate"]
 
 
+@pytest.mark.every_database
 def test_an_id_with_another_body_is_refused_and_the_first_is_kept(house: House) -> None:
     key = house.start(spring_mailing())
     house.record(house.exposure(key, "ann"))
@@ -76,6 +82,7 @@ def test_an_id_with_another_body_is_refused_and_the_first_is_kept(house: House) 
     assert house.total(key, "spend") == (1, 1000)
 
 
+@pytest.mark.every_database
 def test_two_visitors_may_use_the_same_id(house: House) -> None:
     key = house.start(tiny())
     house.record(house.exposure(key, "ann"), house.exposure(key, "bob"))
@@ -84,12 +91,14 @@ def test_two_visitors_may_use_the_same_id(house: House) -> None:
     assert house.total(key, "signup") == (2, 2)
 
 
+@pytest.mark.every_database
 def test_an_exposure_without_an_id_is_the_same_one_when_sent_again(house: House) -> None:
     key = house.start(tiny())
     exposure = {name: value for name, value in house.exposure(key, "ann").items() if name != "messageId"}
     assert [receipt.status for receipt in house.record(exposure, exposure)] == ["accepted", "duplicate"]
 
 
+@pytest.mark.every_database
 def test_an_outcome_without_an_id_is_accepted_and_marked(house: House) -> None:
     key = house.start(tiny())
     house.record(house.exposure(key, "ann"))
@@ -98,6 +107,7 @@ def test_an_outcome_without_an_id_is_accepted_and_marked(house: House) -> None:
     assert [(receipt.status, receipt.deduplicated) for receipt in receipts] == [("accepted", False)] * 2
 
 
+@pytest.mark.every_database
 def test_an_outcome_waits_for_its_exposure(house: House) -> None:
     key = house.start(tiny())
     exposure = house.exposure(key, "ann", at=house.now_ms)
@@ -110,6 +120,7 @@ def test_an_outcome_waits_for_its_exposure(house: House) -> None:
     assert house.report(key)["diagnostics"]["waiting"] == 0
 
 
+@pytest.mark.every_database
 def test_an_outcome_that_waited_a_whole_window_is_an_orphan(house: House) -> None:
     key = house.start(tiny())
     exposure = house.exposure(key, "ann", at=house.now_ms)
@@ -122,6 +133,7 @@ def test_an_outcome_that_waited_a_whole_window_is_an_orphan(house: House) -> Non
     assert verify(house.store) == []
 
 
+@pytest.mark.every_database
 @pytest.mark.parametrize(
     ("offset", "status", "code"),
     [
@@ -144,6 +156,7 @@ def test_an_outcome_counts_from_the_exposure_to_before_the_window_ends(
     assert verify(house.store) == []
 
 
+@pytest.mark.every_database
 def test_retention_counts_only_in_its_part_of_the_window(house: House) -> None:
     key = house.start(spring_mailing())
     exposed_ms = house.now_ms
@@ -156,6 +169,7 @@ def test_retention_counts_only_in_its_part_of_the_window(house: House) -> None:
     assert house.total(key, "spend") == (1, 200)
 
 
+@pytest.mark.every_database
 def test_counts_and_values_stop_at_their_caps(house: House) -> None:
     key = house.start(spring_mailing())
     house.record(house.exposure(key, "ann"))
@@ -166,6 +180,7 @@ def test_counts_and_values_stop_at_their_caps(house: House) -> None:
     assert verify(house.store) == []
 
 
+@pytest.mark.every_database
 def test_profit_is_value_less_the_cost_of_every_exposure(house: House) -> None:
     key = house.start(spring_mailing())
     # "ann" may fall on the control, which costs nothing: take somebody who gets a letter.
@@ -174,6 +189,7 @@ def test_profit_is_value_less_the_cost_of_every_exposure(house: House) -> None:
     assert house.total(key, "$profit") == (1, (4000 - 3 * 2) * 10_000)
 
 
+@pytest.mark.every_database
 def test_a_late_conversion_counts_for_the_arm_and_epoch_of_the_first_exposure(house: House) -> None:
     key = house.start(tiny(arms=[{"key": "a", "role": "mass"}, {"key": "b", "role": "mass"}],
                            policy={"kind": "thompson", "burn_in": 0, "burn_in_conversions": 0}))
@@ -193,6 +209,7 @@ def test_a_late_conversion_counts_for_the_arm_and_epoch_of_the_first_exposure(ho
     assert verify(house.store) == []
 
 
+@pytest.mark.every_database
 def test_a_client_key_needs_a_token(house: House) -> None:
     key = house.start(tiny())
     viewed = house.event("ann", "Experiment Viewed", experiment_id=key, variation_id="everyone")
@@ -200,6 +217,7 @@ def test_a_client_key_needs_a_token(house: House) -> None:
     assert house.total(key, "signup") == (0, 0)
 
 
+@pytest.mark.every_database
 def test_a_server_key_is_believed_and_a_wrong_arm_is_counted_apart(house: House) -> None:
     key = house.start(tiny(control_share=0.5))
     drawn = house.evaluate(key, "ann").assignment.arm
@@ -216,6 +234,7 @@ def test_a_server_key_is_believed_and_a_wrong_arm_is_counted_apart(house: House)
     assert verify(house.store) == []
 
 
+@pytest.mark.every_database
 @pytest.mark.parametrize("variation", ["no-such-arm", None])
 def test_an_unknown_or_missing_arm_is_refused(house: House, variation: str | None) -> None:
     key = house.start(tiny())
@@ -223,6 +242,7 @@ def test_an_unknown_or_missing_arm_is_refused(house: House, variation: str | Non
     assert house.record(viewed, trusted=True)[0].code == "unknown_arm"
 
 
+@pytest.mark.every_database
 def test_a_token_of_another_visitor_or_experiment_is_refused(house: House) -> None:
     key = house.start(tiny())
     other = house.start(tiny(key="other"))
@@ -233,6 +253,7 @@ def test_a_token_of_another_visitor_or_experiment_is_refused(house: House) -> No
     assert [receipt.code for receipt in house.record(stolen, moved, torn)] == ["invalid_token"] * 3
 
 
+@pytest.mark.every_database
 def test_an_expired_token_is_refused(house: House) -> None:
     key = house.start(tiny())
     exposure = house.exposure(key, "ann")
@@ -240,6 +261,7 @@ def test_an_expired_token_is_refused(house: House) -> None:
     assert house.record(exposure)[0].code == "token_expired"
 
 
+@pytest.mark.every_database
 def test_after_a_pause_only_a_token_from_before_exposes_anybody_new(house: House) -> None:
     key = house.start(tiny())
     before = house.exposure(key, "ann")
@@ -249,6 +271,7 @@ def test_after_a_pause_only_a_token_from_before_exposes_anybody_new(house: House
     assert [(receipt.status, receipt.code) for receipt in receipts] == [("accepted", None), ("rejected", "not_running")]
 
 
+@pytest.mark.every_database
 def test_outcomes_count_after_the_stop_until_their_window_ends(house: House) -> None:
     key = house.start(tiny())
     house.record(house.exposure(key, "ann"))
@@ -260,6 +283,7 @@ def test_outcomes_count_after_the_stop_until_their_window_ends(house: House) -> 
     assert verify(house.store) == []
 
 
+@pytest.mark.every_database
 def test_a_metric_of_trusted_source_hears_only_server_keys(house: House) -> None:
     document = tiny()
     document["metrics"][0]["source"] = "server"
@@ -270,6 +294,7 @@ def test_a_metric_of_trusted_source_hears_only_server_keys(house: House) -> None
     assert house.total(key, "signup") == (1, 1)
 
 
+@pytest.mark.every_database
 def test_no_consent_leaves_nothing(house: House) -> None:
     key = house.start(tiny())
     exposure = {**house.exposure(key, "ann"), "context": {"consent": "none"}}
@@ -278,6 +303,7 @@ def test_no_consent_leaves_nothing(house: House) -> None:
     assert house.cells(key) == []
 
 
+@pytest.mark.every_database
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -309,12 +335,14 @@ def test_an_event_that_cannot_be_counted_is_refused_by_name(house: House, change
     assert receipt.detail
 
 
+@pytest.mark.every_database
 def test_a_bad_item_does_not_keep_its_neighbours_out(house: House) -> None:
     key = house.start(tiny())
     receipts = house.record(house.exposure(key, "ann"), 12, house.event("ann", "Signed Up"))
     assert [receipt.status for receipt in receipts] == ["accepted", "rejected", "accepted"]
 
 
+@pytest.mark.every_database
 def test_a_client_clock_that_is_wrong_is_corrected_by_the_time_of_sending(house: House) -> None:
     key = house.start(tiny())
     house.record(house.exposure(key, "ann", at=house.now_ms))
@@ -327,6 +355,7 @@ def test_a_client_clock_that_is_wrong_is_corrected_by_the_time_of_sending(house:
     assert house.total(key, "signup") == (1, 1)
 
 
+@pytest.mark.every_database
 def test_what_a_request_took_is_no_wrong_clock(house: House) -> None:
     key = house.start(tiny())
     # The exposure's request was held up; the order a second later went straight through.
@@ -340,6 +369,7 @@ def test_what_a_request_took_is_no_wrong_clock(house: House) -> None:
     assert house.total(key, "signup") == (1, 1)
 
 
+@pytest.mark.every_database
 @pytest.mark.parametrize("seconds", [11, 3600, -11, -3600])
 def test_a_clock_that_is_further_off_than_a_request_takes_is_corrected(house: House, seconds: int) -> None:
     house.start(tiny())
@@ -348,6 +378,7 @@ def test_a_clock_that_is_further_off_than_a_request_takes_is_corrected(house: Ho
     assert happened_at(house) == house.now_ms - HOUR
 
 
+@pytest.mark.every_database
 def test_the_time_may_stand_under_its_other_name_and_each_event_say_when_it_was_sent(house: House) -> None:
     house.start(tiny())
     a_day_behind = house.now_ms - DAY
@@ -361,6 +392,7 @@ def test_the_time_may_stand_under_its_other_name_and_each_event_say_when_it_was_
     assert (receipt.code, "originalTimestamp" in str(receipt.detail)) == ("invalid_timestamp", True)
 
 
+@pytest.mark.every_database
 @pytest.mark.parametrize("call", ["page", "screen"])
 def test_a_call_that_clients_make_of_themselves_is_no_fault_where_no_metric_names_it(house: House, call: str) -> None:
     house.start(tiny())

@@ -31,6 +31,7 @@ def tampered(house: House, *statements: str) -> list[str]:
     return verify(house.store)
 
 
+@pytest.mark.every_database
 def test_a_changed_cell_is_told_with_its_place_and_by_how_much(visited: House) -> None:
     assert tampered(visited, "UPDATE cells SET n = n + 1, sum = sum + 7 WHERE metric = '$exposures'") == [
         "cell of tiny, epoch 1, day 2024-10-04, segment everyone-else, arm everyone, metric $exposures: "
@@ -39,6 +40,7 @@ def test_a_changed_cell_is_told_with_its_place_and_by_how_much(visited: House) -
     ]
 
 
+@pytest.mark.every_database
 def test_a_changed_total_is_told_with_its_visitor_and_its_events(visited: House) -> None:
     [fault] = tampered(
         visited, "UPDATE totals SET total = 5 WHERE visitor = (SELECT visitor FROM events WHERE seq = 3)"
@@ -46,6 +48,7 @@ def test_a_changed_total_is_told_with_its_visitor_and_its_events(visited: House)
     assert fault.startswith("visitor ") and fault.endswith(" in tiny, signup: 5 is kept, events 4 give 1")
 
 
+@pytest.mark.every_database
 def test_an_exposure_that_was_moved_is_told_with_both_arms(visited: House) -> None:
     [fault] = tampered(
         visited, "UPDATE exposures SET arm = 'nobody' WHERE visitor = (SELECT visitor FROM events WHERE seq = 1)"
@@ -61,6 +64,7 @@ def test_a_missing_event_is_told_with_the_rows_that_came_of_it(visited: House, n
     assert (f"events: numbers {number} to {number} are missing" in faults) == (number < 4)
 
 
+@pytest.mark.every_database
 def test_of_many_visitors_only_the_first_are_told(store: Store) -> None:
     house = House(store)
     house.start(tiny())
@@ -71,6 +75,7 @@ def test_of_many_visitors_only_the_first_are_told(store: Store) -> None:
     assert faults[-1] == "tiny: 5 more rows of visitors differ"
 
 
+@pytest.mark.every_database
 @pytest.mark.parametrize(
     ("statements", "saying"),
     [

@@ -1,0 +1,62 @@
+"""The schema of a PostgreSQL database: its steps, taken once by whichever node comes first."""
+
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+
+Raw = psycopg.Connection[Any]
+
+#: Nobody else's lock, and no visitor's: those are of one number.
+_TURN = (2, 0)
+
+
+def steps() -> list[tuple[str, str]]:
+    """All steps, in order: name and SQL."""
+    folder = files("experiments.storage") / "migrations" / "postgresql"
+    scripts = sorted((item for item in folder.iterdir() if item.name.endswith(".sql")), key=lambda item: item.name)
+    return [(script.name.removesuffix(".sql"), script.read_text()) for script in scripts]
+
+
+def migrate(raw: Raw) -> list[str]:
+    """Bring the schema up to date, each step in one transaction with its record; the names of the steps taken.
+
+    Whoever begins at the same time waits, and finds them taken.
+    """
+    raw.execute("SET lock_timeout = 0")
+    raw.execute("SELECT pg_advisory_lock($1, $2)", _TURN)
+    try:
+        raw.execute(
+            "CREATE TABLE IF NOT EXISTS migrations"
+            " (name TEXT COLLATE \"C\" PRIMARY KEY, applied_at TIMESTAMPTZ NOT NULL DEFAULT now())"
+        )
+        missing = pending(raw)
+        for name, statements in steps():
+            if name in missing:
+                _apply(raw, name, statements)
+    finally:
+        raw.execute("SELECT pg_advisory_unlock($1, $2)", _TURN)
+    return missing
+
+
+def _apply(raw: Raw, name: str, statements: str) -> None:
+    with raw.transaction():
+        raw.execute(statements)
+        raw.execute("INSERT INTO migrations (name) VALUES ($1)", (name,))
+
+
+def pending(raw: Raw) -> list[str]:
+    """The steps that have not been taken."""
+    applied = _applied(raw)
+    return [name for name, _ in steps() if name not in applied]
+
+
+def unknown(raw: Raw) -> list[str]:
+    """The steps that a newer version has taken."""
+    return sorted(_applied(raw) - {name for name, _ in steps()})
+
+
+def _applied(raw: Raw) -> set[str]:
+    if raw.execute("SELECT to_regclass('migrations') IS NOT NULL").fetchone() != (True,):
+        return set()
+    return {name for (name,) in raw.execute("SELECT name FROM migrations")}

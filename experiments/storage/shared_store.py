@@ -1,0 +1,202 @@
+"""The store on a PostgreSQL that many nodes share: they write side by side, of different visitors."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from threading import Event
+from time import monotonic
+from typing import Any
+from typing import TypeVar
+
+import psycopg
+from psycopg_pool import ConnectionPool
+from psycopg_pool import PoolTimeout
+
+from experiments.errors import StorageError
+from experiments.model import Exposure
+from experiments.storage.exposed import number_of
+from experiments.storage.groups import Together
+from experiments.storage.listener import Listener
+from experiments.storage.location import Server
+from experiments.storage.pace import Pace
+from experiments.storage.pace import new_pace
+from experiments.storage.postgres import SharedConnection
+from experiments.storage.postgres import arguments
+from experiments.storage.postgres import is_loss
+from experiments.storage.postgres import prepare
+from experiments.storage.postgres import translated
+from experiments.storage.remembered import Remembered
+from experiments.storage.schema import migrate
+from experiments.storage.schema import pending
+from experiments.storage.schema import unknown
+from experiments.storage.session import Session
+from experiments.storage.shared_writer import SharedGroupWriter
+from experiments.storage.shared_writer import SharedWriter
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+_READERS = 8
+_PATIENCE_SECONDS = 2.0
+#: Nobody waits again for a server that somebody has just waited for in vain.
+_AWAY_SECONDS = 1.0
+
+
+class Reading(psycopg.Connection[Any]):
+    """A connection of the pool, with its session, which costs as much to make as a question to ask."""
+
+    @cached_property
+    def session(self) -> Session:
+        """The session of this connection."""
+        return Session(SharedConnection(self))
+
+
+class SharedStore:
+    """A database of a PostgreSQL server; `partitions` are those who write of different visitors at the same time."""
+
+    def __init__(self, server: Server, *, serving: bool = False, partitions: int = 1) -> None:
+        self._server = server
+        self._pace = new_pace()
+        self._pool = ConnectionPool(
+            connection_class=Reading,
+            kwargs=arguments(server),
+            configure=prepare,
+            min_size=1,
+            max_size=_READERS,
+            timeout=_PATIENCE_SECONDS,
+            open=True,
+        )
+        self._alone = SharedWriter(server)
+        self._writers = [SharedGroupWriter(server, self._pace) for _ in range(partitions)] if serving else []
+        self._listener = Listener(server)
+        self._remembered = Remembered()
+        self._away_until = 0.0
+        self.partitions = partitions
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """Run `work` on one consistent state of the database."""
+
+        def reading(session: Session) -> T:
+            session.connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                return work(session)
+            finally:
+                session.connection.rollback()
+
+        return self._reading(reading)
+
+    def transact(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in one write transaction, while nobody else writes; its result once it is on disk."""
+        return self._alone.run(work, alone=True)
+
+    def transact_together(self, work: Together[A, T], item: A, *, visitors: int = 1, partition: int = 0) -> T:
+        """Run `work` on this item and on those that come meanwhile; its result once it is on disk."""
+        if self._writers:
+            return self._writers[partition].run(work, item, visitors=visitors)
+        [result] = self._alone.run(lambda session: work(session, [item]), alone=False)
+        return result
+
+    def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, Exposure]:
+        """What exposures of a visitor fixed, by those of the experiments where there is one.
+
+        Another node may have exposed somebody a moment ago: who is not remembered is asked for.
+        """
+        found = {experiment: self._remembered.get(number_of((experiment, visitor))) for experiment in experiments}
+        asked = [experiment for experiment, exposure in found.items() if exposure is None]
+        if asked:
+            found |= self._looked_up(visitor, asked)
+        return {experiment: exposure for experiment, exposure in found.items() if exposure is not None}
+
+    def _looked_up(self, visitor: bytes, experiments: Sequence[str]) -> dict[str, Exposure]:
+        remembered = self._remembered
+        rows = self._reading(lambda session: session.exposures.of_visitor(visitor, experiments))
+        for experiment, row in rows.items():
+            remembered.keep(number_of((experiment, visitor)), row.fixed)
+        if remembered.is_full():
+            self.forget_exposures()
+        return {experiment: row.fixed for experiment, row in rows.items()}
+
+    def forget_exposures(self) -> None:
+        """Look up anew what exposures fixed; for when some have been removed."""
+        self._remembered = Remembered()
+
+    def changes(self) -> int:
+        """A number that differs once anybody has changed what people and jobs configure."""
+        return self._reading(lambda session: session.meta.config_version())
+
+    def await_changes(self, stopped: Event, *, seconds: float) -> None:
+        """Wait until somebody has changed what people and jobs configure, at most so long."""
+        if not stopped.is_set():
+            self._listener.wait(seconds)
+
+    def pace(self) -> Pace:
+        """How its writers get on."""
+        return self._pace
+
+    def queued(self) -> int:
+        """How many works wait for a writer."""
+        return sum(writer.queued() for writer in self._writers)
+
+    def close(self) -> None:
+        """Commit what waits and let the database go."""
+        for writer in self._writers:
+            writer.close()
+        self._listener.close()
+        self._alone.close()
+        self._pool.close()
+
+    def _reading(self, ask: Callable[[Session], T]) -> T:
+        """What `ask` finds; asked again where the connection that it was given had been lost meanwhile."""
+        with translated(self._server):
+            try:
+                with self._session() as session:
+                    return ask(session)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                if not is_loss(error) or isinstance(error, PoolTimeout):
+                    raise
+            self._pool.check()
+            with self._session() as session:
+                return ask(session)
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        if monotonic() < self._away_until:
+            raise PoolTimeout("it did not answer a moment ago")
+        try:
+            raw = self._pool.getconn()
+        except PoolTimeout:
+            self._away_until = monotonic() + _AWAY_SECONDS
+            raise
+        try:
+            yield raw.session
+        finally:
+            self._pool.putconn(raw)
+
+
+def migrate_shared(server: Server) -> list[str]:
+    """Bring the schema of a database up to date; the names of the steps taken."""
+    with _known(server) as raw:
+        return migrate(raw)
+
+
+def pending_of(server: Server) -> list[str]:
+    """The steps that a database lacks."""
+    with _known(server) as raw:
+        return pending(raw)
+
+
+@contextmanager
+def _known(server: Server) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to a database that takes every text, and at which no newer version has been at work.
+
+    :raises StorageError: naming the encoding, or the steps: what they have written may mean something not known here.
+    """
+    with translated(server), psycopg.connect(**arguments(server)) as raw:
+        if (encoding := raw.info.parameter_status("server_encoding")) != "UTF8":
+            raise StorageError(f"{server} is encoded in {encoding}, and must be in UTF8: make one with ENCODING UTF8")
+        if steps := unknown(raw):
+            raise StorageError(f"{server} is of a newer version, which knows {', '.join(steps)}: install that one")
+        yield raw
