@@ -1,7 +1,6 @@
 """The page of the what-if: what other policies would have brought with the visitors who came."""
 
 from flask import Blueprint
-from flask import Response
 from flask import render_template
 
 from experiments.errors import UnansweredPast
@@ -13,7 +12,6 @@ from service.operations import Example
 from service.people import for_people
 from service.refusal_pages import describes_page
 from service.refusal_pages import init_pages
-from service.refusal_pages import refusal_page
 from service.replay_view import MeasureTable
 from service.replay_view import replay_view
 from service.report_charts import Chart
@@ -25,18 +23,6 @@ bp = Blueprint("replay_page", __name__)
 init_pages(bp)
 
 
-_WHEN = (
-    "A what-if looks only at visitors whose time to reach the goal is over, so that young days do not look poor. Come "
-    "back when the first of them have had their time."
-)
-
-
-@bp.errorhandler(UnansweredPast)
-def too_early(error: UnansweredPast) -> Response:
-    """There is nothing to look back on yet."""
-    return refusal_page(409, str(error), title="There is nothing to look back on yet", advice=_WHEN)
-
-
 @bp.get("/experiments/<key>/replay")
 @for_people("viewer")
 @describes_page(Example(status=303))
@@ -45,11 +31,13 @@ def replay_page(key: str) -> str:
     installation = current_installation()
     store, min_cell = installation.store, installation.config.min_cell
     stored = store.read(lambda session: find(session, key))
-    found = replay(store, key, now_ms=installation.clock.now_ms(), min_cell=min_cell)
+    try:
+        found = replay(store, key, now_ms=installation.clock.now_ms(), min_cell=min_cell)
+    except UnansweredPast as error:
+        return render_template("replay.html", stored=stored, too_early=str(error))
     view = replay_view(found, symbols=True)
-    return render_template(
-        "replay.html", stored=stored, view=view, parts=[(one, _picture(view.reference, one)) for one in view.tables]
-    )
+    parts = [(one, _picture(view.reference, one)) for one in view.tables]
+    return render_template("replay.html", stored=stored, view=view, parts=parts)
 
 
 def _picture(reference: str, table: MeasureTable) -> Picture | None:

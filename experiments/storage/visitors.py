@@ -137,15 +137,6 @@ class Totals:
             changes,
         )
 
-    def of_visitor(self, visitor: bytes, experiments: Collection[str]) -> dict[str, ExposureRow]:
-        """A visitor's exposures, by those of the experiments where there is one."""
-        listed = self._connection.among(experiments)
-        rows = self._connection.execute(
-            f"SELECT experiment, {_EXPOSURE} FROM exposures WHERE visitor = ? AND experiment {listed.condition}",
-            (visitor, *listed.values),
-        )
-        return {experiment: _exposure(row) for experiment, *row in rows}
-
     def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[tuple[bytes, str, int]]:
         """The totals of some visitors: visitor, metric, total; none where nothing was added."""
         return self._connection.of_each(
@@ -183,15 +174,6 @@ class Waiting:
         self._connection.executemany(
             "INSERT INTO waiting (experiment, visitor, event, until_ms) VALUES (?, ?, ?, ?)", rows
         )
-
-    def of_visitor(self, visitor: bytes, experiments: Collection[str]) -> dict[str, ExposureRow]:
-        """A visitor's exposures, by those of the experiments where there is one."""
-        listed = self._connection.among(experiments)
-        rows = self._connection.execute(
-            f"SELECT experiment, {_EXPOSURE} FROM exposures WHERE visitor = ? AND experiment {listed.condition}",
-            (visitor, *listed.values),
-        )
-        return {experiment: _exposure(row) for experiment, *row in rows}
 
     def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[WaitingRow]:
         """What waits for the exposures of some visitors, in the order of storing, orphans among it."""

@@ -23,8 +23,8 @@ from tests.service.witnesses import events
 from tests.service.witnesses import more_come
 
 MEGABYTE = 1 << 20
-#: The pages that a log has when a commit takes it in by the way, and as much again for what comes meanwhile.
-LOG_BYTES = 2 * 1000 * 4096
+#: The pages at which a commit takes the log in by the way, and as much again for what comes meanwhile.
+LOG_BYTES = 64 * MEGABYTE
 
 
 class Burden(NamedTuple):
@@ -126,17 +126,16 @@ def test_the_log_stays_small_under_load_while_others_read(server: ServerProcess)
     reader, sizes = threading.Thread(target=read), []
     reader.start()
     try:
-        for number in range(40):
-            orders = [{**order, "messageId": f"order-{number}-{index}"} for index in range(500)]
+        for number in range(60):
+            orders = [{**order, "messageId": f"order-{number}-{index}"} for index in range(999)]
             answer = server.ask("POST", "/v1/batch", {"batch": [exposure, *orders]}, key=key)[1]
-            assert answer["accepted"] >= 500
+            assert answer["accepted"] >= 999
             sizes.append(Path(f"{server.installed.database}-wal").stat().st_size)
     finally:
         ended.set()
         reader.join()
     assert max(sizes) <= LOG_BYTES
-    written = server.installed.database.stat().st_size
-    assert written > max(sizes) / 2, "more than one log was written"
+    assert server.installed.database.stat().st_size > 4 * MEGABYTE, "a log was taken in"
 
 
 @pytest.mark.long
