@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
-from time import monotonic
 from typing import Any
 from typing import TypeVar
 
@@ -13,9 +12,12 @@ import psycopg
 from psycopg_pool import ConnectionPool
 from psycopg_pool import PoolTimeout
 
+from experiments.errors import NotLookedUp
+from experiments.errors import StorageError
 from experiments.storage.groups import Together
 from experiments.storage.listener import Listener
 from experiments.storage.location import Server
+from experiments.storage.lookups import Lookups
 from experiments.storage.pace import Pace
 from experiments.storage.pace import new_pace
 from experiments.storage.postgres import SharedConnection
@@ -23,6 +25,8 @@ from experiments.storage.postgres import arguments
 from experiments.storage.postgres import is_loss
 from experiments.storage.postgres import prepare
 from experiments.storage.postgres import translated
+from experiments.storage.reach import Reach
+from experiments.storage.remembered import Remembered
 from experiments.storage.schema import migrate
 from experiments.storage.session import Session
 from experiments.storage.shared_writer import SharedGroupWriter
@@ -34,8 +38,8 @@ T = TypeVar("T")
 
 _READERS = 8
 _PATIENCE_SECONDS = 2.0
-#: Nobody waits again for a server that somebody has just waited for in vain.
-_AWAY_SECONDS = 1.0
+#: Attempts of the pool come ever more seldom; a new one is made when somebody needs a connection.
+_TRYING_SECONDS = 1.0
 
 Pool = ConnectionPool[psycopg.Connection[Any]]
 
@@ -52,12 +56,15 @@ class SharedStore:
             min_size=1,
             max_size=_READERS,
             timeout=_PATIENCE_SECONDS,
+            reconnect_timeout=_TRYING_SECONDS,
             open=True,
         )
-        self._alone = SharedWriter(server)
-        self._writers = [SharedGroupWriter(server, self._pace) for _ in range(partitions)] if serving else []
+        self._reach = reach = Reach(server)
+        self._alone = SharedWriter(server, reach)
+        self._writers = [SharedGroupWriter(server, self._pace, reach) for _ in range(partitions)] if serving else []
+        self._lookups = Lookups(server, reach) if serving else None
+        self._remembered = Remembered()
         self._listener = Listener(server)
-        self._away_until = 0.0
         self.partitions = partitions
 
     def read(self, work: Callable[[Session], T]) -> T:
@@ -87,13 +94,37 @@ class SharedStore:
         return result
 
     def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, ExposureRow]:
-        """A visitor's exposures, by those of the experiments where there is one."""
+        """A visitor's exposures, by those of the experiments where there is one.
+
+        :raises NotLookedUp: if they cannot be had now.
+        """
         asked = list(experiments)
-        return self._reading(lambda connection: Session(connection).exposures.of_visitor(visitor, asked))
+        try:
+            found = self._looked_up(visitor, asked)
+        except StorageError as error:
+            raise NotLookedUp(str(error), self._remembered.of(visitor, asked)) from error
+        if found:
+            self._remembered.keep(visitor, found)
+        return found
+
+    def _looked_up(self, visitor: bytes, experiments: list[str]) -> dict[str, ExposureRow]:
+        self._reach.check()
+        if self._lookups:
+            return self._lookups.of_visitor(visitor, experiments)
+        return self._reading(lambda connection: Session(connection).exposures.of_visitor(visitor, experiments))
 
     def changes(self) -> int:
         """A number that differs once anybody has changed what people and jobs configure."""
-        return self._reading(lambda connection: Session(connection).meta.config_version())
+        with translated(self._server):
+            try:
+                version = self._listener.version()
+            except psycopg.Error:
+                self._reach.lose()
+                raise
+        if self._reach.find():
+            # What it holds was cut off.
+            self._pool.check()
+        return version
 
     def await_changes(self, stopped: Event, *, seconds: float) -> None:
         """Wait until somebody has changed what people and jobs configure, at most so long."""
@@ -108,16 +139,23 @@ class SharedStore:
         """How many works wait for a writer."""
         return sum(writer.queued() for writer in self._writers)
 
+    def is_reached(self) -> bool:
+        """Whether its server answers."""
+        return not self._reach.is_lost()
+
     def close(self) -> None:
         """Commit what waits and let the database go."""
         for writer in self._writers:
             writer.close()
+        if self._lookups:
+            self._lookups.close()
         self._listener.close()
         self._alone.close()
         self._pool.close()
 
     def _reading(self, ask: Callable[[SharedConnection], T]) -> T:
         """What `ask` finds; asked again where the connection that it was given had been lost meanwhile."""
+        self._reach.check()
         with translated(self._server):
             try:
                 with self._connected() as connection:
@@ -131,17 +169,8 @@ class SharedStore:
 
     @contextmanager
     def _connected(self) -> Iterator[SharedConnection]:
-        if monotonic() < self._away_until:
-            raise PoolTimeout("it did not answer a moment ago")
-        try:
-            raw = self._pool.getconn()
-        except PoolTimeout:
-            self._away_until = monotonic() + _AWAY_SECONDS
-            raise
-        try:
+        with self._pool.connection() as raw:
             yield SharedConnection(raw)
-        finally:
-            self._pool.putconn(raw)
 
 
 def migrate_shared(server: Server) -> list[str]:

@@ -62,7 +62,10 @@ class Store(Protocol):
         """
 
     def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, ExposureRow]:
-        """A visitor's exposures, by those of the experiments where there is one."""
+        """A visitor's exposures, by those of the experiments where there is one.
+
+        :raises NotLookedUp: if the server that has them cannot be reached.
+        """
 
     def changes(self) -> int:
         """A number that differs once anybody else has changed what people and jobs configure (per thread)."""
@@ -82,6 +85,9 @@ class OwnStore(Store, Protocol):
 
     def queued(self) -> int:
         """How many works wait for the writer."""
+
+    def is_reached(self) -> bool:
+        """Whether its server answers; where it does not, evaluations go on by what is known."""
 
 
 class SqliteStore:
@@ -149,6 +155,10 @@ class SqliteStore:
     def queued(self) -> int:
         """How many works wait for the writer."""
         return self._writer.queued()
+
+    def is_reached(self) -> bool:
+        """A file has no server that might not answer."""
+        return True
 
     def close(self) -> None:
         """Commit what waits and let the file go, whole: whoever closes it last takes the log in."""
