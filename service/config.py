@@ -23,7 +23,8 @@ from service.relay import parse_relay
 PREFIX = "BESPOKE_"
 _FROM_FILE = "_FILE"
 _HIDDEN = "(hidden)"
-_PASSWORD = re.compile("(?<=:)[^:@/]+(?=@)")
+#: Where an address may have a password.
+_PASSWORD = re.compile("(?<=://).*(?=@)|(?<=password=)[^&]+")
 
 
 class Setting(NamedTuple):

@@ -56,6 +56,9 @@ class Connection(Protocol):
     def executemany(self, statement: str, rows: Iterable[Values], /) -> Found:
         """Run a statement on each of the rows."""
 
+    def rollback(self) -> None:
+        """End a transaction without keeping anything of it."""
+
     def stream(self, statement: str, /) -> Iterator[Any]:
         """The rows of a statement that finds many, never all of them in memory."""
 

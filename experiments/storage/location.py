@@ -12,7 +12,9 @@ class Server(NamedTuple):
 
     def __str__(self) -> str:
         parts = urlsplit(self.url)
-        return f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        user, _, host = parts.netloc.rpartition("@")
+        name = user.partition(":")[0]
+        return f"postgresql://{f'{name}@' if name else ''}{host}{parts.path}"
 
 
 Location = Path | Server

@@ -11,7 +11,6 @@ from experiments.errors import StorageError
 from experiments.storage.groups import Call
 from experiments.storage.groups import Groups
 from experiments.storage.location import Server
-from experiments.storage.postgres import SharedConnection
 from experiments.storage.postgres import connect
 from experiments.storage.postgres import is_loss
 from experiments.storage.postgres import storage_error
@@ -50,7 +49,7 @@ class Lookups:
     def __init__(self, server: Server, reach: Reach) -> None:
         self._server = server
         self._groups = Groups(server, reach.is_lost)
-        self._connection: SharedConnection | None = None
+        self._session: Session | None = None
         self._thread = Thread(target=self._serve, name="lookups", daemon=True)
         self._thread.start()
 
@@ -92,14 +91,14 @@ class Lookups:
 
     def _attempt(self, asked: Sequence[Asked]) -> list[Exposures]:
         try:
-            self._connection = self._connection or connect(self._server)
-            return _look_up(Session(self._connection), asked)
+            self._session = self._session or Session(connect(self._server))
+            return _look_up(self._session, asked)
         except psycopg.Error as error:
             if is_loss(error):
                 self._let_go()
             raise storage_error(self._server, error) from error
 
     def _let_go(self) -> None:
-        if self._connection:
-            self._connection.close()
-        self._connection = None
+        if self._session:
+            self._session.connection.close()
+        self._session = None

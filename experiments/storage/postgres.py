@@ -140,6 +140,15 @@ class SharedConnection:
         if warnings:
             raise psycopg.OperationalError(warnings[0])
 
+    def rollback(self) -> None:
+        """End a transaction without keeping anything of it; one whose connection is lost has ended."""
+        if not self.is_lost():
+            self.raw.execute("ROLLBACK")
+
+    def is_lost(self) -> bool:
+        """Whether nothing more can be done with it."""
+        return self.raw.closed
+
     def execute(self, statement: str, values: Values = (), /) -> Found:
         """Run a statement."""
         text, names = native(statement)

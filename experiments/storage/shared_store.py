@@ -4,6 +4,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from threading import Event
 from typing import Any
 from typing import TypeVar
@@ -41,7 +42,14 @@ _PATIENCE_SECONDS = 2.0
 #: Attempts of the pool come ever more seldom; a new one is made when somebody needs a connection.
 _TRYING_SECONDS = 1.0
 
-Pool = ConnectionPool[psycopg.Connection[Any]]
+
+class Reading(psycopg.Connection[Any]):
+    """A connection of the pool, with its session, which costs as much to make as a question to ask."""
+
+    @cached_property
+    def session(self) -> Session:
+        """The session of this connection."""
+        return Session(SharedConnection(self))
 
 
 class SharedStore:
@@ -50,7 +58,8 @@ class SharedStore:
     def __init__(self, server: Server, *, serving: bool = False, partitions: int = 1) -> None:
         self._server = server
         self._pace = new_pace()
-        self._pool: Pool = ConnectionPool(
+        self._pool = ConnectionPool(
+            connection_class=Reading,
             kwargs=arguments(server),
             configure=prepare,
             min_size=1,
@@ -70,13 +79,12 @@ class SharedStore:
     def read(self, work: Callable[[Session], T]) -> T:
         """Run `work` on one consistent state of the database."""
 
-        def reading(connection: SharedConnection) -> T:
-            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        def reading(session: Session) -> T:
+            session.connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:
-                return work(Session(connection))
+                return work(session)
             finally:
-                if not connection.raw.closed:
-                    connection.execute("ROLLBACK")
+                session.connection.rollback()
 
         return self._reading(reading)
 
@@ -111,7 +119,7 @@ class SharedStore:
         self._reach.check()
         if self._lookups:
             return self._lookups.of_visitor(visitor, experiments)
-        return self._reading(lambda connection: Session(connection).exposures.of_visitor(visitor, experiments))
+        return self._reading(lambda session: session.exposures.of_visitor(visitor, experiments))
 
     def changes(self) -> int:
         """A number that differs once anybody has changed what people and jobs configure."""
@@ -153,24 +161,27 @@ class SharedStore:
         self._alone.close()
         self._pool.close()
 
-    def _reading(self, ask: Callable[[SharedConnection], T]) -> T:
+    def _reading(self, ask: Callable[[Session], T]) -> T:
         """What `ask` finds; asked again where the connection that it was given had been lost meanwhile."""
         self._reach.check()
         with translated(self._server):
             try:
-                with self._connected() as connection:
-                    return ask(connection)
+                with self._session() as session:
+                    return ask(session)
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 if not is_loss(error) or isinstance(error, PoolTimeout):
                     raise
             self._pool.check()
-            with self._connected() as connection:
-                return ask(connection)
+            with self._session() as session:
+                return ask(session)
 
     @contextmanager
-    def _connected(self) -> Iterator[SharedConnection]:
-        with self._pool.connection() as raw:
-            yield SharedConnection(raw)
+    def _session(self) -> Iterator[Session]:
+        raw = self._pool.getconn()
+        try:
+            yield raw.session
+        finally:
+            self._pool.putconn(raw)
 
 
 def migrate_shared(server: Server) -> list[str]:

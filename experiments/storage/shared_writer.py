@@ -90,9 +90,10 @@ class SharedWriter:
 
     def _undo(self, connection: SharedConnection) -> None:
         try:
-            connection.execute("ROLLBACK")
-        except psycopg.Error:
-            self._let_go()
+            connection.rollback()
+        finally:
+            if connection.is_lost():
+                self._let_go()
 
     def _commit(self, connection: SharedConnection) -> None:
         try:

@@ -6,6 +6,7 @@ import pytest
 
 from experiments.errors import InvalidSetting
 from experiments.errors import SecretMismatch
+from experiments.storage.location import Server
 from service.clock import AcceleratedClock
 from service.clock import SystemClock
 from service.config import SETTINGS
@@ -72,7 +73,7 @@ def test_three_slashes_are_a_relative_path_and_four_an_absolute_one() -> None:
         ("DATABASE_URL", "bespoke.db", "must be sqlite:///relative.db"),
         ("DATABASE_URL", "sqlite://", "must be sqlite:///relative.db"),
         ("DATABASE_URL", "sqlite:///:memory:", "must be sqlite:///relative.db"),
-        ("DATABASE_URL", "postgresql://localhost/b", "PostgreSQL is not supported yet"),
+        ("DATABASE_URL", "postgresql://local host/b", "must be sqlite:///relative.db"),
     ],
 )
 def test_a_bad_value_is_refused_with_name_value_and_rule(name: str, value: str, rule: str) -> None:
@@ -157,3 +158,26 @@ def test_an_accelerated_clock_runs_at_its_rate_from_its_origin() -> None:
     clock = AcceleratedClock(real_ms - 1000, 5_000, 3600.0)
     assert clock.now_ms() >= 5_000 + 1000 * 3600
     assert clock.now_ms() < 5_000 + 61_000 * 3600
+
+
+def test_an_address_of_postgresql_is_taken_with_the_secret_of_all_nodes_and_never_shows_its_password() -> None:
+    url = "postgresql://bespoke:planted@database.example:6432/campaigns?sslmode=require"
+    config = load_config({"BESPOKE_DATABASE_URL": url, "BESPOKE_SECRET": "s" * 40})
+    assert (config.database, config.database_path) == (Server(url), None)
+    assert "BESPOKE_DATABASE_URL=postgresql://bespoke@database.example:6432/campaigns" in config_lines(config)
+    assert "planted" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("url", "rule"),
+    [
+        ("postgresql://bespoke:planted@host/name", "BESPOKE_SECRET: must be given with PostgreSQL"),
+        ("postgresql://bespoke:planted@ho st/name", "must be sqlite:///relative.db"),
+        ("postgresql://", "must be sqlite:///relative.db"),
+        ("mysql://bespoke:planted@host/name", "must be sqlite:///relative.db"),
+    ],
+)
+def test_an_address_that_cannot_be_is_refused_without_its_password(url: str, rule: str) -> None:
+    with pytest.raises(InvalidSetting, match=rule) as refused:
+        load_config({"BESPOKE_DATABASE_URL": url})
+    assert "planted" not in str(refused.value)
