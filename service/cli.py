@@ -28,6 +28,7 @@ COMMANDS = {
     "backup": "backups",
     "restore": "backups",
     "config": "settings",
+    "doctor": "doctor",
     "demo": "demonstration",
 }
 

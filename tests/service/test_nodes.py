@@ -1,17 +1,31 @@
 """Nodes on one PostgreSQL: each change reaches all of them, and one that loses the database does what is certain."""
 
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from experiments.audit import Deed
+from experiments.errors import NotLookedUp
+from experiments.errors import StorageUnreachable
+from experiments.holds import finish
+from experiments.storage.location import Server
+from experiments.storage.store import migrate_database
+from experiments.storage.store import open_store
 from tests.clusters import Cluster
 from tests.clusters import running_cluster
+from tests.experiments.documents import spring_mailing
 from tests.experiments.documents import tiny
+from tests.experiments.house import SECRETS
+from tests.experiments.house import House
 from tests.service.nodes import InstalledNode
 from tests.service.nodes import Node
+from tests.service.processes import PATIENCE_SECONDS
+from tests.service.processes import Installed
 from tests.service.processes import wait_until
 
 _KEY = "tiny"
@@ -130,3 +144,82 @@ def _refused_events(node: Node, *, key: str) -> set[tuple[int, str]]:
         assert node.evaluate("visitor-1", key=key, experiment=_KEY)[0] == 200
         return set(answers)
 
+
+
+def test_schedulers_on_several_machines_do_each_slot_once_whatever_becomes_of_one(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.primary.ask("CREATE DATABASE slots")
+    machines = [InstalledNode(tmp_path / name, Server(cluster.primary.address("slots"))) for name in ("one", "two")]
+    machines[0].run_experiment(spring_mailing(policy={"kind": "thompson", "every": "1s"}))
+    sleeper, victim = (machine.start("scheduler") for machine in machines)
+    with machines[0].beside() as installation:
+
+        def slots() -> list[int]:
+            rows = installation.store.read(lambda session: list(session.ledger.rows("spring-mailing")))
+            return [msgspec.json.decode(row.body)["slot"] for row in rows[1:]]
+
+        def more_are_done() -> None:
+            before = len(slots())
+            wait_until(lambda: len(slots()) > before + 1, what="two more slots are done")
+
+        more_are_done()
+        sleeper.send_signal(signal.SIGSTOP)
+        more_are_done()
+        sleeper.send_signal(signal.SIGCONT)
+        victim.kill()
+        victim.wait()
+        more_are_done()
+        sleeper.terminate()
+        assert sleeper.wait(PATIENCE_SECONDS) == 0
+        done = slots()
+    assert done == sorted(set(done))
+    assert "Traceback" not in machines[0].log.read_text()
+
+
+def test_without_its_database_a_node_gives_the_arm_that_is_certain_and_refuses_all_others(cluster: Cluster) -> None:
+    cluster.primary.ask("CREATE DATABASE away")
+    server = Server(cluster.primary.address("away"))
+    migrate_database(server, fingerprint=SECRETS.fingerprint)
+    store = open_store(server, fingerprint=SECRETS.fingerprint, serving=True)
+    try:
+        house = House(store)
+        house.start(tiny(control_share=0.4))
+        first = {visitor: house.evaluate(_KEY, visitor) for visitor in _VISITORS}
+        house.record(*(house.exposure(_KEY, visitor) for visitor in _VISITORS))
+        finish(store, _KEY, deed=Deed("test", house.now_ms, "The verdict is in."))
+        house.snapshots.refresh()
+        remembered = _VISITORS[:10]
+        assert {house.evaluate(_KEY, visitor).assignment.cause for visitor in remembered} == {"sticky"}
+        cluster.primary.stop("immediate")
+        with pytest.raises(StorageUnreachable):
+            store.changes()
+        certain = 0
+        for visitor, given in first.items():
+            if visitor in remembered or given.assignment.arm == "everyone":
+                # The new weights give all but a ten-thousandth the mass arm, and so did the old ones.
+                assert house.evaluate(_KEY, visitor).assignment.arm == given.assignment.arm
+                certain += 1
+                continue
+            with pytest.raises(NotLookedUp):
+                house.evaluate(_KEY, visitor)
+            kept = house.evaluate(_KEY, visitor, token=given.token).assignment
+            assert (kept.arm, kept.cause) == (given.assignment.arm, "sticky")
+        assert 10 < certain < len(_VISITORS)
+        with pytest.raises(StorageUnreachable):
+            house.record(house.event("ann", "Signed Up"))
+    finally:
+        store.close()
+        cluster.primary.start()
+
+
+def test_the_doctor_names_a_server_that_would_forget(nodes: list[Node]) -> None:
+    said = nodes[0].installed.command("doctor")
+    assert said.returncode == 1
+    assert "fault fsync = off: must be on: a loss of power takes events that were acknowledged" in said.stdout
+
+
+def test_more_than_one_worker_needs_postgresql(tmp_path: Path) -> None:
+    said = Installed(tmp_path).command("serve", "--workers", "2")
+    assert said.returncode == 1
+    assert said.stderr == "bespoke: --workers: 2 must be 1 with an embedded database: one server for one file\n"
