@@ -35,7 +35,7 @@ def _clock(installation: Installation) -> Finding:
     changed_ms = installation.store.read(lambda session: session.meta.config_changed_ms())
     behind_ms = changed_ms - installation.clock.now_ms()
     if behind_ms > _MOST_SKEW_MS:
-        why = f"is {behind_ms / 1000:.0f} s behind one that this database has seen: times of events and windows are wrong"
+        why = f"is {behind_ms / 1000:.0f} s behind one that this database has seen: times of events are wrong"
         return Finding("fault", "clock", f"{why}; set it, and keep it set (NTP)")
     return Finding("ok", "clock", "is not behind any that this database has seen")
 
@@ -63,8 +63,9 @@ def file_system_of(folder: Path) -> str:
 def _permissions(installation: Installation) -> Iterator[Finding]:
     config = installation.config
     assert config.database_path is not None, "only files have permissions"
-    if not os.access(config.database_path.absolute().parent, os.W_OK):
-        yield Finding("fault", str(config.database_path), "its folder cannot be written: check its owner and permissions")
+    folder = config.database_path.absolute().parent
+    if not os.access(folder, os.W_OK):
+        yield Finding("fault", str(folder), "cannot be written: check its owner and permissions")
     if config.secret is None:
         yield _private(config.secret_path, "whoever reads it can forge tokens, sessions and links: chmod 600")
     yield _not_for_all(config.database_path, "anybody on this machine may change it: chmod o-w")

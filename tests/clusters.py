@@ -50,7 +50,8 @@ class Postgres:
         """Become a copy of a running server, that follows it."""
         self._make_folder()
         source = f"host=127.0.0.1 port={primary.port} user=postgres application_name=standby"
-        self._run("pg_basebackup", "-D", str(self.folder), "-R", "-X", "stream", "-c", "fast", "--no-sync", "-d", source)
+        options = ("-R", "-X", "stream", "-c", "fast", "--no-sync")
+        self._run("pg_basebackup", "-D", str(self.folder), *options, "-d", source)
 
     def start(self) -> None:
         """Start it, and wait until it lets somebody in."""

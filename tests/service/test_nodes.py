@@ -25,7 +25,6 @@ from tests.experiments.house import House
 from tests.service.nodes import InstalledNode
 from tests.service.nodes import Node
 from tests.service.processes import PATIENCE_SECONDS
-from tests.service.processes import Installed
 from tests.service.processes import wait_until
 
 _KEY = "tiny"
@@ -108,8 +107,10 @@ def test_a_change_on_one_node_holds_on_every_worker_of_the_others_soon(
 def test_a_node_without_its_database_gives_everybody_the_arm_they_have_and_acknowledges_nothing(
     nodes: list[Node], keys: dict[str, str], cluster: Cluster
 ) -> None:
-    node, key = nodes[0], keys["server"]
-    given = {visitor: expose(nodes[number % 2], visitor, key=key)["variant"] for number, visitor in enumerate(_VISITORS)}
+    key = keys["server"]
+    there = {visitor: nodes[number % 2] for number, visitor in enumerate(_VISITORS)}
+    given = {visitor: expose(node, visitor, key=key)["variant"] for visitor, node in there.items()}
+    node = nodes[0]
     for visitor in _VISITORS[:20]:
         assert node.evaluate(visitor, key=key, experiment=_KEY)[1]["metadata"]["cause"] == "sticky"
     cluster.primary.stop("immediate")
@@ -143,7 +144,6 @@ def _refused_events(node: Node, *, key: str) -> set[tuple[int, str]]:
         answers = threads.map(send, range(80))
         assert node.evaluate("visitor-1", key=key, experiment=_KEY)[0] == 200
         return set(answers)
-
 
 
 def test_schedulers_on_several_machines_do_each_slot_once_whatever_becomes_of_one(
@@ -217,9 +217,3 @@ def test_the_doctor_names_a_server_that_would_forget(nodes: list[Node]) -> None:
     said = nodes[0].installed.command("doctor")
     assert said.returncode == 1
     assert "fault fsync = off: must be on: a loss of power takes events that were acknowledged" in said.stdout
-
-
-def test_more_than_one_worker_needs_postgresql(tmp_path: Path) -> None:
-    said = Installed(tmp_path).command("serve", "--workers", "2")
-    assert said.returncode == 1
-    assert said.stderr == "bespoke: --workers: 2 must be 1 with an embedded database: one server for one file\n"
