@@ -18,6 +18,17 @@ def of_evaluation(installation: Installation, met: Sequence[Customer], *, key: s
     return _each(lambda: [evaluated(installation, customer, key=key) for customer in met], len(met))
 
 
+def of_first_evaluation(installation: Installation, met: Sequence[Customer], *, key: str = KEY) -> float:
+    """The same where none of them was evaluated before, so that exposures are looked up in the database."""
+
+    def work() -> None:
+        installation.store.forget_exposures()
+        for customer in met:
+            evaluated(installation, customer, key=key)
+
+    return _each(work, len(met))
+
+
 def of_list(installation: Installation, met: Sequence[Customer], *, key: str = KEY) -> float:
     """The cost of one visitor of a list of these."""
     return _each(lambda: assigned(installation, met, key=key), len(met))

@@ -1,9 +1,9 @@
 """How many evaluations a second does one server answer over HTTP, and how late are the late ones?
 
-One OFREP call a request, with a client key, for a visitor that no request before was for; half of the visitors have
-been exposed before, so that each is looked up in the database. Five segments with rules; the answer carries the message
-and a token. The peers are asked by the same generator over as many connections: nginx for the bytes of one of our
-answers, Unleash for the variant of a toggle.
+One OFREP call a request, with a client key, for a great many visitors in turn; half of them have been exposed before,
+so that each of these is looked up in the database when it first comes. Five segments with rules; the answer carries the
+message and a token. The peers are asked by the same generator over as many connections: nginx for the bytes of one of
+our answers, Unleash for the variant of a toggle.
 """
 
 from collections.abc import Iterator

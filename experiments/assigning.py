@@ -1,6 +1,7 @@
 """Assign many visitors at once, each as if it were alone, and count their exposures where that is asked for."""
 
 from collections import Counter
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +19,6 @@ from experiments.errors import InvalidContext
 from experiments.evaluation import Asking
 from experiments.evaluation import Evaluation
 from experiments.evaluation import claim_of
-from experiments.evaluation import fixed
 from experiments.evaluation import live_entry
 from experiments.evaluation import note
 from experiments.evaluation import promised
@@ -104,10 +104,13 @@ def assign(
 
     :raises UnknownExperiment: if there is none, or it was not started, or it is archived.
     """
-    run = store.transact if order.exposes else store.read
-    answers = run(
-        lambda session: _Assigning(session, snapshots, order, asking=asking, keyring=keyring).answers(visitors)
-    )
+    def answered(session: Session) -> Answers:
+        return _Assigning(session, snapshots, order, asking=asking, keyring=keyring).answers(visitors)
+
+    if order.exposes:
+        answers = store.transact_together(lambda session, lists: [answered(session) for _ in lists], visitors)
+    else:
+        answers = store.read(answered)
     _note(answers.listed, asking=asking)
     return answers
 
@@ -138,6 +141,8 @@ class _Assigning:
         """What everybody gets, counted where that is asked for."""
         assert self._entry.plan is not None, "only experiments that were started are evaluated"
         listed = read_list(self._entry.experiment, visitors, asking=self._asking)
+        if self._order.exposes:
+            self._session.hold(self._stand_ins(listed))
         decisions = self._decide(self._entry.plan, listed)
         issued = self._tokens(listed, decisions)
         receipts = self._expose(listed, issued) if self._order.exposes else [None] * len(issued)
@@ -158,6 +163,10 @@ class _Assigning:
             keep(plan, decisions, listed.visitors, kept=repeated, state=state, consents=listed.consents)
         return decisions
 
+    def _stand_ins(self, listed: VisitorList) -> Iterator[bytes]:
+        """Everybody's stand-in; made where somebody wants it, since one writer alone holds nobody."""
+        yield from pseudonyms(listed.visitors, key=self._keyring.visitors)
+
     def _exposed(self, listed: VisitorList) -> dict[int, Exposure]:
         """What exposures fixed for good, by place; who does not consent is not looked up."""
         key = self._order.experiment
@@ -167,7 +176,7 @@ class _Assigning:
         stand_ins = pseudonyms((listed.visitors[index] for index in asked), key=self._keyring.visitors)
         row_by_stand_in = dict(self._session.exposures.of_visitors(key, list(set(stand_ins))))
         return {
-            index: fixed(row_by_stand_in[stand_in])
+            index: row_by_stand_in[stand_in].fixed
             for index, stand_in in zip(asked, stand_ins, strict=True)
             if stand_in in row_by_stand_in
         }
@@ -197,7 +206,7 @@ class _Assigning:
                 continue
             drawn = different[decisions.places[index]]
             if claim_of(self._order.experiment, drawn, asking=self._asking):
-                first[visitor] = Exposure(drawn.arm, drawn.segment, drawn.epoch, drawn.weight, self._asking.now_ms)
+                first[visitor] = Exposure(drawn.arm, drawn.segment, drawn.epoch, drawn.weight)
         return repeated
 
     def _tokens(self, listed: VisitorList, decisions: Decisions) -> list[str | None]:

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from experiments.allocation import GRAIN
 from experiments.hashing import Ranges
-from experiments.hashing import bucket
 from experiments.hashing import choose
+from experiments.hashing import position
 from experiments.hashing import ranges
+from experiments.hashing import seed_state
 from experiments.messages import compile_message
 from experiments.model import EVERYONE_ELSE
 from experiments.model import NO_PERSONALISATION
@@ -50,14 +51,15 @@ class Plan:
         self.experiment = experiment
         self.allocation = allocation
         self._rules = [(segment.key, compile_rule(segment.rule, types)) for segment in experiment.segments]
-        self._draws = _draw_tables(allocation)
+        self._state = seed_state(experiment.key)
+        self._draws = _draws(allocation)
         self._messages = {arm.key: compile_message(arm.message or {}, arm.channel) for arm in experiment.arms}
 
     def under(self, allocation: Allocation) -> "Plan":
         """The same experiment under another allocation."""
         plan = copy(self)
         plan.allocation = allocation
-        plan._draws = _draw_tables(allocation)
+        plan._draws = _draws(allocation)
         return plan
 
     @cached_property
@@ -68,19 +70,21 @@ class Plan:
 
     def segment_of(self, attributes: Mapping[str, Any]) -> str:
         """The first segment whose rule holds, else everyone else."""
-        return next((key for key, holds in self._rules if holds(attributes)), EVERYONE_ELSE)
+        # A loop, because a generator costs more than most rules do.
+        for key, holds in self._rules:
+            if holds(attributes):
+                return key
+        return EVERYONE_ELSE
 
     def draw(self, visitor: str, segment: str) -> Assignment:
         """The arm that the visitor's hash falls on among those open to the segment."""
-        arms, weights, bounds = self._draws[segment]
-        index = choose(bucket(self.experiment.key, visitor), bounds)
-        return Assignment(arms[index], segment, weights[index], self.allocation.epoch, "allocated")
+        assignments, bounds = self._draws[segment]
+        return assignments[choose(position(visitor, state=self._state), bounds)]
 
     def choices(self, segment: str, cause: Cause) -> tuple[list[Assignment], Ranges]:
         """What may be drawn in a segment, and the range of positions on which each falls."""
-        arms, weights, bounds = self._draws[segment]
-        pairs, epoch = zip(arms, weights, strict=True), self.allocation.epoch
-        return [Assignment(arm, segment, weight, epoch, cause) for arm, weight in pairs], bounds
+        assignments, bounds = self._draws[segment]
+        return [assignment._replace(cause=cause) for assignment in assignments], bounds
 
     def message(self, arm: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """What the arm says to a visitor with these attributes."""
@@ -91,13 +95,17 @@ class Plan:
         return Assignment(self.experiment.first_mass.key, segment, GRAIN, self.allocation.epoch, cause)
 
 
-def _draw_tables(allocation: Allocation) -> dict[str, tuple[list[str], list[int], Ranges]]:
-    return {segment: _draw_table(arms) for segment, arms in allocation.weights.items()}
+#: What may be drawn, and the range of positions on which each falls.
+_Draw = tuple[list[Assignment], Ranges]
 
 
-def _draw_table(weight_by_arm: Mapping[str, int]) -> tuple[list[str], list[int], Ranges]:
-    weights = list(weight_by_arm.values())
-    return list(weight_by_arm), weights, ranges([weight / GRAIN for weight in weights])
+def _draws(allocation: Allocation) -> dict[str, _Draw]:
+    return {segment: _draw(segment, weights, allocation.epoch) for segment, weights in allocation.weights.items()}
+
+
+def _draw(segment: str, weight_by_arm: Mapping[str, int], epoch: int) -> _Draw:
+    assignments = [Assignment(arm, segment, weight, epoch, "allocated") for arm, weight in weight_by_arm.items()]
+    return assignments, ranges([weight / GRAIN for weight in weight_by_arm.values()])
 
 
 def decide(

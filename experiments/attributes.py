@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping
-from math import isfinite
 from types import NoneType
 from typing import Any
 
@@ -25,7 +24,7 @@ def _is_number(value: object) -> bool:
     # bool is an int to Python; nobody who sends true means 1.
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
-    return abs(value) <= _LARGEST_NUMBER and isfinite(value)
+    return -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER
 
 
 def _is_list(value: object) -> bool:
@@ -68,11 +67,11 @@ def declared_attributes(experiment: Experiment, sent: Mapping[str, Any]) -> dict
     :raises InvalidContext: `INVALID_CONTEXT`, if one is not of its declared type.
     """
     kept = {}
-    for name, attribute in experiment.attributes.items():
+    for name, type_ in experiment.attribute_types.items():
         value = sent.get(name)
         if value is None:
             continue
-        holds, rule = _TEST_AND_RULE[attribute.type]
+        holds, rule = _TEST_AND_RULE[type_]
         if not holds(value):
             raise InvalidContext("INVALID_CONTEXT", f"attribute {name!r}: {shown(value)} {rule}")
         kept[name] = value

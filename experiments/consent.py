@@ -21,6 +21,9 @@ def consent_of(context: Mapping[str, Any], *, default: Consent) -> Consent:
     if consent not in (None, "none", "measure", "personalise"):
         rule = "must be none, measure or personalise"
         raise RejectedEvent("invalid_consent", f"context.consent: {shown(consent)} {rule}")
+    # Hardly any context holds one; whichever is not what it may be is refused, even after one that objects.
+    if context.keys().isdisjoint(_SIGNALS):
+        return consent or default
     signals = [_objects(context, name) for name in _SIGNALS]
     return "none" if any(signals) else consent or default
 

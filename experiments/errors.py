@@ -20,6 +20,7 @@ BespokeError
 ├── InvalidSignature       a token or link that was not signed here, or is not for this
 ├── InvalidSetting         a setting that stops start-up
 ├── SecretMismatch         a secret that is not the one the database was made with
+├── UnansweredPast         a log too short for any what-if
 ├── InvalidBackup          a backup that cannot be made or restored
 └── StorageError           the database cannot do it now
     ├── StorageBusy        another process holds the lock; try again
@@ -207,6 +208,12 @@ class InvalidBackup(BespokeError):
     """A backup cannot be made there, or not be restored here."""
 
     code = "invalid_backup"
+
+
+class UnansweredPast(BespokeError):
+    """The log is too short to say anything of what might have been."""
+
+    code = "unanswered_past"
 
 
 class StorageError(BespokeError):

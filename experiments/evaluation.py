@@ -29,7 +29,6 @@ from experiments.snapshot import Entry
 from experiments.snapshot import Snapshot
 from experiments.snapshot import newest_plan
 from experiments.storage.store import Store
-from experiments.storage.visitors import ExposureRow
 
 
 class Asking(NamedTuple):
@@ -64,7 +63,7 @@ class Evaluation(NamedTuple):
 
 
 class LookedUp(NamedTuple):
-    """What exposures of a visitor fixed, by experiment; where there is a `fault`, those alone that are remembered."""
+    """What exposures of a visitor fixed, by experiment; where there is a `fault`, as far as it is remembered."""
 
     exposed: Mapping[str, Exposure]
     fault: NotLookedUp | None = None
@@ -156,12 +155,7 @@ def promised(entry: Entry, visitor: str, *, token: object, now_ms: int, keyring:
         return None
     if is_lost(claim.epoch, entry.restored_at):
         return None
-    return Exposure(claim.arm, claim.segment, claim.epoch, claim.weight, now_ms)
-
-
-def fixed(row: ExposureRow) -> Exposure:
-    """What an exposure fixed for good."""
-    return Exposure(row.arm, row.segment, row.epoch, row.weight, row.at_ms)
+    return Exposure(claim.arm, claim.segment, claim.epoch, claim.weight)
 
 
 def _evaluation(
@@ -226,12 +220,7 @@ def _look_up(
     """What exposures of one visitor fixed for good; who does not consent is not looked up."""
     if consent == "none" or not keys:
         return LookedUp({})
-    stand_in = pseudonym(visitor, key=keyring.visitors)
     try:
-        return LookedUp(_fixed(store.exposures_of(stand_in, keys)))
+        return LookedUp(store.exposures_of(pseudonym(visitor, key=keyring.visitors), keys))
     except NotLookedUp as fault:
-        return LookedUp(_fixed(fault.known), fault)
-
-
-def _fixed(rows: Mapping[str, ExposureRow]) -> dict[str, Exposure]:
-    return {key: fixed(row) for key, row in rows.items()}
+        return LookedUp(fault.known, fault)

@@ -5,6 +5,7 @@ and Vo, http://www.isthe.com/chongo/tech/comp/fnv/) over UTF-16 code units. So t
 we do.
 """
 
+from array import array
 from collections.abc import Iterable
 from collections.abc import Sequence
 from functools import lru_cache
@@ -22,14 +23,13 @@ Ranges = tuple[tuple[float, float], ...]
 
 def fnv1a(text: str, *, state: int = OFFSET) -> int:
     """The 32-bit FNV-1a of a text's UTF-16 code units; `state` goes on from the hash of what stands before it."""
-    for unit in _code_units(text):
+    units = text.encode("ascii") if text.isascii() else _code_units(text)
+    for unit in units:
         state = (state ^ unit) * PRIME & _MASK
     return state
 
 
 def _code_units(text: str) -> Iterable[int]:
-    if text.isascii():
-        return text.encode("ascii")
     # A lone surrogate is a code unit like any other to JavaScript; it must hash, not raise.
     return memoryview(text.encode("utf-16", "surrogatepass")).cast("H")[1:]
 
@@ -52,10 +52,36 @@ def bucket(seed: str, value: str, *, version: int = 2) -> float | None:
     Only version 2 draws: version 1 is not independent between experiments, and is here because the clients know it.
     """
     if version == 2:
-        return fnv1a(str(fnv1a(value, state=seed_state(seed)))) % 10_000 / 10_000
+        return position(value, state=seed_state(seed))
     if version == 1:
         return fnv1a(value + seed) % 1000 / 1000
     return None
+
+
+def position(value: str, *, state: int) -> float:
+    """What `bucket` gives by version 2; `state` is the seed's."""
+    return _fnv1a_of_digits(fnv1a(value, state=state)) % 10_000 / 10_000
+
+
+def _fnv1a_of_digits(number: int) -> int:
+    """What `fnv1a` gives for the number as it is written in decimal, in steps of two digits."""
+    if number < _MILLION:
+        return fnv1a(str(number))
+    state = _AFTER_FIRST[number // _MILLION]
+    state = state * _STEP + _AFTER_TWO[(state & 0xFF) * 100 + number // 10_000 % 100]
+    state = state * _STEP + _AFTER_TWO[(state & 0xFF) * 100 + number // 100 % 100]
+    return state * _STEP + _AFTER_TWO[(state & 0xFF) * 100 + number % 100] & _MASK
+
+
+_MILLION = 10**6
+#: The state after the digits that come before the last six.
+_AFTER_FIRST = array("I", [fnv1a(str(number)) for number in range(2**32 // _MILLION + 1)])
+#: What two digits multiply a state by. What they add depends on its last byte alone, the one that they are mixed with.
+_STEP = PRIME * PRIME & _MASK
+_AFTER_TWO = array("I", [
+    ((byte ^ tens) * PRIME ^ ones) * PRIME - byte * _STEP & _MASK
+    for byte in range(256) for tens in b"0123456789" for ones in b"0123456789"
+])
 
 
 def ranges(weights: Iterable[float]) -> Ranges:
@@ -63,9 +89,9 @@ def ranges(weights: Iterable[float]) -> Ranges:
     return tuple(pairwise(accumulate(weights, initial=0.0)))
 
 
-def choose(position: float, bounds: Sequence[tuple[float, float]]) -> int:
-    """Which of `bounds` holds `position`, by index; -1 if none does, which weights that sum to 1 never give."""
+def choose(at: float, bounds: Sequence[tuple[float, float]]) -> int:
+    """Which of `bounds` holds the position `at`, by index; -1 if none does, which weights that sum to 1 never give."""
     for index, (start, end) in enumerate(bounds):
-        if start <= position < end:
+        if start <= at < end:
             return index
     return -1

@@ -202,7 +202,6 @@ class Exposure:
     segment: str
     epoch: int
     weight: int
-    at_ms: int
 
 
 @dataclass(frozen=True)

@@ -43,14 +43,19 @@ def negated(test: Test) -> Test:
 
 def equal(literal: Any) -> Test:
     """The test of a bare literal, which converts the value to its own type first; `$eq` does not."""
+    # Nearly all values are of the literal's type already.
     if isinstance(literal, str):
-        return lambda value: to_text(value) == literal
+        return lambda value: value == literal if type(value) is str else to_text(value) == literal
     if isinstance(literal, bool):
-        return lambda value: value is not None and is_truthy(value) is literal
+        return lambda value: value is literal if type(value) is bool else _is_as_true(value, literal)
     if is_number(literal):
         number = to_number(literal)
         return lambda value: to_number(value) == number
     return lambda value: is_same_json(value, literal)
+
+
+def _is_as_true(value: Any, literal: bool) -> bool:
+    return value is not None and is_truthy(value) is literal
 
 
 def _same(argument: Any) -> Test:
@@ -77,6 +82,8 @@ def _among(argument: list[Any]) -> Test:
     wanted = frozenset(map(identity, argument))
 
     def holds(value: Any) -> bool:
+        if type(value) is str:
+            return value in wanted
         if isinstance(value, list):
             return any(identity(item) in wanted for item in value)
         return identity(value) in wanted

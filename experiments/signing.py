@@ -8,6 +8,7 @@ import hmac
 from base64 import urlsafe_b64encode
 from binascii import Error as Base64Error
 from binascii import a2b_base64
+from binascii import b2a_base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +17,7 @@ from experiments.errors import InvalidSignature
 
 _MARK_BYTES = 16
 _FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_TO_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _MARK_LETTERS = 22
 #: Brings a mark to whole groups of base64, so that many can be written at once.
 _FILLING = bytes(2)
@@ -55,7 +57,7 @@ def derive_key(secret: bytes, purpose: str) -> bytes:
 
 def pseudonym(visitor: str, *, key: bytes) -> bytes:
     """The 16 bytes that stand for a visitor on disk; the id itself is never stored."""
-    return _marks(key, [visitor.encode("utf-8", "surrogatepass")])[0]
+    return _mark(key, visitor.encode("utf-8", "surrogatepass"))
 
 
 def pseudonyms(visitors: Iterable[str], *, key: bytes) -> list[bytes]:
@@ -65,7 +67,7 @@ def pseudonyms(visitors: Iterable[str], *, key: bytes) -> list[bytes]:
 
 def sign(payload: bytes, *, key: bytes, bound_to: bytes = b"") -> str:
     """`payload` and its mark as one text; `bound_to` must be shown again to open it, but is not inside."""
-    return _head(payload) + _encode(_mark(payload, key, bound_to))
+    return _head(payload) + _encode(_mark(key, hashlib.sha256(bound_to).digest() + payload))
 
 
 def sign_all(payload: bytes, *, key: bytes, bound_to: Iterable[bytes]) -> list[str]:
@@ -84,7 +86,7 @@ def unsign(text: str, *, key: bytes, bound_to: bytes = b"") -> bytes:
     try:
         encoded, mark = text.split(".")
         payload = _decode(encoded)
-        genuine = hmac.compare_digest(_decode(mark), _mark(payload, key, bound_to))
+        genuine = hmac.compare_digest(_decode(mark), _mark(key, hashlib.sha256(bound_to).digest() + payload))
     except (ValueError, Base64Error) as error:
         raise InvalidSignature("the signed text is malformed") from error
     if not genuine:
@@ -92,8 +94,12 @@ def unsign(text: str, *, key: bytes, bound_to: bytes = b"") -> bytes:
     return payload
 
 
-def _mark(payload: bytes, key: bytes, bound_to: bytes) -> bytes:
-    return _marks(key, [hashlib.sha256(bound_to).digest() + payload])[0]
+def _mark(key: bytes, payload: bytes) -> bytes:
+    inner, outer = _states(key)
+    within, around = inner.copy(), outer.copy()
+    within.update(payload)
+    around.update(within.digest())
+    return around.digest()[:_MARK_BYTES]
 
 
 def _marks(key: bytes, payloads: Iterable[bytes]) -> list[bytes]:
@@ -121,7 +127,7 @@ def _head(payload: bytes) -> str:
 
 
 def _encode(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
+    return b2a_base64(data, newline=False).translate(_TO_URL_SAFE).rstrip(b"=").decode()
 
 
 def _decode(text: str) -> bytes:

@@ -45,6 +45,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import preferences
     from service import preflight_page
     from service import reference
+    from service import replay_page
     from service import report_files
     from service import sdk
     from service import setup
@@ -66,7 +67,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     answering = (
         ofrep, ingest, assignments, growthbook, admin, audit, users, health, metrics, preferences, sdk, reference,
     )
-    for endpoints in (*answering, login, pages, report_files, actions, setup, preflight_page, people_page):
+    for endpoints in (*answering, login, pages, report_files, actions, setup, preflight_page, replay_page, people_page):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     plain = {} if journal.is_complete() else {**ofrep.LANES, **ingest.LANES}

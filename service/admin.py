@@ -21,6 +21,7 @@ from experiments.errors import FrozenDocument
 from experiments.errors import InvalidDocument
 from experiments.errors import InvalidReason
 from experiments.errors import InvalidTransition
+from experiments.errors import UnansweredPast
 from experiments.errors import UnknownExperiment
 from experiments.errors import shown
 from experiments.ledger import Decision
@@ -35,6 +36,8 @@ from experiments.reading.reasons import REASON
 from experiments.reading.reasons import parse_reason
 from experiments.reallocation import reallocate
 from experiments.repetition import Reply
+from experiments.replay import Replay
+from experiments.replay import replay
 from experiments.report_shape import Report
 from experiments.reports import build_report
 from experiments.snapshot import stored_experiment
@@ -186,6 +189,16 @@ def report(key: str) -> Response:
             installation.store, key, now_ms=installation.clock.now_ms(), min_cell=installation.config.min_cell
         )
     )
+
+
+@bp.get("/<key>/replay")
+@requires("report")
+@describes(answers={200: Replay}, refuses=(UnknownExperiment, UnansweredPast), example=Example(status=409))
+def replay_experiment(key: str) -> Response:
+    """What other policies would have earned with the same visitors."""
+    installation = current_installation()
+    now_ms, min_cell = installation.clock.now_ms(), installation.config.min_cell
+    return json_answer(replay(installation.store, key, now_ms=now_ms, min_cell=min_cell))
 
 
 @bp.get("/<key>/allocations")

@@ -24,6 +24,7 @@ COMMANDS = {
     "assign": "assignments",
     "record": "outcomes",
     "simulate": "simulation",
+    "replay": "replay",
     "verify": "database",
     "backup": "backups",
     "restore": "backups",

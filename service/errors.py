@@ -26,6 +26,7 @@ from experiments.errors import InvalidUser
 from experiments.errors import StorageBusy
 from experiments.errors import StorageError
 from experiments.errors import StorageFull
+from experiments.errors import UnansweredPast
 from experiments.errors import UnknownExperiment
 from experiments.errors import UnknownKey
 from experiments.errors import UnknownUser
@@ -45,6 +46,7 @@ STATUS_BY_ERROR: dict[type[BespokeError], int] = {
     InvalidTransition: 409,
     FrozenDocument: 409,
     VerdictChanged: 409,
+    UnansweredPast: 409,
     InvalidReason: 422,
     IdempotencyKeyReused: 422,
     InvalidContext: 400,

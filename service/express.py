@@ -18,6 +18,7 @@ from werkzeug.datastructures import Authorization
 
 from experiments.keys import check_key
 from experiments.keys import includes
+from experiments.snapshot import Snapshot
 from experiments.storage.configuration import KeyRow
 from service.answers import JSON
 from service.asked import Asked
@@ -52,6 +53,7 @@ class Express:
         self._application = application
         self._installation = installation
         self._lanes = lanes
+        self._known = _Known(installation.snapshots.latest)
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request by its lane, or else by the application."""
@@ -74,10 +76,13 @@ class Express:
         return Asked(name, value, key, environ.get("HTTP_SEC_GPC") == "1") if isinstance(value, dict) else None
 
     def _key(self, environ: Environ) -> KeyRow | None:
-        key = check_key(_presented(environ), self._installation.snapshots.latest.keys.get)
-        if key is None or not includes(key.scope, "client"):
+        snapshot = self._installation.snapshots.latest
+        if self._known.snapshot is not snapshot:
+            self._known = _Known(snapshot)
+        key = self._known.key(_presented(environ))
+        if key is not None and key.origins and environ.get("HTTP_ORIGIN", key.origins[0]) not in key.origins:
             return None
-        return None if key.origins and environ.get("HTTP_ORIGIN", key.origins[0]) not in key.origins else key
+        return key
 
     def _value(self, environ: Environ) -> Any:
         length = environ.get("CONTENT_LENGTH") or ""
@@ -110,6 +115,24 @@ class Express:
         if "HTTP_TRACEPARENT" in environ:
             headers += trace_headers(environ["HTTP_TRACEPARENT"]).items()
         return headers
+
+
+class _Known:
+    """The keys of a snapshot that were presented and may evaluate, by their texts: looking at one costs a digest."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._keys: dict[str, KeyRow] = {}
+
+    def key(self, text: str) -> KeyRow | None:
+        """The row of a key that may evaluate, or None."""
+        known = self._keys.get(text)
+        if known is not None:
+            return known
+        key = check_key(text, self.snapshot.keys.get)
+        if key is None or not includes(key.scope, "client"):
+            return None
+        return self._keys.setdefault(text, key)
 
 
 def init_app(app: Flask) -> None:

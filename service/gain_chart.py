@@ -6,8 +6,12 @@ from typing import Any
 
 from service.charts import Spec
 from service.charts import base
+from service.forest import intervals
+from service.forest import means
+from service.forest import names
+from service.forest import ticks
+from service.forest import zero_line
 from service.palette import CALL_COLOURS
-from service.palette import INK
 from service.palette import MUTED
 
 _CALL_WORDS = {"tailor": "tailor", "mass": "one message", "keep_testing": "keep testing", "none": "no message pays"}
@@ -26,51 +30,19 @@ def gain_chart(
         "height": {"step": 30},
         "data": {"values": rows},
         "encoding": {
-            "y": {
-                "field": "segment", "type": "nominal", "sort": None, "title": None,
-                "axis": {
-                    "domain": False, "ticks": False, "labelLimit": max(110, width * 0.36),
-                    "labelColor": INK, "labelFontSize": 12,
-                },
-            },
+            "y": names("segment", width=width),
             "color": {
                 "field": "call", "type": "nominal", "legend": None,
                 "scale": {"domain": list(CALL_COLOURS), "range": list(CALL_COLOURS.values())},
             },
         },
-        "layer": [_zero_line(), _intervals(title=title, ticks=max(3, width // 110)), _means(), _calls(width=width)],
+        "layer": [zero_line(), intervals(title=title, ticks=ticks(width)), means(), _calls(width=width)],
     }
 
 
 def _row(segment: Mapping[str, Any], *, scale: float) -> Spec:
     figures = {name: segment["gain"][name] * scale for name in ("low", "mean", "high")}
     return {"segment": segment["segment"], "call": segment["call"], "word": _CALL_WORDS[segment["call"]], **figures}
-
-
-def _zero_line() -> Spec:
-    return {"mark": {"type": "rule", "color": MUTED, "strokeDash": [3, 3]}, "encoding": {
-        "x": {"datum": 0}, "y": None, "color": None,
-    }}
-
-
-def _intervals(*, title: str, ticks: int) -> Spec:
-    return {"mark": {"type": "rule", "strokeWidth": 3, "strokeCap": "round"}, "encoding": {
-        "x": {
-            "field": "low", "type": "quantitative", "title": title,
-            "scale": {"nice": False, "padding": 14},
-            "axis": {
-                "labelExpr": "datum.value ? format(datum.value, '+~g') : '0'", "tickCount": ticks, "domain": False,
-                "ticks": False, "labelOverlap": True,
-            },
-        },
-        "x2": {"field": "high"},
-    }}
-
-
-def _means() -> Spec:
-    return {"mark": {"type": "point", "filled": True, "size": 90, "opacity": 1}, "encoding": {
-        "x": {"field": "mean", "type": "quantitative"},
-    }}
 
 
 def _calls(*, width: int) -> Spec:

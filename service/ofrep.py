@@ -6,6 +6,7 @@ from typing import Any
 from flask import Blueprint
 from flask import Response
 from flask import request
+from msgspec import Raw
 from werkzeug.exceptions import HTTPException
 
 from experiments.errors import BespokeError
@@ -28,7 +29,7 @@ from service.errors import retry_later
 from service.errors import status_of
 from service.flags import failure
 from service.flags import flag
-from service.flags import success
+from service.flags import written
 from service.installation import Installation
 from service.ofrep_shapes import EVALUATION
 from service.ofrep_shapes import FAILURES
@@ -64,7 +65,7 @@ def evaluate_flag(key: str) -> Response:
     return json_answer(evaluated(current_installation(), asked))
 
 
-def evaluated(installation: Installation, asked: Asked) -> Evaluated:
+def evaluated(installation: Installation, asked: Asked) -> Raw:
     """What one experiment, the one that the address names, has for one visitor."""
     evaluation = evaluate(
         installation.store,
@@ -75,7 +76,7 @@ def evaluated(installation: Installation, asked: Asked) -> Evaluated:
         keyring=installation.keyring,
     )
     installation.tallies.evaluations.add(evaluated_as(asked.name, evaluation.assignment))
-    return success(asked.name, evaluation)
+    return written(asked.name, evaluation)
 
 
 #: What the express lane does by the address up to its last part.

@@ -13,6 +13,9 @@ import msgspec
 #: The answer for what must be read by the strict parser.
 UNREAD: Final = object()
 
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
 _BRACKETS = bytes.maketrans(b"[{]}", b"(())")
@@ -21,19 +24,19 @@ _BRACKETS = bytes.maketrans(b"[{]}", b"(())")
 def read(data: bytes, *, deepest: int) -> Any:
     """The value of a JSON text that nests at most so deep, or `UNREAD`."""
     try:
-        value = msgspec.json.decode(data)
-        written = msgspec.json.encode(value)
+        value = _decode(data)
+        written = _encode(value)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
         return UNREAD
-    text = _without_escapes(data)
+    if b"\\" in data:
+        data, written = _ESCAPE.sub(b"", data), _ESCAPE.sub(b"", written)
     # A pair that was dropped for a later one of the same name has taken the quotes of its name with it.
-    if text.count(b'"') != _without_escapes(written).count(b'"') or _is_deeper(text, deepest):
+    if data.count(b'"') != written.count(b'"'):
+        return UNREAD
+    # Where there are no more brackets than levels, they cannot nest deeper.
+    if data.count(b"{") + data.count(b"[") > deepest and _is_deeper(data, deepest):
         return UNREAD
     return value
-
-
-def _without_escapes(text: bytes) -> bytes:
-    return _ESCAPE.sub(b"", text) if b"\\" in text else text
 
 
 def _is_deeper(text: bytes, deepest: int) -> bool:

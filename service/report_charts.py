@@ -68,7 +68,7 @@ def _gains(report: Report) -> Chart | None:
     segments, unit = report["verdict"]["segments"], units_of(report, symbols=True).gain
     if not any(segment["gain"] for segment in segments):
         return None
-    title = f"{_measure(unit)}, against the one message"
+    title = f"{measure_of(unit)}, against the one message"
     return Chart(
         "gains",
         "What tailoring gains in each segment",
@@ -78,7 +78,8 @@ def _gains(report: Report) -> Chart | None:
     )
 
 
-def _measure(unit: Unit) -> str:
+def measure_of(unit: Unit) -> str:
+    """What an axis of gains in this unit is called."""
     return "Percentage points" if unit == POINTS else f"{unit.before.strip() or 'Gain'} per visitor"
 
 

@@ -28,10 +28,11 @@ class Picture(NamedTuple):
 
 def report_pictures(report: Mapping[str, Any], allocations: Sequence[Mapping[str, Any]]) -> list[Picture]:
     """The charts of a report, drawn; `allocations` as `report_charts` takes them."""
-    return [_picture(chart) for chart in report_charts(report, allocations)]
+    return [drawn(chart) for chart in report_charts(report, allocations)]
 
 
-def _picture(chart: Chart) -> Picture:
+def drawn(chart: Chart) -> Picture:
+    """One chart, drawn if there is something to draw."""
     if chart.wide is None or chart.narrow is None:
         return Picture(chart.name, chart.title, chart.note)
     wide, narrow = _address(chart.wide), _address(chart.narrow)

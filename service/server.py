@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import sys
 import time
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -52,6 +53,9 @@ _CONNECTIONS = 4096
 #: Made when they are needed and ended when they are not: whoever half-sends a body keeps one waiting.
 _THREADS = 1024
 _TURNS = 32
+#: After which a thread that computes lets another go on: the interpreter's own 5 ms are what an evaluation would take
+#: that comes while a page is made.
+_SWITCH_SECONDS = 0.001
 _HEADER_SECONDS = 10
 _DRAIN_SECONDS = 10
 _PATIENCE_SECONDS = 2.0
@@ -175,6 +179,7 @@ def _load(
         log.error("%s", error, extra=said("not_starting"))
         raise SystemExit(1) from error
     _spare_the_collector()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     # A worker process leaves without what `atexit` holds.
     Finalize(None, _leave, args=(app.extensions[EXTENSION],), exitpriority=1)
     has_started.set()

@@ -62,6 +62,12 @@ class Connection(Protocol):
     def stream(self, statement: str, /) -> Iterator[Any]:
         """The rows of a statement that finds many, never all of them in memory."""
 
+    def of_each(self, visitors: Collection[bytes], question: str, values: Sequence[Any] = ..., /) -> list[Any]:
+        """The rows of a question about each of these visitors; it ends with the visitor's place."""
+
+    def of_events(self, keys: Collection[tuple[bytes, bytes]], question: str, /) -> list[Any]:
+        """The rows of a question about each of these events; it ends with the places of visitor and id."""
+
     def among(self, values: Collection[object]) -> Listed:
         """The condition that a column has one of these values."""
 

@@ -73,12 +73,9 @@ class Events:
 
     def digests(self, keys: Iterable[EventKey]) -> dict[EventKey, bytes]:
         """The digests of those events that are there."""
-        found = ((key, self._digest(key)) for key in keys)
-        return {key: digest for key, digest in found if digest is not None}
-
-    def _digest(self, key: EventKey) -> bytes | None:
-        row = self._connection.execute("SELECT digest FROM events WHERE visitor = ? AND id = ?", key).fetchone()
-        return None if row is None else bytes(row[0])
+        question = "SELECT visitor, id, digest FROM events WHERE visitor = ? AND id = ?"
+        rows = self._connection.of_events(list(keys), question)
+        return {(bytes(visitor), bytes(id)): bytes(digest) for visitor, id, digest in rows}
 
     def in_order(self) -> Iterator[tuple[int, EventRow]]:
         """Every event by its number, in the order of storing."""

@@ -1,7 +1,7 @@
-"""Who was never exposed, known without asking the database: most visitors that are evaluated are of these.
+"""Who was exposed, and who never was, mostly known without asking the database.
 
 A Bloom filter (B. H. Bloom, Space/time trade-offs in hash coding with allowable errors, Communications of the ACM 13,
-1970) holds everybody who was exposed: whom it does not hold was never exposed, whom it holds has to be looked up.
+1970) holds everybody who was exposed: whom it does not hold was never exposed, whom it holds has to be looked up, once.
 """
 
 import hashlib
@@ -14,7 +14,9 @@ from threading import Event
 from threading import Lock
 from typing import Any
 
+from experiments.model import Exposure
 from experiments.storage.commits import CommitsBeside
+from experiments.storage.remembered import Remembered
 from experiments.storage.session import Session
 from experiments.storage.visitors import VisitorKey
 
@@ -24,7 +26,8 @@ _FIRST_BITS = 1 << 19
 _GROWTH = 8
 _CHUNK = 10_000
 
-_Places = tuple[int, int, int, int]
+_PLACES = 4
+_PLACE_BITS = 32
 
 
 class Exposed:
@@ -38,19 +41,52 @@ class Exposed:
         self._newest_event = 0
         # The number of commits beside this process at which nobody is missing.
         self._complete: int | None = None
+        self._remembered = Remembered()
+
+    def exposure(self, key: VisitorKey, look_up: Callable[[VisitorKey], Exposure | None]) -> Exposure | None:
+        """What an exposure of the visitor fixed, looked up where that has to be; None if there was none."""
+        number = number_of(key)
+        if not self._may_hold(number):
+            return None
+        remembered = self._remembered
+        return remembered.get(number) or self._looked_up(key, number, look_up, remembered)
+
+    def _looked_up(
+        self,
+        key: VisitorKey,
+        number: int,
+        look_up: Callable[[VisitorKey], Exposure | None],
+        remembered: Remembered,
+    ) -> Exposure | None:
+        found = look_up(key)
+        if found is not None:
+            # Where it was missed: what has been forgotten meanwhile is not known again by this.
+            remembered.keep(number, found)
+        if remembered.is_full():
+            self.forget()
+        return found
+
+    def forget(self) -> None:
+        """Look everybody up anew who was exposed; for when exposures have been removed."""
+        self._remembered = Remembered()
 
     def may_hold(self, key: VisitorKey) -> bool:
         """Whether a visitor may have been exposed; a no is certain."""
+        return self._may_hold(number_of(key))
+
+    def _may_hold(self, number: int) -> bool:
         if self._commits.count() != self._complete:
             return True
-        places = _places(key)
-        return any(layer.holds(places) for layer in self._layers)
+        for layer in self._layers:
+            if layer.holds(number):
+                return True
+        return False
 
     def add(self, keys: Iterable[VisitorKey]) -> None:
         """Hold these, before anybody else can see that they were exposed."""
         with self._adding:
-            for places in map(_places, keys):
-                self._room().add(places)
+            for number in map(number_of, keys):
+                self._room().add(number)
 
     def _room(self) -> "_Layer":
         if self._layers[-1].is_full():
@@ -95,31 +131,33 @@ class _Layer:
 
     def __init__(self, bits: int) -> None:
         self.bits = bits
+        self._mask = min(bits, 1 << _PLACE_BITS) - 1
         self._left = bits // _BITS_EACH
         self._bytes = bytearray(bits // 8)
 
     def is_full(self) -> bool:
         return self._left <= 0
 
-    def add(self, places: _Places) -> None:
+    def add(self, number: int) -> None:
         self._left -= 1
-        for place in places:
-            place %= self.bits
+        for _ in range(_PLACES):
+            place = number & self._mask
             self._bytes[place >> 3] |= 1 << (place & 7)
+            number >>= _PLACE_BITS
 
-    def holds(self, places: _Places) -> bool:
-        for place in places:
-            place %= self.bits
+    def holds(self, number: int) -> bool:
+        for _ in range(_PLACES):
+            place = number & self._mask
             if not self._bytes[place >> 3] >> (place & 7) & 1:
                 return False
+            number >>= _PLACE_BITS
         return True
 
 
-def _places(key: VisitorKey) -> _Places:
-    """Four numbers of 32 bits, as evenly spread as the stand-in for the visitor, which is a keyed hash."""
+def number_of(key: VisitorKey) -> int:
+    """A number of 128 bits for a visitor in an experiment, as evenly spread as the stand-in, which is a keyed hash."""
     experiment, visitor = key
-    number = int.from_bytes(visitor, "little") ^ _salt(experiment)
-    return number & 0xFFFFFFFF, number >> 32 & 0xFFFFFFFF, number >> 64 & 0xFFFFFFFF, number >> 96 & 0xFFFFFFFF
+    return int.from_bytes(visitor, "little") ^ _salt(experiment)
 
 
 @lru_cache(maxsize=1 << 14)

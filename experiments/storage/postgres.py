@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import ExitStack
 from contextlib import contextmanager
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -23,6 +25,7 @@ from experiments.storage.connection import Sums
 from experiments.storage.connection import Values
 from experiments.storage.location import Server
 from experiments.storage.schema import pending
+from experiments.storage.statements import asking
 from experiments.storage.statements import inserting
 from experiments.storage.statements import native
 
@@ -118,12 +121,22 @@ class SharedConnection:
         self._types: dict[tuple[str, str], str] = {}
         self._lane: int | None = None
         self._is_alone = False
+        self._pipeline = ExitStack()
 
     def begin(self, *, alone: bool) -> None:
         """Begin to write: `alone`, once all others are done, or beside those who write of other visitors."""
         self._is_alone = alone
-        mode = "EXCLUSIVE" if alone else "SHARE"
-        self.raw.execute(f"BEGIN; LOCK TABLE writing IN {mode} MODE")
+        if alone:
+            self.raw.execute("BEGIN; LOCK TABLE writing IN EXCLUSIVE MODE")
+        else:
+            # What asks for nothing is sent along with the next question, so that a server far away is waited for less.
+            self._pipeline.enter_context(self.raw.pipeline())
+            self.raw.execute("BEGIN")
+            self.raw.execute("LOCK TABLE writing IN SHARE MODE")
+
+    def settle(self) -> None:
+        """Have everything done but the commit; after this a fault leaves in doubt whether that was."""
+        self._pipeline.close()
 
     def commit(self) -> None:
         """Commit.
@@ -146,6 +159,9 @@ class SharedConnection:
 
     def rollback(self) -> None:
         """End a transaction without keeping anything of it; one whose connection is lost has ended."""
+        with suppress(psycopg.Error):
+            # It tells once more what went wrong.
+            self._pipeline.close()
         if not self.is_lost():
             self.raw.execute("ROLLBACK")
 
@@ -177,6 +193,20 @@ class SharedConnection:
             cursor.itersize = _STREAMED
             cursor.execute(statement)
             yield from cursor
+
+    def of_each(self, visitors: Collection[bytes], question: str, values: Sequence[Any] = (), /) -> list[Any]:
+        """The rows of a question about each of these visitors; it ends with the visitor's place."""
+        return self._asked(question, values, [list(visitors)])
+
+    def of_events(self, keys: Collection[tuple[bytes, bytes]], question: str, /) -> list[Any]:
+        """The rows of a question about each of these events; it ends with the places of visitor and id."""
+        return self._asked(question, (), [list(column) for column in zip(*keys, strict=True)])
+
+    def _asked(self, question: str, values: Sequence[Any], columns: list[list[bytes]]) -> list[Any]:
+        if not columns or not columns[0]:
+            return []
+        asked = asking(question, values=len(values), columns=len(columns))
+        return self.raw.execute(asked, (*values, *columns)).fetchall()
 
     def among(self, values: Collection[object]) -> Listed:
         """The condition that a column has one of these values."""

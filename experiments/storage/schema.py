@@ -47,7 +47,16 @@ def _apply(raw: Raw, name: str, statements: str) -> None:
 
 def pending(raw: Raw) -> list[str]:
     """The steps that have not been taken."""
-    applied: set[str] = set()
-    if raw.execute("SELECT to_regclass('migrations') IS NOT NULL").fetchone() == (True,):
-        applied = {name for (name,) in raw.execute("SELECT name FROM migrations")}
+    applied = _applied(raw)
     return [name for name, _ in steps() if name not in applied]
+
+
+def unknown(raw: Raw) -> list[str]:
+    """The steps that a newer version has taken."""
+    return sorted(_applied(raw) - {name for name, _ in steps()})
+
+
+def _applied(raw: Raw) -> set[str]:
+    if raw.execute("SELECT to_regclass('migrations') IS NOT NULL").fetchone() != (True,):
+        return set()
+    return {name for (name,) in raw.execute("SELECT name FROM migrations")}

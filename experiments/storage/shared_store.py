@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from threading import Event
@@ -15,6 +16,8 @@ from psycopg_pool import PoolTimeout
 
 from experiments.errors import NotLookedUp
 from experiments.errors import StorageError
+from experiments.model import Exposure
+from experiments.storage.exposed import number_of
 from experiments.storage.groups import Together
 from experiments.storage.listener import Listener
 from experiments.storage.location import Server
@@ -29,6 +32,8 @@ from experiments.storage.postgres import translated
 from experiments.storage.reach import Reach
 from experiments.storage.remembered import Remembered
 from experiments.storage.schema import migrate
+from experiments.storage.schema import pending
+from experiments.storage.schema import unknown
 from experiments.storage.session import Session
 from experiments.storage.shared_writer import SharedGroupWriter
 from experiments.storage.shared_writer import SharedWriter
@@ -101,25 +106,40 @@ class SharedStore:
         [result] = self._alone.run(lambda session: work(session, [item]), alone=False)
         return result
 
-    def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, ExposureRow]:
-        """A visitor's exposures, by those of the experiments where there is one.
+    def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, Exposure]:
+        """What exposures of a visitor fixed, by those of the experiments where there is one.
 
-        :raises NotLookedUp: if they cannot be had now.
+        Another node may have exposed somebody a moment ago: who is not remembered is asked for.
+
+        :raises NotLookedUp: if the server cannot be asked.
         """
-        asked = list(experiments)
+        kept = {experiment: self._remembered.get(number_of((experiment, visitor))) for experiment in experiments}
+        found = {experiment: exposure for experiment, exposure in kept.items() if exposure is not None}
+        if len(found) == len(kept):
+            return found
         try:
-            found = self._looked_up(visitor, asked)
+            return found | self._looked_up(visitor, [experiment for experiment in kept if experiment not in found])
         except StorageError as error:
-            raise NotLookedUp(str(error), self._remembered.of(visitor, asked)) from error
-        if found:
-            self._remembered.keep(visitor, found)
-        return found
+            raise NotLookedUp(str(error), found) from error
 
-    def _looked_up(self, visitor: bytes, experiments: list[str]) -> dict[str, ExposureRow]:
+    def _looked_up(self, visitor: bytes, experiments: Sequence[str]) -> dict[str, Exposure]:
+        remembered = self._remembered
+        rows = self._rows_of(visitor, experiments)
+        for experiment, row in rows.items():
+            remembered.keep(number_of((experiment, visitor)), row.fixed)
+        if remembered.is_full():
+            self.forget_exposures()
+        return {experiment: row.fixed for experiment, row in rows.items()}
+
+    def _rows_of(self, visitor: bytes, experiments: Sequence[str]) -> dict[str, ExposureRow]:
         self._reach.check()
         if self._lookups:
             return self._lookups.of_visitor(visitor, experiments)
         return self._reading(lambda session: session.exposures.of_visitor(visitor, experiments))
+
+    def forget_exposures(self) -> None:
+        """Look up anew what exposures fixed; for when some have been removed."""
+        self._remembered = Remembered()
 
     def changes(self) -> int:
         """A number that differs once anybody has changed what people and jobs configure."""
@@ -186,11 +206,23 @@ class SharedStore:
 
 def migrate_shared(server: Server) -> list[str]:
     """Bring the schema of a database up to date; the names of the steps taken."""
-    with translated(server), psycopg.connect(**arguments(server)) as raw:
+    with _known(server) as raw:
         return migrate(raw)
 
 
 def pending_of(server: Server) -> list[str]:
     """The steps that a database lacks."""
+    with _known(server) as raw:
+        return pending(raw)
+
+
+@contextmanager
+def _known(server: Server) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to a database at which no newer version has been at work.
+
+    :raises StorageError: naming the steps that it has taken: what it has written may mean something not known here.
+    """
     with translated(server), psycopg.connect(**arguments(server)) as raw:
-        return SharedConnection(raw).pending()
+        if steps := unknown(raw):
+            raise StorageError(f"{server} is of a newer version, which knows {', '.join(steps)}: install that one")
+        yield raw

@@ -82,6 +82,7 @@ class SharedWriter:
         try:
             connection.begin(alone=alone)
             result = work(Session(connection))
+            connection.settle()
         except BaseException:
             self._undo(connection)
             raise

@@ -46,6 +46,16 @@ class EmbeddedConnection(sqlite3.Connection):  # type: ignore[misc]  # The libra
         """The rows of a statement that finds many, never all of them in memory."""
         return iter(self.execute(statement))
 
+    def of_each(self, visitors: Collection[bytes], question: str, values: Sequence[Any] = ()) -> list[Any]:
+        """The rows of a question about each of these visitors; it ends with the visitor's place."""
+        listed = self.among(visitors)
+        rows: list[Any] = self.execute(f"{question[:-3]}{listed.condition}", (*values, *listed.values)).fetchall()
+        return rows
+
+    def of_events(self, keys: Collection[tuple[bytes, bytes]], question: str) -> list[Any]:
+        """The rows of a question about each of these events; it ends with the places of visitor and id."""
+        return [row for key in keys for row in self.execute(question, key)]
+
     def among(self, values: Collection[object]) -> Listed:
         """The condition that a column has one of these values."""
         return Listed(f"IN ({', '.join('?' * len(values))})", tuple(values))

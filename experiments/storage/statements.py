@@ -58,3 +58,20 @@ def inserting(statement: str, type_of: Callable[[str, str], str]) -> Inserting |
         f" FROM unnest({arrays}) WITH ORDINALITY AS given ({', '.join(given)}, place) ORDER BY given.place{rest}"
     )
     return Inserting(text, types)
+
+
+@cache
+def asking(question: str, *, values: int, columns: int) -> str:
+    """A question about many rows of bytes, an array for each of its last places, after its other values.
+
+    Each row is looked for by itself, in the one partition where it can be: a list of all would be looked for in every
+    partition, and the planner, where it knows little of a table yet, would rather read the whole of it.
+    """
+    names = [f"given_{number}" for number in range(columns)]
+    places = iter([*(f"${number}" for number in range(1, values + 1)), *(f"given.{name}" for name in names)])
+    one = _PLACE.sub(lambda _: next(places), question)
+    arrays = ", ".join(f"${values + number}::bytea[]" for number in range(1, columns + 1))
+    return (
+        f"SELECT found.* FROM unnest({arrays}) AS given ({', '.join(names)})"
+        f" CROSS JOIN LATERAL ({one} OFFSET 0) AS found"
+    )

@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 from experiments.errors import SecretMismatch
 from experiments.errors import StorageError
+from experiments.model import Exposure
 from experiments.storage.exposed import Exposed
 from experiments.storage.location import Location
 from experiments.storage.location import Server
@@ -27,7 +28,7 @@ from experiments.storage.sqlite import lock_for_serving
 from experiments.storage.sqlite import migrate
 from experiments.storage.sqlite import pending
 from experiments.storage.sqlite import translated
-from experiments.storage.visitors import ExposureRow
+from experiments.storage.visitors import VisitorKey
 from experiments.storage.writer import DirectWriter
 from experiments.storage.writer import GroupWriter
 
@@ -61,8 +62,8 @@ class Store(Protocol):
         visitors: it holds its own before it reads anything of them. All its visitors are of one partition.
         """
 
-    def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, ExposureRow]:
-        """A visitor's exposures, by those of the experiments where there is one.
+    def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, Exposure]:
+        """What exposures of a visitor fixed, by those of the experiments where there is one.
 
         :raises NotLookedUp: if the server that has them cannot be reached.
         """
@@ -88,6 +89,9 @@ class OwnStore(Store, Protocol):
 
     def is_reached(self) -> bool:
         """Whether its server answers; where it does not, evaluations go on by what is known."""
+
+    def forget_exposures(self) -> None:
+        """Look up anew what exposures fixed; for when some have been removed."""
 
 
 class SqliteStore:
@@ -129,15 +133,23 @@ class SqliteStore:
         """Run `work` on this item and on those that come meanwhile; its result once it is on disk."""
         return self._writer.run_together(work, item)
 
-    def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, ExposureRow]:
-        """A visitor's exposures, by those of the experiments where there is one."""
-        exposed = self._exposed
-        asked = [each for each in experiments if exposed is None or exposed.may_hold((each, visitor))]
-        if not asked:
-            return {}
-        # What exposures fixed does not change, so that several statements need no transaction to agree.
+    def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, Exposure]:
+        """What exposures of a visitor fixed, by those of the experiments where there is one."""
+        # It does not change, so that several statements need no transaction to agree.
+        found = {}
+        for experiment in experiments:
+            exposure = self._exposure((experiment, visitor))
+            if exposure is not None:
+                found[experiment] = exposure
+        return found
+
+    def _exposure(self, key: VisitorKey) -> Exposure | None:
+        return self._exposed.exposure(key, self._look_up) if self._exposed else self._look_up(key)
+
+    def _look_up(self, key: VisitorKey) -> Exposure | None:
         with translated(self._path):
-            return self._session().exposures.of_visitor(visitor, asked)
+            row = self._session().exposures.get(*key)
+        return None if row is None else row.fixed
 
     def changes(self) -> int:
         """A number that differs once another connection has committed since this thread looked."""
@@ -159,6 +171,11 @@ class SqliteStore:
     def is_reached(self) -> bool:
         """A file has no server that might not answer."""
         return True
+
+    def forget_exposures(self) -> None:
+        """Look up anew what exposures fixed; for when some have been removed."""
+        if self._exposed:
+            self._exposed.forget()
 
     def close(self) -> None:
         """Commit what waits and let the file go, whole: whoever closes it last takes the log in."""

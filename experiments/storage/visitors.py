@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
+from experiments.model import Exposure
 from experiments.storage.connection import Connection
+from experiments.storage.connection import Row
 from experiments.storage.events import COLUMNS
 from experiments.storage.events import EventRow
 from experiments.storage.events import event_of
@@ -30,6 +33,11 @@ class ExposureRow(NamedTuple):
     asserted: bool
     n: int = 1
 
+    @property
+    def fixed(self) -> Exposure:
+        """What it fixed for good."""
+        return Exposure(self.arm, self.segment, self.epoch, self.weight)
+
 
 _EXPOSURE = "arm, segment, epoch, weight, at_ms, asserted, n"
 
@@ -49,17 +57,19 @@ class Exposures:
         ).fetchone()
         return None if row is None else _exposure(row)
 
-    def of_visitor(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, ExposureRow]:
+    def of_visitor(self, visitor: bytes, experiments: Collection[str]) -> dict[str, ExposureRow]:
         """A visitor's exposures, by those of the experiments where there is one."""
-        found = {experiment: self.get(experiment, visitor) for experiment in experiments}
-        return {experiment: row for experiment, row in found.items() if row is not None}
+        listed = self._connection.among(experiments)
+        rows = self._connection.execute(
+            f"SELECT experiment, {_EXPOSURE} FROM exposures WHERE visitor = ? AND experiment {listed.condition}",
+            (visitor, *listed.values),
+        )
+        return {experiment: _exposure(row) for experiment, *row in rows}
 
     def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[tuple[bytes, ExposureRow]]:
         """The exposures of those of some visitors who have one."""
-        listed = self._connection.among(visitors)
-        rows = self._connection.execute(
-            f"SELECT visitor, {_EXPOSURE} FROM exposures WHERE experiment = ? AND visitor {listed.condition}",
-            (experiment, *listed.values),
+        rows = self._connection.of_each(
+            visitors, f"SELECT visitor, {_EXPOSURE} FROM exposures WHERE experiment = ? AND visitor = ?", (experiment,)
         )
         return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
 
@@ -108,7 +118,7 @@ class Exposures:
         return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
 
 
-def _exposure(row: tuple[Any, ...]) -> ExposureRow:
+def _exposure(row: Sequence[Any]) -> ExposureRow:
     arm, segment, epoch, weight, at_ms, asserted, n = row
     return ExposureRow(arm, segment, epoch, weight, at_ms, bool(asserted), n)
 
@@ -127,14 +137,20 @@ class Totals:
             changes,
         )
 
+    def of_visitor(self, visitor: bytes, experiments: Collection[str]) -> dict[str, ExposureRow]:
+        """A visitor's exposures, by those of the experiments where there is one."""
+        listed = self._connection.among(experiments)
+        rows = self._connection.execute(
+            f"SELECT experiment, {_EXPOSURE} FROM exposures WHERE visitor = ? AND experiment {listed.condition}",
+            (visitor, *listed.values),
+        )
+        return {experiment: _exposure(row) for experiment, *row in rows}
+
     def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[tuple[bytes, str, int]]:
         """The totals of some visitors: visitor, metric, total; none where nothing was added."""
-        listed = self._connection.among(visitors)
-        rows = self._connection.execute(
-            f"SELECT visitor, metric, total FROM totals WHERE experiment = ? AND visitor {listed.condition}",
-            (experiment, *listed.values),
+        return self._connection.of_each(
+            visitors, "SELECT visitor, metric, total FROM totals WHERE experiment = ? AND visitor = ?", (experiment,)
         )
-        return list(rows)
 
     def all(self, experiment: str) -> dict[tuple[bytes, str], int]:
         """Every total of an experiment, by visitor and metric."""
@@ -152,6 +168,10 @@ class WaitingRow(NamedTuple):
     event: EventRow
 
 
+def _number(row: Row) -> int:
+    return int(row[0])
+
+
 class Waiting:
     """Outcomes whose visitor is not known to be exposed: kept for one window, orphans after it."""
 
@@ -164,16 +184,25 @@ class Waiting:
             "INSERT INTO waiting (experiment, visitor, event, until_ms) VALUES (?, ?, ?, ?)", rows
         )
 
+    def of_visitor(self, visitor: bytes, experiments: Collection[str]) -> dict[str, ExposureRow]:
+        """A visitor's exposures, by those of the experiments where there is one."""
+        listed = self._connection.among(experiments)
+        rows = self._connection.execute(
+            f"SELECT experiment, {_EXPOSURE} FROM exposures WHERE visitor = ? AND experiment {listed.condition}",
+            (visitor, *listed.values),
+        )
+        return {experiment: _exposure(row) for experiment, *row in rows}
+
     def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[WaitingRow]:
         """What waits for the exposures of some visitors, in the order of storing, orphans among it."""
-        listed = self._connection.among(visitors)
-        rows = self._connection.execute(
+        rows = self._connection.of_each(
+            visitors,
             f"SELECT waiting.event, waiting.until_ms, {COLUMNS} FROM waiting"
             " JOIN events ON events.visitor = waiting.visitor AND events.seq = waiting.event"
-            f" WHERE waiting.experiment = ? AND waiting.visitor {listed.condition} ORDER BY waiting.event",
-            (experiment, *listed.values),
+            " WHERE waiting.experiment = ? AND waiting.visitor = ?",
+            (experiment,),
         )
-        return [WaitingRow(number, until_ms, event_of(row)) for number, until_ms, *row in rows]
+        return [WaitingRow(number, until_ms, event_of(row)) for number, until_ms, *row in sorted(rows, key=_number)]
 
     def remove(self, keys: Iterable[tuple[str, bytes, int]]) -> None:
         """Let events wait no more: experiment, visitor, the event's number."""

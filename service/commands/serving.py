@@ -12,7 +12,7 @@ from service.scheduler import run_scheduler
 @click.command()
 @click.option("--host", help="The interface to listen on.  [default: BESPOKE_HOST]")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 = any free one.  [default: BESPOKE_PORT]")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes; PostgreSQL may have several.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes; one for SQLite.")
 def serve(host: str | None, port: int | None, workers: int) -> None:
     """Run the web service and the scheduler; on PostgreSQL in several processes, if you like, and on several nodes.
 

@@ -65,13 +65,13 @@ def test_whom_no_rule_matches_is_everyone_else(attributes: dict[str, Any]) -> No
 
 
 def test_an_exposed_visitor_keeps_arm_segment_epoch_and_propensity_for_good() -> None:
-    kept = Exposure("womens-letter", "womens-shoppers", 1, 4500, 0)
+    kept = Exposure("womens-letter", "womens-shoppers", 1, 4500)
     assignment = decide(_weights(8500, 500), "ann", attributes={"womens": False}, kept=kept)
     assert assignment == ("womens-letter", "womens-shoppers", 4500, 1, "sticky")
 
 
 def test_paused_gives_the_mass_arm_to_whoever_was_not_exposed() -> None:
-    kept = Exposure("womens-letter", "womens-shoppers", 1, 4500, 0)
+    kept = Exposure("womens-letter", "womens-shoppers", 1, 4500)
     assert decide(_PLAN, "ann", attributes=_WOMENS, state="paused")[0::4] == ("one-letter", "not_running")
     assert decide(_PLAN, "ann", attributes=_WOMENS, state="paused", kept=kept)[0::4] == ("womens-letter", "not_running")
 
@@ -94,5 +94,5 @@ def test_measurement_only_never_gives_a_tailored_arm() -> None:
 
 
 def test_whoever_withdraws_consent_to_personalisation_sees_nothing_tailored_any_more() -> None:
-    kept = Exposure("womens-letter", "womens-shoppers", 1, 4500, 0)
+    kept = Exposure("womens-letter", "womens-shoppers", 1, 4500)
     assert decide(_PLAN, "ann", attributes={}, consent="measure", kept=kept).arm == "one-letter"

@@ -81,7 +81,7 @@ def test_everybody_is_assigned_as_if_alone(
 ) -> None:
     consents = [consent if consents_are_said else "personalise" for _, _, consent, _ in everybody]
     kept = {
-        place: Exposure(arm.key, segment, 1, 4500, 0)
+        place: Exposure(arm.key, segment, 1, 4500)
         for place, (_, _, _, is_kept) in enumerate(everybody)
         if is_kept
         for segment in plan.experiment.segment_keys[place % 2 :: 99]

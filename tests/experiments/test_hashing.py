@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments import hashing
 from experiments.hashing import bucket
 from experiments.hashing import choose
 from experiments.hashing import fnv1a
@@ -38,6 +39,11 @@ def test_the_hash_is_fnv1a(text: str, expected: int) -> None:
 )
 def test_a_position_never_changes(seed: str, value: str, expected: float) -> None:
     assert bucket(seed, value) == expected
+
+
+@given(st.integers(0, 2**32 - 1) | st.sampled_from([0, 9, 10, 999_999, 10**6, 10**6 + 1, 10**9, 2**32 - 1]))
+def test_a_number_is_hashed_as_its_digits_are(number: int) -> None:
+    assert hashing._fnv1a_of_digits(number) == fnv1a(str(number))
 
 
 def test_positions_are_those_of_growthbook(growthbook_cases: dict[str, Any]) -> None:

@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 
+from experiments.assigning import Order
+from experiments.assigning import assign
 from experiments.audit import Deed
 from experiments.errors import StorageBusy
+from experiments.errors import StorageError
+from experiments.evaluation import Asking
 from experiments.lifecycle import act
-from experiments.recording import Applying
 from experiments.signing import pseudonym
 from experiments.storage.location import Server
 from experiments.storage.session import Session
@@ -158,6 +161,37 @@ def test_ten_nodes_that_start_at_once_take_each_step_once(postgres: Databases) -
     open_store(server, fingerprint="one", serving=True).close()
 
 
+def test_a_database_at_which_a_newer_version_was_is_refused(server: Server) -> None:
+    store = open_store(server, fingerprint=SECRETS.fingerprint)
+    name = "INSERT INTO migrations (name) VALUES ('9999_future')"
+    store.transact(lambda session: session.connection.execute(name))
+    store.close()
+    for ask in (open_store, migrate_database):
+        with pytest.raises(StorageError, match="newer version, which knows 9999_future"):
+            ask(server, fingerprint=SECRETS.fingerprint)
+
+
+def test_a_list_that_exposes_holds_its_visitors_and_leaves_all_others(nodes: list[House]) -> None:
+    first, second, third = nodes
+    holding = Holding(first, "ann")
+
+    def exposed(node: House, *visitors: str) -> list[str]:
+        listed = [{"id": visitor} for visitor in visitors]
+        order, asking = Order("tiny", exposes=True, call_id=b"call"), Asking(START, "personalise", 86_400)
+        answers = assign(
+            node.store, node.snapshots, order, visitors=listed, asking=asking, keyring=SECRETS
+        )
+        return [receipt.status for receipt in answers.receipts if receipt]
+
+    with ThreadPoolExecutor(1) as threads:
+        same = threads.submit(exposed, second, "ann", "bob")
+        assert exposed(third, "cem", "dan") == ["accepted"] * 2
+        assert not same.done()
+        holding.end()
+        assert same.result() == ["accepted"] * 2
+    assert verify(first.store) == []
+
+
 def test_what_one_node_changes_another_hears_of_at_once(nodes: list[House]) -> None:
     first, second, _ = nodes
     never = Event()
@@ -242,21 +276,28 @@ def test_a_transaction_that_is_cut_off_before_its_commit_is_begun_again(
     assert nodes[0].store.transact_together(work, 0) == "2"
 
 
+#: It runs when everything else of a transaction is done, and ends the first connection that it runs on.
+_CUT_OFF = """
+CREATE SEQUENCE commits;
+CREATE FUNCTION cut_off() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF nextval('commits') = 1 THEN
+        PERFORM pg_terminate_backend(pg_backend_pid());
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER cuts_off AFTER INSERT ON cells_by_lane DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION cut_off();
+"""
+
+
 def test_a_commit_that_is_not_answered_is_told_as_unknown_and_counts_once_when_it_is_sent_again(
-    nodes: list[House], ending: Callable[[], None]
+    nodes: list[House]
 ) -> None:
     node = nodes[0]
     exposure = node.exposure("tiny", "ann")
-    # It comes after the last statement, when only the commit is left.
-    apply_all = Applying.__call__
-
-    def cut_off(self: Applying, session: Session, batches: object) -> object:
-        receipts = apply_all(self, session, batches)  # type: ignore[arg-type]
-        ending()
-        return receipts
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(StorageBusy, match="sent again, it counts once"):
-        patch.setattr(Applying, "__call__", cut_off)
+    node.store.transact(lambda session: session.connection.execute(_CUT_OFF))
+    with pytest.raises(StorageBusy, match="sent again, it counts once"):
         node.record(exposure)
     node.record(exposure)
     assert node.total("tiny", "$exposures") == (1, 1)

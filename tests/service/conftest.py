@@ -35,6 +35,7 @@ from tests.experiments.wide import fifty_segments
 from tests.service.deeds import DEED
 from tests.service.deeds import NOW_MS
 from tests.service.described import DescribedClient
+from tests.postgres import Databases
 from tests.service.people import add_user
 from tests.service.processes import Installed
 from tests.service.processes import ServerProcess
@@ -60,9 +61,18 @@ def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests on an embedded database, and those marked so on each kind of database."""
+    if "config" in metafunc.fixturenames and metafunc.definition.get_closest_marker("every_database"):
+        metafunc.parametrize("config", ["sqlite", "postgresql"], indirect=True)
+
+
 @pytest.fixture
-def config(tmp_path: Path) -> Config:
+def config(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
     """Settings for a database that nobody else has."""
+    if getattr(request, "param", "sqlite") == "postgresql":
+        databases: Databases = request.getfixturevalue("postgres")
+        return load_config({"BESPOKE_DATABASE_URL": databases.empty().url, "BESPOKE_SECRET": "of all nodes" * 4})
     return load_config({"BESPOKE_DATABASE_URL": f"sqlite:///{tmp_path}/bespoke.db"})
 
 

@@ -43,11 +43,17 @@ def two_tastes(**changes: Any) -> dict[str, Any]:
     return {**document, **changes}
 
 
+def in_days(document: dict[str, Any], days: int) -> dict[str, Any]:
+    """The document with a goal that is reached within so many days, so that some visitors' time is over."""
+    goal, *others = document["metrics"]
+    return {**document, "metrics": [{**goal, "window": f"{days}d"}, *others]}
+
+
 def furnish(house: House) -> None:
     """Campaigns in every state; the house's clock ends where the pages are to be looked at."""
     rng = np.random.default_rng(7)
     end_ms = house.now_ms + DAYS * DAY
-    _begin(house, two_tastes(key="summer-sale", name="Summer sale: who wants the catalogue?"), "start")
+    _begin(house, in_days(two_tastes(key="summer-sale", name="Summer sale: who wants the catalogue?"), 3), "start")
     _begin(house, two_tastes(), "start")
     _begin(house, two_tastes(key="gift-cards", name="Gift cards"), "start")
     for day in range(DAYS):

@@ -46,6 +46,7 @@ PLACES = {
         "/experiments/loyalty-card/preflight", "/experiments/loyalty-card/preflight?days=3",
         "/experiments/loyalty-card/preflight?days=x&rate=y",
     ],
+    "replay_page.replay_page": [f"{_CAMPAIGN}/replay", "/experiments/summer-sale/replay"],
     "people.people_page": ["/people"],
     "reference.docs": ["/docs"],
 }

@@ -89,6 +89,7 @@ def at_once(app: Flask, key: str, items: list[dict[str, Any]]) -> list[str]:
         return list(threads.map(send, items))
 
 
+@pytest.mark.every_database
 def test_of_a_hundred_at_once_one_is_accepted_and_the_others_are_duplicates(app: Flask, site: Site) -> None:
     exposure, order = seen("ann", token=site.token("ann")), ordered("ann", id="order")
     for item in (exposure, order):
@@ -99,6 +100,7 @@ def test_of_a_hundred_at_once_one_is_accepted_and_the_others_are_duplicates(app:
     assert verify(site.store) == []
 
 
+@pytest.mark.every_database
 def test_of_two_bodies_under_one_id_at_once_one_is_kept_and_every_other_one_is_told(app: Flask, site: Site) -> None:
     site.fates(seen("ann", token=site.token("ann")))
     bodies = [ordered("ann", id="order", revenue=revenue) for revenue in (10, 20)]
@@ -119,6 +121,7 @@ def test_the_same_id_with_another_body_is_refused_by_name_and_the_first_is_kept(
     assert site.counted("spend") == (1, 1000)
 
 
+@pytest.mark.every_database
 def test_six_events_in_any_order_are_counted_alike(site: Site, clock: SetClock) -> None:
     # One visitor for each order: the exposure, a later one; two orders in time, one before them, one too late.
     visitors, later = 720, 0

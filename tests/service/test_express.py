@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from werkzeug.test import Client
 from werkzeug.test import TestResponse
 
+from experiments.audit import Deed
+from experiments.keys import revoke_key
 from service.installation import Installation
 from service.rates import Buckets
 from service.rates import Rate
@@ -103,6 +105,16 @@ def test_a_request_is_charged_once_whichever_way_it_takes(
         for body in (ANN, bad, {"context": 7}, ANN)
     ]
     assert [text.partition("r=")[2].partition(";")[0] for text in left] == ["9999", "9998", "9997", "9996"]
+
+
+def test_a_key_that_the_lane_knows_is_refused_once_it_is_revoked(
+    client: FlaskClient, keys: dict[str, str], running: dict[str, Any], installation: Installation
+) -> None:
+    key = keys["client"]
+    assert client.post(ADDRESS, json=ANN, headers=bearer(key)).status_code == 200
+    revoke_key(installation.store, key[:12], deed=Deed("test", installation.clock.now_ms()))
+    installation.snapshots.refresh()
+    assert client.post(ADDRESS, json=ANN, headers=bearer(key)).status_code == 401
 
 
 def test_a_client_that_is_too_fast_is_sent_away_by_the_lane_too(

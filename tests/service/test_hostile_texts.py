@@ -169,7 +169,8 @@ def log_in_as(page: Page, number: int, text: str) -> None:
     page.context.add_cookies(cookies)
 
 
-OF_NAMES = tuple(map(named, ("", "/ledger", "/actions", "/actions/start", "/document", "/edit", "/preflight")))
+_OF_ONE = ("", "/ledger", "/actions", "/actions/start", "/document", "/edit", "/preflight", "/replay")
+OF_NAMES = tuple(map(named, _OF_ONE))
 OF_ANY = (
     *map(asked, (
         "/audit?actor=TEXT", "/audit?subject=TEXT", "/audit?before=TEXT", "/experiments/TEXT", "/experiments/TEXT/edit",

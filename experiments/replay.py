@@ -1,0 +1,109 @@
+"""Replay: what other policies would have earned, asked of an experiment's own record."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from experiments.alternatives import Alternative
+from experiments.alternatives import alternatives
+from experiments.errors import UnansweredPast
+from experiments.inputs import last_open_day
+from experiments.model import Experiment
+from experiments.objective import is_rate
+from experiments.past import Past
+from experiments.past import past_of
+from experiments.readings import Readings
+from experiments.readings import read
+from experiments.storage.store import Store
+from experiments.times import date_of
+
+Unit = Literal["rate", "count", "money"]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a past answers.
+
+    Attributes:
+        name: of the experiment, or of the table.
+        goal: the metric or the column that policies are judged by; `unit` is what its mean per visitor is.
+        currency: of the profit; None where nothing is known of money.
+        visitors: how many are judged.
+        before: the first day whose visitors are not, since their windows are open (UTC); None for a table.
+        reference: the arm that gains are over.
+        contexts: visitors by context; those too few to be shown are left out.
+    """
+
+    name: str
+    goal: str
+    unit: Unit
+    currency: str | None
+    visitors: int
+    before: str | None
+    reference: str
+    contexts: Mapping[str, int]
+    alternatives: list[Alternative]
+
+
+def replay(store: Store, key: str, *, now_ms: int, min_cell: int) -> Replay:
+    """What other policies would have earned with an experiment's visitors.
+
+    :raises UnknownExperiment: if there is none.
+    :raises UnansweredPast: if no visitor's window is over, or fewer than `min_cell` are.
+    """
+    return replay_of(store.read(lambda session: read(session, key, now_ms=now_ms)), min_cell=min_cell)
+
+
+def replay_of(readings: Readings, *, min_cell: int) -> Replay:
+    """The same of what was read."""
+    experiment = readings.experiment
+    past = past_of(experiment, readings.columns, allocations=readings.allocations, now_ms=readings.now_ms)
+    if past is None or past.visitors < max(1, min_cell):
+        raise UnansweredPast(
+            f"{experiment.key}: the windows of {0 if past is None else past.visitors:.0f} visitors are over, must be "
+            f"those of {max(1, min_cell)}"
+        )
+    return answered(
+        past,
+        name=experiment.key,
+        goal=experiment.goal.key,
+        unit=_unit(experiment),
+        currency=experiment.currency if "profit" in past.logs else None,
+        before=date_of(last_open_day(experiment.goal, now_ms=readings.now_ms)),
+        epsilon=experiment.policy.epsilon,
+        roles={arm.key: arm.role for arm in experiment.arms},
+        min_cell=min_cell,
+    )
+
+
+def answered(
+    past: Past,
+    *,
+    name: str,
+    goal: str,
+    unit: Unit,
+    currency: str | None,
+    before: str | None,
+    epsilon: float,
+    roles: Mapping[str, str],
+    min_cell: int,
+) -> Replay:
+    """What a past answers, with what is to be said beside it."""
+    visitors = zip(past.contexts, past.visitors_by_context.tolist(), strict=True)
+    return Replay(
+        name,
+        goal,
+        unit,
+        currency,
+        round(past.visitors),
+        before,
+        past.arms[past.mass],
+        {context: round(n) for context, n in visitors if n >= max(1, min_cell)},
+        alternatives(past, epsilon=epsilon, roles=roles, min_cell=min_cell),
+    )
+
+
+def _unit(experiment: Experiment) -> Unit:
+    if is_rate(experiment.goal):
+        return "rate"
+    return "money" if experiment.goal.kind == "value" else "count"
