@@ -58,11 +58,12 @@ class Databases:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Databases]:
+def running_postgres(*, in_memory: bool = True) -> Iterator[Databases]:
     """A server of its own, in memory where the machine lends it as files."""
     memory = Path("/dev/shm")
     # No folder of pytest's: those are closed to the user that the server runs as.
-    with TemporaryDirectory(dir=memory if memory.is_dir() else None, ignore_cleanup_errors=True) as folder:
+    place = memory if in_memory and memory.is_dir() else None
+    with TemporaryDirectory(dir=place, ignore_cleanup_errors=True) as folder:
         yield from _running(Path(folder) / "data")
 
 
