@@ -21,6 +21,9 @@ BENCH_ARGS ?=
 # PYTEST_JOBS=0 runs them in this one.
 PYTEST_JOBS ?= 3
 
+# Tests start hundreds of processes: each would compile the sources again.
+unexport PYTHONDONTWRITEBYTECODE
+
 demo: .venv/installed
 	$(BIN)/bespoke demo $(DEMO_ARGS)
 

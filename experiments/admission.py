@@ -1,5 +1,6 @@
 """What an event would store, or why it cannot be counted: read against the snapshot, before any row is looked at."""
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -7,16 +8,15 @@ from experiments.assignment import Plan
 from experiments.errors import RejectedEvent
 from experiments.errors import shown
 from experiments.events import AUTOMATIC_EVENTS
-from experiments.events import Event
+from experiments.events import Countable
 from experiments.events import ExposureEvent
 from experiments.events import OutcomeEvent
-from experiments.events import SilentEvent
 from experiments.events import amount
 from experiments.exposing import exposed_to
 from experiments.model import Metric
 from experiments.receipts import Receipt
 from experiments.signing import Keyring
-from experiments.signing import pseudonym
+from experiments.signing import pseudonyms
 from experiments.snapshot import Feed
 from experiments.snapshot import Snapshots
 from experiments.storage.events import EventKey
@@ -40,18 +40,30 @@ class Refusal(NamedTuple):
     experiments: tuple[str, ...] = ()
 
 
-class Admission:
-    """Admits events as the snapshot of one transaction allows."""
+class _Hearing(NamedTuple):
+    """What an outcome of one name feeds: experiments, and by these properties."""
 
-    def __init__(self, session: Session, snapshots: Snapshots, *, keyring: Keyring) -> None:
+    feeds: tuple[Feed, ...]
+    experiments: tuple[str, ...]
+    properties: tuple[str, ...]
+
+
+class Admission:
+    """Admits events of these visitors as the snapshot of one transaction allows."""
+
+    def __init__(
+        self, session: Session, snapshots: Snapshots, *, keyring: Keyring, visitors: Iterable[str]
+    ) -> None:
         self._session = session
         self._snapshot = snapshots.within(session)
         self._epochs = snapshots.epochs
         self._keyring = keyring
+        different = set(visitors)
+        self._stand_ins = dict(zip(different, pseudonyms(different, key=keyring.visitors), strict=True))
+        self._hearings: dict[tuple[str, bool], _Hearing] = {}
 
-    def admit(self, event: Event, *, trusted: bool) -> Admitted | Refusal:
+    def admit(self, event: Countable, *, trusted: bool) -> Admitted | Refusal:
         """The row of an event, or its receipt; `trusted` is a server key's."""
-        assert not isinstance(event, SilentEvent), "silent events are answered before"
         try:
             if isinstance(event, ExposureEvent):
                 return self._exposure(event, trusted=trusted)
@@ -74,7 +86,7 @@ class Admission:
             restored_at=entry.restored_at,
         )
         row = EventRow(
-            self._pseudonym(event.visitor), event.id, event.digest, "exposure", (key,), "", event.at_ms,
+            self._stand_ins[event.visitor], event.id, event.digest, "exposure", (key,), "", event.at_ms,
             event.received_ms, trusted, True, None, *exposed,
         )
         return Admitted(row, (Feed(entry, ()),))
@@ -85,13 +97,18 @@ class Admission:
     def _outcome(self, event: OutcomeEvent, *, trusted: bool) -> Admitted | Refusal:
         if event.name in AUTOMATIC_EVENTS and event.name not in self._snapshot.feeds:
             return self._refusal(event, Receipt("ignored", "not_counted"))
-        feeds = self._feeds(event.name, trusted=trusted)
+        hearing = self._hearing(event.name, trusted=trusted)
         row = EventRow(
-            self._pseudonym(event.visitor), event.id, event.digest, "outcome",
-            tuple(feed.entry.experiment.key for feed in feeds), event.name, event.at_ms, event.received_ms,
-            trusted, event.identified, _amounts(event, feeds),
+            self._stand_ins[event.visitor], event.id, event.digest, "outcome", hearing.experiments, event.name,
+            event.at_ms, event.received_ms, trusted, event.identified, _amounts(event, hearing.properties),
         )
-        return Admitted(row, feeds)
+        return Admitted(row, hearing.feeds)
+
+    def _hearing(self, name: str, *, trusted: bool) -> _Hearing:
+        found = self._hearings.get((name, trusted))
+        if found is None:
+            found = self._hearings[name, trusted] = _hearing(self._feeds(name, trusted=trusted))
+        return found
 
     def _feeds(self, name: str, *, trusted: bool) -> tuple[Feed, ...]:
         feeds = self._snapshot.feeds.get(name, ())
@@ -103,13 +120,10 @@ class Admission:
             raise RejectedEvent("server_only", f"event: {shown(name)} counts only when a server key sends it")
         return heard
 
-    def _refusal(self, event: ExposureEvent | OutcomeEvent, receipt: Receipt) -> Refusal:
+    def _refusal(self, event: Countable, receipt: Receipt) -> Refusal:
         experiments = (event.experiment,) if isinstance(event, ExposureEvent) else ()
         known = tuple(key for key in experiments if self._snapshot.live(key))
-        return Refusal(receipt, (self._pseudonym(event.visitor), event.id), event.digest, known)
-
-    def _pseudonym(self, visitor: str) -> bytes:
-        return pseudonym(visitor, key=self._keyring.visitors)
+        return Refusal(receipt, (self._stand_ins[event.visitor], event.id), event.digest, known)
 
 
 def fed_metrics(metrics: tuple[Metric, ...], *, trusted: bool) -> tuple[Metric, ...]:
@@ -117,7 +131,11 @@ def fed_metrics(metrics: tuple[Metric, ...], *, trusted: bool) -> tuple[Metric, 
     return tuple(metric for metric in metrics if trusted or metric.source == "any")
 
 
-def _amounts(event: OutcomeEvent, feeds: tuple[Feed, ...]) -> Mapping[str, int | float] | None:
+def _hearing(feeds: tuple[Feed, ...]) -> _Hearing:
     names = {metric.property for feed in feeds for metric in feed.metrics if metric.property is not None}
-    amounts = {name: value for name in sorted(names) if (value := amount(event.properties, name)) is not None}
+    return _Hearing(feeds, tuple(feed.entry.experiment.key for feed in feeds), tuple(sorted(names)))
+
+
+def _amounts(event: OutcomeEvent, names: Iterable[str]) -> Mapping[str, int | float] | None:
+    amounts = {name: value for name in names if (value := amount(event.properties, name)) is not None}
     return amounts or None

@@ -32,6 +32,9 @@ from experiments.storage.visitors import WaitingRow
 from experiments.visitors import Visitor
 from experiments.visitors import Visitors
 
+_ACCEPTED = Receipt("accepted")
+_NOT_DEDUPLICATED = Receipt("accepted", deduplicated=False)
+
 #: What an outcome that counts for nothing is told, the first that applies.
 _USELESS = {
     "before_exposure": "it happened before the visitor's exposure",
@@ -67,10 +70,11 @@ class Application:
     def apply(self, admitted: Admitted) -> Receipt:
         """Count an event that is stored, or say why not."""
         row, feeds = admitted
-        number = self._numbers.pop(row.key, None)
+        key = row.key
+        number = self._numbers.pop(key, None)
         if number is None:
             return self._repeat(row)
-        self._digests[row.key] = row.digest
+        self._digests[key] = row.digest
         if row.kind == "exposure":
             return self._exposure(feeds[0].entry, row)
         return self._outcome(feeds, number, row)
@@ -89,7 +93,7 @@ class Application:
             self._first_exposure(entry, visitor, row)
         else:
             self._add(entry, visitor, EXPOSURES, amount=1)
-        return Receipt("accepted")
+        return _ACCEPTED
 
     def _first_exposure(self, entry: Entry, visitor: Visitor, event: EventRow) -> None:
         assert event.arm and event.segment and event.epoch is not None and event.weight is not None
@@ -110,20 +114,20 @@ class Application:
                 self._attribute(entry, visitor, metric, outcome)
 
     def _outcome(self, feeds: Iterable[Feed], number: int, row: EventRow) -> Receipt:
-        fates = {fate for feed in feeds for fate in self._count(feed, number, row)}
-        if fates & {"counts", "waits"}:
-            return Receipt("accepted", deduplicated=row.identified)
+        fates = [fate for feed in feeds for fate in self._count(feed, number, row)]
+        if "counts" in fates or "waits" in fates:
+            return _ACCEPTED if row.identified else _NOT_DEDUPLICATED
         code = next(code for code in _USELESS if code in fates)
         self._count_all(row, "rejected")
         return Receipt("rejected", code, f"event {shown(row.name)}: {_USELESS[code]}")
 
-    def _count(self, feed: Feed, number: int, outcome: EventRow) -> set[str]:
+    def _count(self, feed: Feed, number: int, outcome: EventRow) -> list[str]:
         visitor = self._visitors.of(feed.entry.experiment.key, outcome.visitor)
         if visitor.exposure is not None:
-            return {self._attribute(feed.entry, visitor, metric, outcome) for metric in feed.metrics}
+            return [self._attribute(feed.entry, visitor, metric, outcome) for metric in feed.metrics]
         longest = max(metric.window_seconds for metric in feed.metrics)
         visitor.wait(WaitingRow(number, outcome.received_ms + longest * 1000, outcome))
-        return {"waits"}
+        return ["waits"]
 
     def _attribute(self, entry: Entry, visitor: Visitor, metric: Metric, outcome: EventRow) -> str:
         exposure, place = visitor.exposure, visitor.place

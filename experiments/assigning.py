@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import Any
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +23,8 @@ from experiments.evaluation import note
 from experiments.evaluation import promised
 from experiments.events import ExposureEvent
 from experiments.events import exposure_by_assignment
+from experiments.message_columns import Messages
+from experiments.message_columns import write_all
 from experiments.model import Exposure
 from experiments.receipts import Receipt
 from experiments.recording import apply
@@ -68,24 +69,20 @@ class Answers(NamedTuple):
         numbers = np.bincount(places, minlength=len(self.decisions.different)).tolist()
         return [pair for pair in zip(self.decisions.different, numbers, strict=True) if pair[1]]
 
-    def assignments(self) -> list[Assignment]:
-        """The assignment of each visitor."""
-        different = list(self.decisions.different)
-        return [different[place] for place in self.decisions.places.tolist()]
-
-    def messages(self) -> list[dict[str, Any]]:
-        """What each visitor's arm says; where it says the same to everybody, the same object."""
-        said = zip(self.assignments(), self.listed.attributes, strict=True)
-        return [self.plan.message(assignment.arm, attributes) for assignment, attributes in said]
+    def messages(self) -> Messages:
+        """What each visitor's arm says."""
+        return write_all(self.plan, self.decisions, self.listed.columns)
 
     def each(self) -> list[Assigned | InvalidContext]:
         """One answer for each visitor, errors among them."""
         arms = self.plan.experiment.arm_by_key
-        rows = zip(self.assignments(), self.messages(), self.tokens, self.receipts, strict=True)
+        messages = self.messages()
+        said = [messages.different[place] for place in messages.places.tolist()]
+        rows = zip(said, self.tokens, self.receipts, strict=True)
         return [
             self.listed.faults.get(index)
             or Assigned(Evaluation(assignment, arms[assignment.arm].role, message, token), receipt)
-            for index, (assignment, message, token, receipt) in enumerate(rows)
+            for index, ((assignment, message), token, receipt) in enumerate(rows)
         ]
 
 
@@ -108,7 +105,9 @@ def assign(
         return _Assigning(session, snapshots, order, asking=asking, keyring=keyring).answers(visitors)
 
     if order.exposes:
-        answers = store.transact_together(lambda session, lists: [answered(session) for _ in lists], visitors)
+        answers = store.transact_together(
+            lambda session, lists: [answered(session) for _ in lists], visitors, visitors=len(visitors)
+        )
     else:
         answers = store.read(answered)
     _note(answers.listed, asking=asking)
@@ -117,9 +116,10 @@ def assign(
 
 def _note(listed: VisitorList, *, asking: Asking) -> None:
     """Remember what visitors brought along who consent to that, spread over the list: it may be sorted."""
-    if asking.recent is None:
+    room = asking.recent.room(asking.now_ms) if asking.recent else 0
+    if room <= 0:
         return
-    for index in range(0, len(listed.visitors), 1 + len(listed.visitors) // max(asking.recent.size, 1)):
+    for index in range(0, len(listed.visitors), 1 + len(listed.visitors) // room):
         if index not in listed.faults:
             note(listed.attributes[index], listed.visitors[index], consent=listed.consents[index], asking=asking)
 
@@ -213,12 +213,12 @@ class _Assigning:
         """The tokens of those who may be counted, for each assignment at once."""
         visitors = np.array(listed.visitors, np.object_)
         issued = np.full(len(visitors), None, np.object_)
-        for assignment, place in decisions.different.items():
+        for assignment, holders in decisions.groups():
             claim = claim_of(self._order.experiment, assignment, asking=self._asking)
-            holders = np.flatnonzero(decisions.places == place)
-            if claim and len(holders):
-                issued[holders] = tokens.issue_all(claim, visitors[holders], key=self._keyring.tokens)
-        return list(issued)
+            if claim:
+                issued[holders] = tokens.issue_all(claim, visitors[holders].tolist(), key=self._keyring.tokens)
+        said: list[str | None] = issued.tolist()
+        return said
 
     def _expose(self, listed: VisitorList, issued: Sequence[str | None]) -> list[Receipt | None]:
         """Count those who may be counted, by the one way in that events have."""

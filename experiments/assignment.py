@@ -90,6 +90,10 @@ class Plan:
         """What the arm says to a visitor with these attributes."""
         return self._messages[arm](attributes)
 
+    def attributes_named(self, arm: str) -> frozenset[str]:
+        """The attributes that the arm's message looks at."""
+        return self._messages[arm].names
+
     def first_mass(self, segment: str, cause: Cause) -> Assignment:
         """The arm for everybody about whom nothing may be decided: certain, and outside the analysis."""
         return Assignment(self.experiment.first_mass.key, segment, GRAIN, self.allocation.epoch, cause)

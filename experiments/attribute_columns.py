@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.codes import coded
+
 #: Says of each visitor whether something holds.
 Mask = NDArray[np.bool_]
 
@@ -28,17 +30,21 @@ class AttributeColumn:
         """For which visitors a test of the value holds."""
         if self._is_list:
             return np.fromiter(map(test, self.values), np.bool_, len(self.values))
-        return np.fromiter(map(test, self.different), np.bool_, len(self.different))[self._places]
+        return np.fromiter(map(test, self.different), np.bool_, len(self.different))[self.places]
 
-    @cached_property
+    @property
     def different(self) -> Sequence[Any]:
         """The values that there are, each once; of lists all."""
-        return self.values if self._is_list else list(dict.fromkeys(self.values))
+        return self._coded[0]
+
+    @property
+    def places(self) -> NDArray[np.intp]:
+        """Which of the different values each visitor has."""
+        return self._coded[1]
 
     @cached_property
-    def _places(self) -> NDArray[np.intp]:
-        place_by_value = {value: place for place, value in enumerate(self.different)}
-        return np.fromiter(map(place_by_value.__getitem__, self.values), np.intp, len(self.values))
+    def _coded(self) -> tuple[Sequence[Any], NDArray[np.intp]]:
+        return (self.values, np.arange(len(self.values))) if self._is_list else coded(self.values)
 
     @cached_property
     def numbers(self) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ T = TypeVar("T")
 BATCH = 250
 
 #: Items that only read: they keep nobody waiting, and what is done once for a batch is done for many.
-BATCH_OF_READERS = 2500
+BATCH_OF_READERS = 5000
 
 
 def batched(items: Iterable[T], *, size: int = BATCH) -> Iterator[list[T]]:

@@ -1,21 +1,59 @@
 """Columns: the cells of one metric as arrays, so that what reads a hundred epochs pays for numbers only. Pure."""
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.codes import Codes
+from experiments.codes import coded
+from experiments.codes import gathered
+
 Array = NDArray[np.float64]
 Whole = NDArray[np.int64]
-Names = NDArray[np.object_]
 
 #: A cell: metric, epoch, day, segment, arm, visitors, and the sums of their values and squared values.
 Cell = tuple[str, int, int, str, str, float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Names:
+    """Names, one for each cell: the different ones, and which of them each is, so that nobody compares texts."""
+
+    different: Sequence[str]
+    codes: Codes
+
+    @classmethod
+    def of(cls, names: Collection[str]) -> "Names":
+        """Names as they are written."""
+        return cls(*coded(names))
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.different.__getitem__, self.codes.tolist())
+
+    def __getitem__(self, which: Any) -> "Names":
+        return Names(self.different, self.codes[which])
+
+    def is_same(self, other: "Names") -> bool:
+        """Whether these are the same names, in the same order."""
+        return list(self.different) == list(other.different) and np.array_equal(self.codes, other.codes)
+
+    def groups(self) -> dict[str, Codes]:
+        """Each name that there is, and the cells that have it, in order."""
+        return {self.different[code]: cells for code, cells in gathered(self.codes)}
+
+    def placed(self, place_by_name: Mapping[str, int]) -> Codes:
+        """The place of each cell's name in another order."""
+        places = np.zeros(len(self.different), np.intp)
+        for code in np.flatnonzero(np.bincount(self.codes)).tolist():
+            places[code] = place_by_name[self.different[code]]
+        return places[self.codes]
 
 
 class Columns(NamedTuple):
@@ -34,7 +72,16 @@ class Columns(NamedTuple):
 
     def at(self, which: Any) -> "Columns":
         """Some of the cells, by an index of arrays."""
-        return Columns(*(column[which] for column in self))
+        epoch, day, segment, arm, *sums = self
+        return Columns(epoch[which], day[which], segment[which], arm[which], *(column[which] for column in sums))
+
+    def is_same(self, other: "Columns") -> bool:
+        """Whether these are the same cells, in the same order."""
+        names = self.segment.is_same(other.segment) and self.arm.is_same(other.arm)
+        return names and all(map(np.array_equal, self._numbers(), other._numbers()))
+
+    def _numbers(self) -> tuple[NDArray[Any], ...]:
+        return self.epoch, self.day, self.n, self.total, self.total_squares
 
     def in_unit(self, unit: float) -> "Columns":
         """The same with sums in another unit; one of theirs is worth so many of it."""
@@ -44,21 +91,13 @@ class Columns(NamedTuple):
 
     def by_segment(self) -> dict[str, "Columns"]:
         """The same cells, each segment's for itself."""
-        segments, codes = _coded(self.segment)
-        parts = np.split(np.argsort(codes, kind="stable"), np.bincount(codes).cumsum()[:-1])
-        return {name: self.at(part) for name, part in zip(segments, parts, strict=False)}
+        return {name: self.at(cells) for name, cells in self.segment.groups().items()}
 
     def visitors(self) -> dict[str, int]:
         """How many visitors each arm has."""
-        arms, codes = _coded(self.arm)
-        return {arm: round(n) for arm, n in zip(arms, np.bincount(codes, self.n).tolist(), strict=True)}
-
-
-def _coded(names: Names) -> tuple[list[str], NDArray[np.intp]]:
-    """The different names, and which of them each one is."""
-    listed = names.tolist()
-    place = {name: number for number, name in enumerate(dict.fromkeys(listed))}
-    return list(place), np.fromiter(map(place.__getitem__, listed), np.intp, len(listed))
+        cells, visitors = np.bincount(self.arm.codes), np.bincount(self.arm.codes, self.n)
+        rows = zip(self.arm.different, cells.tolist(), visitors.tolist(), strict=False)
+        return {arm: round(n) for arm, has_cells, n in rows if has_cells}
 
 
 def columns_of(cells: Sequence[Cell]) -> Columns:
@@ -67,8 +106,8 @@ def columns_of(cells: Sequence[Cell]) -> Columns:
     return Columns(
         np.array(epoch, np.int64),
         np.array(day, np.int64),
-        np.array(segment, np.object_),
-        np.array(arm, np.object_),
+        Names.of(segment),
+        Names.of(arm),
         *(np.array(column, np.float64) for column in sums),
     )
 
@@ -77,12 +116,10 @@ def columns_of(cells: Sequence[Cell]) -> Columns:
 NO_CELLS = columns_of([])
 
 
-def by_metric(cells: Iterable[Cell]) -> dict[str, Columns]:
+def by_metric(cells: Sequence[Cell]) -> dict[str, Columns]:
     """The columns of each metric that cells are of."""
-    parts: dict[str, list[Cell]] = defaultdict(list)
-    for cell in cells:
-        parts[cell[0]].append(cell)
-    return {metric: columns_of(part) for metric, part in parts.items()}
+    everything, metrics = columns_of(cells), Names.of([cell[0] for cell in cells])
+    return {metric: everything.at(which) for metric, which in metrics.groups().items()}
 
 
 #: Every metric's columns.

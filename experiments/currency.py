@@ -10,7 +10,11 @@ from fractions import Fraction
 #: Amounts beyond this are refused, so that minor units of any currency fit into 64 bits.
 MAX_AMOUNT = 10**14
 
+#: Below this, no two amounts in minor units read as the same float.
+_PLAIN_AMOUNT = 10**11
+
 _DEFAULT_DIGITS = 2
+_NUMBERS = (int, float, Decimal)
 _CODES_BY_DIGITS = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
     3: "BHD IQD JOD KWD LYD OMR TND",
@@ -31,12 +35,18 @@ def to_minor(value: int | float | Decimal, currency: str) -> int:
     Raises ValueError for what is not a finite number of at most `MAX_AMOUNT`.
     """
     _check(value)
-    digits = minor_digits(currency)
+    scale: int = 10 ** minor_digits(currency)
     if isinstance(value, float):
-        # Written with 17 digits at most, which no context rounds.
-        return round(Decimal(repr(value)).scaleb(digits))
-    scale = int(10**digits)
+        return _written(value, scale)
     return value * scale if isinstance(value, int) else round(Fraction(value) * scale)
+
+
+def _written(value: float, scale: int) -> int:
+    minor = round(value * scale)
+    if minor / scale == value and -_PLAIN_AMOUNT < value < _PLAIN_AMOUNT:
+        return minor
+    # Written with 17 digits at most, which no context rounds.
+    return round(Decimal(repr(value)) * scale)
 
 
 def from_minor(minor: int, currency: str) -> Decimal:
@@ -46,7 +56,7 @@ def from_minor(minor: int, currency: str) -> Decimal:
 
 def _check(value: int | float | Decimal) -> None:
     # A bool is an int to Python, and never an amount.
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         raise ValueError("must be a number")
     if not (value.is_finite() if isinstance(value, Decimal) else isinstance(value, int) or math.isfinite(value)):
         raise ValueError("must be a finite number")

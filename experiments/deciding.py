@@ -16,6 +16,7 @@ from experiments.assignment import Cause
 from experiments.assignment import Consent
 from experiments.assignment import Plan
 from experiments.assignment import decide
+from experiments.codes import gathered
 from experiments.model import NO_PERSONALISATION
 from experiments.model import Exposure
 from experiments.model import State
@@ -34,6 +35,11 @@ class Decisions(NamedTuple):
     def column(self, field: str) -> NDArray[Any]:
         """A field of every visitor's assignment: `arm`, `segment`, `propensity`, `epoch` or `cause`."""
         return np.array([getattr(assignment, field) for assignment in self.different])[self.places]
+
+    def groups(self) -> list[tuple[Assignment, _Places]]:
+        """Each assignment that somebody gets, and who: places in the list, in order."""
+        different = list(self.different)
+        return [(different[place], group) for place, group in gathered(self.places)]
 
     def place_of(self, assignment: Assignment) -> int:
         """The place of an assignment, which gets one if it has none yet."""
@@ -89,6 +95,8 @@ def _segments(plan: Plan, columns: Columns, size: int) -> _Places:
 
 
 def _where(consents: Sequence[Consent], wanted: Consent) -> _Places:
+    if wanted not in consents:
+        return np.empty(0, np.intp)
     return np.flatnonzero(np.fromiter(map(wanted.__eq__, consents), np.bool_, len(consents)))
 
 

@@ -1,8 +1,12 @@
 """Diagnostics: whether the report's figures may be believed."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from collections.abc import Mapping
 from math import log
+
+import numpy as np
+from numpy.typing import NDArray
 
 from experiments.allocation import GRAIN
 from experiments.columns import NO_CELLS
@@ -15,10 +19,14 @@ from experiments.objective import is_rate
 from experiments.readings import Readings
 from experiments.report_shape import Diagnostics
 from experiments.report_shape import SampleRatio
+from experiments.strata import ArmStrata
+from experiments.strata import arm_strata
 from stats.mixtures import mean_evidence
 from stats.sample_ratio import combine
 from stats.sample_ratio import sample_ratio_test
 from stats.sample_ratio import share_evidence
+
+Array = NDArray[np.float64]
 
 #: The log evidence that is an alarm: of sound experiments at most 1 in 500 ever reaches it, however often one looks.
 ALARM = log(500)
@@ -66,18 +74,29 @@ def sample_ratio_evidence(readings: Readings, exposures: Columns) -> float:
 
     Visitors keep the epoch that drew their arm, so that late exposures do no harm.
     """
-    strata: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
-    for (epoch, segment), counts in _by_place(exposures).items():
-        weights, total = readings.allocations[epoch].weights[segment], sum(counts.values())
-        if len(weights) > 1:
-            for arm, weight in weights.items():
-                strata[arm].append((counts.get(arm, 0), total - counts.get(arm, 0), weight / GRAIN))
-    return mean_evidence([share_evidence(*zip(*found, strict=True)) for found in strata.values()])
+    strata: dict[str, list[tuple[Array, Array, Array]]] = defaultdict(list)
+    # Where all visitors were erased nobody is held against weights.
+    for segment, cells in exposures.at(exposures.n > 0).by_segment().items():
+        for arm, columns in _contested(arm_strata(cells, readings.allocations, segment=segment)):
+            strata[arm].append(columns)
+    return mean_evidence([share_evidence(*map(np.concatenate, zip(*found, strict=True))) for found in strata.values()])
+
+
+def _contested(found: ArmStrata) -> Iterator[tuple[str, tuple[Array, Array, Array]]]:
+    """Each arm's visitors, those of others and its share, where it had a share and another one too."""
+    _, (visitors, propensity, n, *_), _ = found
+    is_open = propensity > 0
+    told = is_open & (is_open.sum(axis=1) > 1)[:, None]
+    for column, arm in enumerate(found.arms):
+        rows = told[:, column]
+        if rows.any():
+            own = n[rows, column]
+            yield arm, (own, visitors[rows] - own, propensity[rows, column])
 
 
 def _by_place(exposures: Columns) -> _Visitors:
     visitors: dict[tuple[int, str], dict[str, int]] = defaultdict(dict)
-    columns = exposures.epoch.tolist(), exposures.segment.tolist(), exposures.arm.tolist(), exposures.n.tolist()
+    columns = exposures.epoch.tolist(), exposures.segment, exposures.arm, exposures.n.tolist()
     for epoch, segment, arm, n in zip(*columns, strict=True):
         place = visitors[epoch, segment]
         place[arm] = place.get(arm, 0) + round(n)

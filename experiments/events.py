@@ -87,7 +87,9 @@ class SilentEvent(NamedTuple):
     code: str
 
 
-Event = ExposureEvent | OutcomeEvent | SilentEvent
+#: What may be counted, and reaches the disk.
+Countable = ExposureEvent | OutcomeEvent
+Event = Countable | SilentEvent
 
 
 def read_event(
@@ -107,12 +109,12 @@ def read_event(
         return SilentEvent("no_consent")
     if name is None:
         return SilentEvent("not_counted")
-    at_ms = _time(item, received_ms=received_ms, sent_at=sent_at)
+    field = _time_field(item)
+    at_ms = _time(item, field, received_ms=received_ms, sent_at=sent_at)
     if at_ms < received_ms - terms.horizon_seconds * 1000:
-        field = _time_field(item)
         raise RejectedEvent("too_old", f"{field}: {shown(item[field])} is older than events are accepted")
     properties = _object(item, "properties")
-    digest = _digest(item)
+    digest = _digest(item, field)
     given_id = message_id(item)
     if name == EXPOSURE_EVENT:
         identity = digest if given_id is None else given_id
@@ -141,11 +143,15 @@ def _exposed_to(properties: Mapping[str, Any]) -> tuple[str, int | None, str | N
     experiment = properties.get("experiment_id", properties.get("experimentId"))
     if not isinstance(experiment, str):
         raise RejectedEvent("unknown_experiment", f"properties.experiment_id: {shown(experiment)} must be a string")
-    token, variation = properties.get("token"), properties.get("variation_id", properties.get("variationId"))
-    for field, value, code in (("token", token, "invalid_token"), ("variation_id", variation, "unknown_arm")):
-        if value is not None and not isinstance(value, str):
-            raise RejectedEvent(code, f"properties.{field}: {shown(value)} must be a string")
-    return *_key_and_epoch(experiment), token, variation
+    token = _text_if_any(properties.get("token"), "token", code="invalid_token")
+    variation = properties.get("variation_id", properties.get("variationId"))
+    return *_key_and_epoch(experiment), token, _text_if_any(variation, "variation_id", code="unknown_arm")
+
+
+def _text_if_any(value: object, field: str, *, code: str) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise RejectedEvent(code, f"properties.{field}: {shown(value)} must be a string")
 
 
 def _key_and_epoch(text: str) -> tuple[str, int | None]:
@@ -184,7 +190,7 @@ def checked_visitor(value: object, field: str) -> str:
 
 
 def _text(value: object, field: str, *, code: str, longest: int) -> str:
-    if isinstance(value, str) and 0 < len(value) <= longest and not _CONTROL.search(value):
+    if isinstance(value, str) and 0 < len(value) <= longest and (value.isprintable() or not _CONTROL.search(value)):
         return value
     rule = f"must be a string of 1 to {longest} characters without control characters"
     raise RejectedEvent(code, f"{field}: {shown(value)} {rule}")
@@ -225,8 +231,7 @@ def _time_field(item: Mapping[str, Any]) -> str:
     return "timestamp" if item.get("timestamp") is not None else "originalTimestamp"
 
 
-def _time(item: Mapping[str, Any], *, received_ms: int, sent_at: object) -> int:
-    field = _time_field(item)
+def _time(item: Mapping[str, Any], field: str, *, received_ms: int, sent_at: object) -> int:
     if item.get(field) is None:
         return received_ms
     sent = item.get("sentAt") if sent_at is None else sent_at
@@ -267,8 +272,8 @@ def amount(properties: Mapping[str, Any], field: str) -> int | float | None:
     return value
 
 
-def _digest(item: Mapping[str, Any]) -> bytes:
-    body = [item.get("type", "track"), item.get("event"), item.get("properties"), item.get(_time_field(item))]
+def _digest(item: Mapping[str, Any], time_field: str) -> bytes:
+    body = [item.get("type", "track"), item.get("event"), item.get("properties"), item.get(time_field)]
     return _sixteen_bytes(_BODY.encode(body))
 
 

@@ -26,6 +26,7 @@ from experiments.counting import TELLERS
 from experiments.counting import is_watched
 from experiments.readings import Readings
 from experiments.times import day_of
+from stats.constancy import Change
 from stats.constancy import at_some_time
 from stats.constancy import change
 from stats.constancy import over_time
@@ -82,55 +83,59 @@ def signs(readings: Readings) -> list[Sign]:
 
 def _in_segment(readings: Readings, segment: str, cells: Sequence[Columns]) -> Iterator[Sign]:
     mass, told = readings.experiment.first_mass.key, _told(readings, segment, cells)
-    for arm in readings.experiment.candidates(segment):
-        if arm.key != mass:
-            for kind, evidence, rises in _changes(told, told.arms.index(arm.key), told.arms.index(mass)):
-                yield Sign(kind, segment, *((arm.key, mass) if rises else (mass, arm.key)), evidence)
+    rivals = [arm.key for arm in readings.experiment.candidates(segment) if arm.key != mass]
+    found = _changes(told, [told.arms.index(arm) for arm in rivals], told.arms.index(mass))
+    for kind, changes in found.items():
+        for arm, evidence, rises in zip(rivals, changes.evidence.tolist(), changes.rises.tolist(), strict=True):
+            yield Sign(kind, segment, *((arm, mass) if rises else (mass, arm)), evidence)
 
 
 def _told(readings: Readings, segment: str, cells: Sequence[Columns]) -> _Told:
     arms = tuple(arm.key for arm in readings.experiment.open_arms(segment))
-    first = day_of(readings.stored.started_ms or 0)
-    places = [list(zip(of.day.tolist(), of.epoch.tolist(), strict=True)) for of in cells]
-    found = sorted({place for of in places for place in of})
-    row_of = {place: row for row, place in enumerate(found)}
-    column_of = {arm: column for column, arm in enumerate(arms)}
-    n = np.zeros((len(cells), len(found), len(arms)))
-    for counts, of, rows in zip(n, cells, places, strict=True):
-        counts[[row_of[place] for place in rows], [column_of[arm] for arm in of.arm.tolist()]] = of.n
-    weights = [readings.allocations[epoch].weights[segment] for _, epoch in found]
-    return _Told(
-        arms,
-        np.maximum(np.array([day for day, _ in found], np.int64) - first, 0),
-        np.array([[of_epoch.get(arm, 0) for arm in arms] for of_epoch in weights], np.float64).reshape(n.shape[1:]),
-        n,
-    )
+    first, place_of = day_of(readings.stored.started_ms or 0), {arm: place for place, arm in enumerate(arms)}
+    days, epochs, rows = _rows(cells)
+    n = np.zeros((len(cells), len(days), len(arms)))
+    tellers = np.repeat(np.arange(len(cells)), [len(of.n) for of in cells])
+    n[tellers, rows, np.concatenate([of.arm.placed(place_of) for of in cells])] = np.concatenate([of.n for of in cells])
+    weights = [readings.allocations[epoch].weights[segment] for epoch in epochs.tolist()]
+    shares = np.array([[of_epoch.get(arm, 0) for arm in arms] for of_epoch in weights], np.float64)
+    return _Told(arms, np.maximum(days - first, 0), shares.reshape(n.shape[1:]), n)
 
 
-def _changes(told: _Told, arm: int, mass: int) -> Iterator[tuple[SignKind, float, bool]]:
-    """Evidence of each kind for an arm, and whether it is favoured over the mass arm."""
-    share = told.weights[:, arm] / (told.weights[:, arm] + told.weights[:, mass])
-    server, client, at_once = (_support(of[:, arm], of[:, mass], share) for of in told.n)
-    by_clients = client + at_once
-    yield "at_once", *_apart(client, at_once)
-    yield "by_client", *_apart(server, by_clients)
-    yield "rising", *_rise(by_clients, told.days)
+def _rows(cells: Sequence[Columns]) -> tuple[Whole, Whole, NDArray[np.intp]]:
+    """The days and epochs that there are, in order, and which of these each cell is of."""
+    days, epochs = (np.concatenate(columns) for columns in zip(*((of.day, of.epoch) for of in cells), strict=True))
+    beyond = epochs.max(initial=0) + 1
+    found, rows = np.unique(days * beyond + epochs, return_inverse=True)
+    return found // beyond, found % beyond, rows
+
+
+def _changes(told: _Told, rivals: Sequence[int], mass: int) -> dict[SignKind, Change]:
+    """Of each kind, the evidence for each rival of the mass arm, and whether the rival is the one favoured."""
+    won, lost = told.n[:, :, rivals], told.n[:, :, [mass]]
+    share = told.weights[:, rivals] / (told.weights[:, rivals] + told.weights[:, [mass]])
+    server, client, at_once = (_support(*of, share) for of in zip(won, lost, strict=True))
+    by_server, by_client, hasty = (supports.sum(axis=1) for supports in (server, client, at_once))
+    return {
+        "at_once": change(by_client, hasty, margin=KINDS_MARGIN),
+        "by_client": change(by_server, by_client + hasty, margin=KINDS_MARGIN),
+        "rising": _rise(client + at_once if at_once.any() else client, told.days),
+    }
 
 
 def _support(won: Array, lost: Array, share: Array) -> Array:
     """What each row says; nothing where there is nobody, which is the rule for all tellers but one."""
-    return support(won, lost, share) if won.any() or lost.any() else np.zeros((3, len(share), 1))
+    return support(won, lost, share) if won.any() or lost.any() else np.zeros((3, *share.shape, 1))
 
 
-def _apart(others: Array, some: Array) -> tuple[float, bool]:
-    found = change(others.sum(axis=1), some.sum(axis=1), margin=KINDS_MARGIN)
-    return float(found.evidence), bool(found.rises)
-
-
-def _rise(supports: Array, days: Whole) -> tuple[float, bool]:
+def _rise(supports: Array, days: Whole) -> Change:
     """The evidence of a change at any midnight, and which way the likeliest goes."""
     different, begins = np.unique(days, return_index=True)
     if len(different) < 2:
-        return 0.0, False
-    found = change(*over_time(np.add.reduceat(supports, begins, axis=1)), margin=TIMES_MARGIN)
-    return at_some_time(found.evidence, different), bool(found.rises[found.evidence.argmax()])
+        nothing = np.zeros(supports.shape[2])
+        return Change(nothing, nothing > 0)
+    by_day = supports if len(different) == len(days) else np.add.reduceat(supports, begins, axis=1)
+    found = change(*over_time(by_day), margin=TIMES_MARGIN)
+    evidence = [at_some_time(of_rival, different) for of_rival in found.evidence.T]
+    likeliest = found.evidence.argmax(axis=0)
+    return Change(np.array(evidence), np.take_along_axis(found.rises, likeliest[None], axis=0)[0])

@@ -74,7 +74,8 @@ def policy_inputs(
     counted = metric_columns(experiment, columns, metric=experiment.goal.key, before_day=before_day)
     profit = metric_columns(experiment, columns, metric=PROFIT, before_day=before_day)
     seen = _seen(experiment, counted, profit, weighing)
-    visitors, goals, profits = (cells.by_segment() for cells in (counted, seen.goal, seen.profit))
+    goals, profits = seen.goal.by_segment(), seen.profit.by_segment()
+    visitors = goals if seen.goal is counted else counted.by_segment()
     return {
         segment: SegmentInput(
             conversions.get(segment, 0),

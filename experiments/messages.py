@@ -6,7 +6,6 @@ that no value can begin a new line, in a mail's header for one.
 """
 
 import unicodedata
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -34,9 +33,6 @@ PLAIN_FIELDS = ("subject", "preheader", "from", "text")
 
 _PLAIN_FIELDS_BY_CHANNEL: dict[str | None, tuple[str, ...]] = {"email": PLAIN_FIELDS}
 
-#: Makes a visitor's message of the visitor's attributes.
-Renderer = Callable[[Mapping[str, Any]], dict[str, Any]]
-
 
 def check_message(message: object, attributes: Mapping[str, Attribute], field: str) -> list[Problem]:
     """Everything that keeps a message from being saved; `field` is where it stands in its document."""
@@ -61,25 +57,28 @@ def _template_problems(text: str, attributes: Mapping[str, Attribute], path: str
         yield Problem(path, text, f"must use declared attributes only, not {name!r}; declared: {declared}")
 
 
-def compile_message(message: Mapping[str, Any], channel: str | None) -> Renderer:
-    """A function from a visitor's attributes to the message for this visitor.
+class Renderer:
+    """Makes a visitor's message of the visitor's attributes, of which it looks at `names` only."""
 
-    `message` has passed `check_message`. A message for the web or for no channel is HTML throughout, a mail is but for
-    `PLAIN_FIELDS`, anything else is plain text. A template that fails on the attributes given is written as for a
-    visitor without any. What is the same for many is one object, so nobody may change what a renderer returns.
-    """
-    tree = _read(message, _environment(channel), _PLAIN_FIELDS_BY_CHANNEL.get(channel, ()))
-    names = frozenset(_names(tree))
-    of_nobody: dict[str, Any] = _written(tree, _Sheet({}))
-    if not names:
-        return lambda attributes: of_nobody
+    def __init__(self, tree: Any) -> None:
+        self.names = frozenset(_names(tree))
+        self._tree = tree
+        self._of_nobody: dict[str, Any] = _written(tree, _Sheet({}))
 
-    def rendered(attributes: Mapping[str, Any]) -> dict[str, Any]:
-        values = _values(attributes, names)
-        message: dict[str, Any] = _written(tree, _Sheet(values)) if values else of_nobody
+    def __call__(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """The message; what is the same for many is one object, so nobody may change it."""
+        values = _values(attributes, self.names)
+        message: dict[str, Any] = _written(self._tree, _Sheet(values)) if values else self._of_nobody
         return message
 
-    return rendered
+
+def compile_message(message: Mapping[str, Any], channel: str | None) -> Renderer:
+    """A message that has passed `check_message`, ready to be written for one visitor after another.
+
+    A message for the web or for no channel is HTML throughout, a mail is but for `PLAIN_FIELDS`, anything else is plain
+    text. A template that fails on the attributes given is written as for a visitor without any.
+    """
+    return Renderer(_read(message, _environment(channel), _PLAIN_FIELDS_BY_CHANNEL.get(channel, ())))
 
 
 def _environment(channel: str | None) -> Environment:

@@ -8,8 +8,6 @@ from datetime import timezone
 from typing import Literal
 from typing import NamedTuple
 
-import numpy as np
-
 from experiments.columns import NO_CELLS
 from experiments.columns import Columns
 from experiments.columns import Table
@@ -138,9 +136,7 @@ def _is_same(look: _Look, before: _Look) -> bool:
         (look.readings.experiment, look.number) == (before.readings.experiment, before.number)
         and look.readings.columns.keys() == before.readings.columns.keys()
         and all(
-            np.array_equal(one, other)
-            for metric, columns in look.readings.columns.items()
-            for one, other in zip(columns, before.readings.columns[metric], strict=True)
+            columns.is_same(before.readings.columns[metric]) for metric, columns in look.readings.columns.items()
         )
     )
 

@@ -18,7 +18,6 @@ from stats.off_policy import Log
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-Whole = NDArray[np.int64]
 
 #: Parts of the past that judge what the others suggest.
 FOLDS = 5
@@ -72,7 +71,7 @@ def past_of(
     if not goal.n.sum():
         return None
     profit = metric_columns(experiment, columns, metric=PROFIT, before_day=before_day)
-    contexts = tuple(key for key in experiment.segment_keys if key in set(goal.segment.tolist()))
+    contexts = tuple(key for key in experiment.segment_keys if key in goal.segment.groups())
     arms = tuple(arm.key for arm in experiment.drawn_arms)
     places = _Places(contexts, arms, tuple(np.unique(goal.day).tolist()))
     measured = {"goal": goal, "profit": profit} if earns(experiment) else {"goal": goal}
@@ -119,8 +118,8 @@ def _log(places: _Places, every: Columns, allocations: Mapping[int, Allocation])
     )
     return Log(
         np.searchsorted(places.days, cells.day) % places.folds,
-        _numbered(places.contexts, cells.segment.tolist()),
-        _numbered(places.arms, cells.arm.tolist()),
+        cells.segment.placed(_numbers(places.contexts)),
+        cells.arm.placed(_numbers(places.arms)),
         np.fromiter(weights, np.float64, len(cells.n)) / GRAIN,
         cells.n,
         cells.total,
@@ -128,15 +127,15 @@ def _log(places: _Places, every: Columns, allocations: Mapping[int, Allocation])
     )
 
 
-def _numbered(names: tuple[str, ...], wanted: list[str]) -> Whole:
-    number = {name: place for place, name in enumerate(names)}
-    return np.fromiter(map(number.__getitem__, wanted), np.int64, len(wanted))
+def _numbers(names: tuple[str, ...]) -> dict[str, int]:
+    return {name: place for place, name in enumerate(names)}
 
 
 def _unreachable(places: _Places, cells: Columns, allocations: Mapping[int, Allocation]) -> Array:
     found = np.zeros((len(places.contexts), len(places.arms)))
+    by_segment = cells.by_segment()
     for row, context in enumerate(places.contexts):
-        here = cells.at(cells.segment == context)
+        here = by_segment[context]
         for epoch, n in zip(here.epoch.tolist(), here.n.tolist(), strict=True):
             weights = allocations[epoch].weights[context]
             found[row] += [0 if weights.get(arm, 0) else n for arm in places.arms]

@@ -44,17 +44,19 @@ class RecentTraffic:
 
         Whatever says who it is stays out: the visitor's id, and every attribute that repeats it.
         """
-        if self._has_room(now_ms // 1000):
+        if self.room(now_ms) > 0:
+            self._left -= 1
             self._contexts.append(Context(now_ms, {
                 name: value for name, value in islice(context.items(), _MOST_ATTRIBUTES)
                 if name not in _NOT_ATTRIBUTES and value != visitor and _is_small(value)
             }))
 
-    def _has_room(self, second: int) -> bool:
+    def room(self, now_ms: int) -> int:
+        """How many more may be noted in this second."""
+        second = now_ms // 1000
         if second != self._second:
             self._second, self._left = second, self.size
-        self._left -= 1
-        return self._left >= 0
+        return self._left
 
     def contexts(self) -> list[Context]:
         """The contexts, the oldest first."""

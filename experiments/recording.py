@@ -10,7 +10,7 @@ from experiments.admission import Admission
 from experiments.admission import Admitted
 from experiments.application import Application
 from experiments.errors import RejectedEvent
-from experiments.events import Event
+from experiments.events import Countable
 from experiments.events import SilentEvent
 from experiments.events import Terms
 from experiments.events import read_event
@@ -52,19 +52,22 @@ def record(
     events = {index: outcome for index, outcome in enumerate(read) if not isinstance(outcome, Receipt)}
     for partition, part in _parted(events, keyring=keyring, partitions=store.partitions):
         batch = Batch(list(part.values()), sender.trusted)
-        applied: list[Receipt] = store.transact_together(Applying(snapshots, keyring), batch, partition=partition)
+        applied: list[Receipt] = store.transact_together(
+            Applying(snapshots, keyring), batch, visitors=len(part), partition=partition
+        )
         reached(Failpoint.EVENTS_COMMITTED)
         receipts.update(zip(part, applied, strict=True))
     return [receipts[index] for index in range(len(items))]
 
 
-def _parted(events: dict[int, Event], *, keyring: Keyring, partitions: int) -> Iterable[tuple[int, dict[int, Event]]]:
+def _parted(
+    events: dict[int, Countable], *, keyring: Keyring, partitions: int
+) -> Iterable[tuple[int, dict[int, Countable]]]:
     """The events of each partition that has any, in order; a visitor's are all in one."""
     if partitions == 1:
         return [(0, events)] if events else []
-    parts: dict[int, dict[int, Event]] = {}
+    parts: dict[int, dict[int, Countable]] = {}
     for index, event in events.items():
-        assert not isinstance(event, SilentEvent), "silent events are answered before"
         partition = partition_of(pseudonym(event.visitor, key=keyring.visitors), partitions)
         parts.setdefault(partition, {})[index] = event
     return parts.items()
@@ -72,7 +75,7 @@ def _parted(events: dict[int, Event], *, keyring: Keyring, partitions: int) -> I
 
 def _read(
     item: object, *, sent_at: object, sender: Sender, terms: Terms, fresh_id: Callable[[], bytes]
-) -> Event | Receipt:
+) -> Countable | Receipt:
     try:
         event = read_event(
             item, received_ms=sender.received_ms, sent_at=sent_at, fresh_id=fresh_id, terms=terms
@@ -83,7 +86,7 @@ def _read(
 
 
 def apply(
-    session: Session, snapshots: Snapshots, *, events: Iterable[Event], trusted: bool, keyring: Keyring
+    session: Session, snapshots: Snapshots, *, events: Iterable[Countable], trusted: bool, keyring: Keyring
 ) -> list[Receipt]:
     """Apply events in one transaction: the only way in for every store and partition."""
     [receipts] = Applying(snapshots, keyring)(session, [Batch(list(events), trusted)])
@@ -93,7 +96,7 @@ def apply(
 class Batch(NamedTuple):
     """Events of one sender, who is believed or not."""
 
-    events: Sequence[Event]
+    events: Sequence[Countable]
     trusted: bool
 
 
@@ -106,7 +109,8 @@ class Applying:
 
     def __call__(self, session: Session, batches: Sequence[Batch]) -> list[list[Receipt]]:
         """The receipts of each batch, in order."""
-        admission = Admission(session, self.snapshots, keyring=self.keyring)
+        visitors = (event.visitor for batch in batches for event in batch.events)
+        admission = Admission(session, self.snapshots, keyring=self.keyring, visitors=visitors)
         read = [
             [admission.admit(event, trusted=batch.trusted) for event in batch.events] for batch in batches
         ]

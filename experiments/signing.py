@@ -67,13 +67,13 @@ def pseudonyms(visitors: Iterable[str], *, key: bytes) -> list[bytes]:
 
 def sign(payload: bytes, *, key: bytes, bound_to: bytes = b"") -> str:
     """`payload` and its mark as one text; `bound_to` must be shown again to open it, but is not inside."""
-    return _head(payload) + _encode(_mark(key, hashlib.sha256(bound_to).digest() + payload))
+    return _head(payload) + _encode(_mark(key, _measured(payload) + bound_to))
 
 
 def sign_all(payload: bytes, *, key: bytes, bound_to: Iterable[bytes]) -> list[str]:
     """What `sign` gives for each of `bound_to`, at a third of the cost."""
     head = _head(payload)
-    marks = _marks(key, (hashlib.sha256(each).digest() + payload for each in bound_to))
+    marks = _marks(key, bound_to, after=_measured(payload))
     letters = urlsafe_b64encode(_FILLING.join([*marks, b""])).decode()
     return [head + letters[start : start + _MARK_LETTERS] for start in range(0, len(letters), _MARK_LETTERS + 2)]
 
@@ -86,7 +86,7 @@ def unsign(text: str, *, key: bytes, bound_to: bytes = b"") -> bytes:
     try:
         encoded, mark = text.split(".")
         payload = _decode(encoded)
-        genuine = hmac.compare_digest(_decode(mark), _mark(key, hashlib.sha256(bound_to).digest() + payload))
+        genuine = hmac.compare_digest(_decode(mark), _mark(key, _measured(payload) + bound_to))
     except (ValueError, Base64Error) as error:
         raise InvalidSignature("the signed text is malformed") from error
     if not genuine:
@@ -102,12 +102,22 @@ def _mark(key: bytes, payload: bytes) -> bytes:
     return around.digest()[:_MARK_BYTES]
 
 
-def _marks(key: bytes, payloads: Iterable[bytes]) -> list[bytes]:
-    """HMAC-SHA256 as RFC 2104 defines it, cut: states copied after the key went in cost a third of `hmac.digest`."""
-    inner, outer = _states(key)
+def _measured(payload: bytes) -> bytes:
+    """A payload that can be told from what follows it."""
+    return len(payload).to_bytes(4) + payload
+
+
+def _marks(key: bytes, payloads: Iterable[bytes], *, after: bytes = b"") -> list[bytes]:
+    """HMAC-SHA256 as RFC 2104 defines it, cut: states copied after the key went in cost a third of `hmac.digest`.
+
+    What all payloads come `after` goes in once, too.
+    """
+    inner, outer = (state.copy() for state in _states(key))
+    inner.update(after)
+    copy_inner, copy_outer = inner.copy, outer.copy
     marks = []
     for payload in payloads:
-        within, around = inner.copy(), outer.copy()
+        within, around = copy_inner(), copy_outer()
         within.update(payload)
         around.update(within.digest())
         marks.append(around.digest()[:_MARK_BYTES])

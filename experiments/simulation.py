@@ -14,6 +14,7 @@ from experiments.allocation import GRAIN
 from experiments.allocation import first_allocation
 from experiments.arrivals import arrivals
 from experiments.columns import Columns
+from experiments.columns import Names
 from experiments.columns import Table
 from experiments.contests import calls
 from experiments.contests import contests
@@ -77,6 +78,7 @@ class Campaign:
         self._epochs = np.zeros(days, np.int64)
         self._in_force = self._table()
         self._profit_rates = self._rates_of_profit()
+        self._arms = Names.of(self.places.arms.ravel().tolist())
 
     @property
     def epoch(self) -> int:
@@ -154,8 +156,8 @@ class Campaign:
         day, segment, arm = np.nonzero(self.n[: self.day])
         n = self.n[day, segment, arm].astype(np.float64)
         sums = self._sums_of(metric, n, self._sums[:, day, segment, arm], rates=self._profit_rates[:, segment, arm])
-        names = np.array(self.places.segments, np.object_)[segment]
-        return Columns(self._epochs[day], day, names, self.places.arms[segment, arm], n, *sums)
+        segments, arms = Names(self.places.segments, segment), self._arms[segment * self.n.shape[2] + arm]
+        return Columns(self._epochs[day], day, segments, arms, n, *sums)
 
     def _sums_of(self, metric: str, n: Array, goal: Array, *, rates: Array) -> Array:
         if metric == self.experiment.goal.key:

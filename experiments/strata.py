@@ -69,8 +69,7 @@ def arm_strata(cells: Columns, allocations: Mapping[int, Allocation], *, segment
 def _table(cells: Columns, rows: NDArray[np.intp], column_by_arm: Mapping[str, int], *, strata: int) -> Array:
     """Visitors, sums and sums of squares; shape (3, strata, arms)."""
     table = np.zeros((3, strata * len(column_by_arm)))
-    columns = np.fromiter(map(column_by_arm.__getitem__, cells.arm.tolist()), np.intp, len(rows))
-    places = rows * len(column_by_arm) + columns
+    places = rows * len(column_by_arm) + cells.arm.placed(column_by_arm)
     for part, values in zip(table, (cells.n, cells.total, cells.total_squares), strict=True):
         part += np.bincount(places, values, minlength=len(part))
     return table.reshape(3, strata, len(column_by_arm))

@@ -4,13 +4,15 @@ Reading a visitor alone costs more than deciding for it, and nearly all lists ar
 right types. Whether one is plain is found out by asking for what it holds as a whole.
 """
 
-import re
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from operator import itemgetter
 from types import NoneType
 from typing import Any
 from typing import NamedTuple
+
+import numpy as np
 
 from experiments.assignment import Consent
 from experiments.attribute_columns import AttributeColumn
@@ -30,7 +32,7 @@ _MEMBERS = ("id", "attributes", "consent", "token")
 #: Names of attributes that say something else of the visitor.
 _NO_ATTRIBUTES = {"consent", "token", "gpc", "Sec-GPC"}
 _CONSENTS = {None, "none", "measure", "personalise"}
-_CONTROL_CHARACTER = re.compile("[\x00-\x1f]")
+_FIRST_CHARACTER = ord(" ")
 
 #: Stands where nobody could be read: nothing is decided for it, looked up or counted.
 _NOBODY = Caller("", "none", {}, None)
@@ -39,7 +41,7 @@ _NOBODY = Caller("", "none", {}, None)
 class VisitorList(NamedTuple):
     """What is said of visitors, in order; `attributes` are what the consent lets one look at.
 
-    `columns` are the declared attributes of everybody. `faults` are by the places of visitors who could not be read.
+    `columns` are the declared ones of these. `faults` are by the places of visitors who could not be read.
     """
 
     visitors: Sequence[str]
@@ -67,19 +69,34 @@ def read_list(experiment: Experiment, visitors: Sequence[object], *, asking: Ask
 
 def _read_at_once(experiment: Experiment, visitors: Sequence[Any], *, asking: Asking) -> VisitorList:
     _check_types(visitors, {dict})
-    _check_among(set().union(*visitors), {*_MEMBERS})
-    consents = _consents([visitor.get("consent") for visitor in visitors], asking=asking)
-    sent = [visitor.get("attributes") for visitor in visitors]
+    members = set().union(*visitors)
+    _check_among(members, {*_MEMBERS})
+    consents = _consents(_member("consent", visitors, members), asking=asking)
+    sent = _member("attributes", visitors, members)
     _check_types(sent, {dict, NoneType})
     attributes: list[dict[str, Any]] = [each or {} for each in sent]
+    names, looked_at = _names(attributes), _looked_at(attributes, consents)
     return VisitorList(
-        _ids([visitor.get("id") for visitor in visitors]),
+        _ids(_member("id", visitors, members)),
         consents,
-        _looked_at(attributes, consents),
-        [visitor.get("token") for visitor in visitors],
-        _columns(experiment, attributes),
+        looked_at,
+        _member("token", visitors, members),
+        _columns(experiment, looked_at, names),
         {},
     )
+
+
+def _member(name: str, visitors: Sequence[Any], members: set[str]) -> list[Any]:
+    """What each visitor has under a name, asked of none where no visitor has it."""
+    return _column(name, visitors) if name in members else [None] * len(visitors)
+
+
+def _column(name: str, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """What each has under a name, None where there is nothing; mostly there is something for all."""
+    try:
+        return list(map(itemgetter(name), rows))
+    except KeyError:
+        return [row.get(name) for row in rows]
 
 
 def _check_types(values: Iterable[object], allowed: set[type]) -> None:
@@ -94,15 +111,23 @@ def _check_among(found: set[Any], allowed: set[Any]) -> None:
 def _ids(ids: list[str]) -> list[str]:
     _check_types(ids, {str})
     lengths = set(map(len, ids))
-    if 0 in lengths or max(lengths, default=0) > LONGEST_ID or _CONTROL_CHARACTER.search("".join(ids)):
+    if 0 in lengths or max(lengths, default=0) > LONGEST_ID or _has_control_characters("".join(ids)):
         raise _Odd
     return ids
 
 
+def _has_control_characters(text: str) -> bool:
+    # UTF-8 has bytes as small as theirs for nothing else.
+    return bool((np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8) < _FIRST_CHARACTER).any())
+
+
 def _consents(said: list[Any], *, asking: Asking) -> list[Consent]:
     _check_types(said, {str, NoneType})
-    _check_among(set(said), _CONSENTS)
-    return ["none"] * len(said) if asking.objects else [consent or asking.consent_default for consent in said]
+    different = set(said)
+    _check_among(different, _CONSENTS)
+    if asking.objects or different <= {None}:
+        return ["none" if asking.objects else asking.consent_default] * len(said)
+    return [consent or asking.consent_default for consent in said]
 
 
 def _looked_at(attributes: list[dict[str, Any]], consents: list[Consent]) -> list[dict[str, Any]]:
@@ -111,10 +136,14 @@ def _looked_at(attributes: list[dict[str, Any]], consents: list[Consent]) -> lis
     return [each if consent == "personalise" else {} for each, consent in zip(attributes, consents, strict=True)]
 
 
-def _columns(experiment: Experiment, attributes: list[dict[str, Any]]) -> Columns:
+def _names(attributes: list[dict[str, Any]]) -> set[str]:
     names = set().union(*attributes)
     if not names.isdisjoint(_NO_ATTRIBUTES):
         raise _Odd
+    return names
+
+
+def _columns(experiment: Experiment, attributes: Sequence[Mapping[str, Any]], names: set[str]) -> Columns:
     columns = _columns_of(experiment, attributes, names)
     if not all(are_of_type(experiment.attributes[name].type, column) for name, column in columns.items()):
         raise _Odd
@@ -125,7 +154,7 @@ def _columns_of(
     experiment: Experiment, attributes: Sequence[Mapping[str, Any]], names: Iterable[str]
 ) -> dict[str, AttributeColumn]:
     return {
-        name: AttributeColumn([each.get(name) for each in attributes], is_list=attribute.type == "list")
+        name: AttributeColumn(_column(name, attributes), is_list=attribute.type == "list")
         for name, attribute in experiment.attributes.items()
         if name in names
     }

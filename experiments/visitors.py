@@ -49,6 +49,8 @@ class Visitor:
 
     def take_waiting(self, *, now_ms: int) -> Iterator[EventRow]:
         """The events that waited for the exposure, in the order of storing; orphans stay behind."""
+        if not self.waiting and not self.begun:
+            return iter(())
         self.ended = [row for row in self.waiting if row.until_ms > now_ms]
         taken = [row for row in self.begun if row.until_ms > now_ms]
         self.begun = [row for row in self.begun if row.until_ms <= now_ms]
@@ -78,7 +80,7 @@ class Visitors:
             self.of(experiment, visitor).totals[metric] = total
         # What waits is many rows for some, and asked for by a first exposure alone.
         arriving = {row.visitor for row in rows if row.kind == "exposure"} - exposures.keys()
-        for waiting in self._session.waiting.of_visitors(experiment, arriving):
+        for waiting in self._session.waiting.of_visitors(experiment, arriving) if arriving else ():
             self.of(experiment, waiting.event.visitor).waiting.append(waiting)
 
     def of(self, experiment: str, visitor: bytes) -> Visitor:
@@ -98,7 +100,7 @@ class Visitors:
     def _keep_exposures(self) -> None:
         added = [(key, known, known.added.pop(EXPOSURES, 0)) for key, known in self._visitors.items()]
         self._session.exposures.insert(
-            (*key, *known.exposure._replace(n=known.totals[EXPOSURES]))
+            (*key, *known.exposure[:-1], known.totals[EXPOSURES])
             for key, known, _ in added
             if known.is_new and known.exposure
         )

@@ -1,7 +1,7 @@
 """The answer's items for a list of visitors, as JSON: what many of them share is written once."""
 
-from collections.abc import Iterator
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 from typing import NotRequired
 from typing import TypedDict
@@ -14,6 +14,7 @@ from experiments.assignment import Cause
 from experiments.errors import BespokeError
 from experiments.event_shape import LONGEST_ID
 from experiments.model import Role
+from experiments.receipts import Receipt
 from experiments.receipts import Status
 
 
@@ -37,7 +38,7 @@ class Item(TypedDict):
 
 def items(answers: Answers, visitors: Sequence[object], *, start: int) -> list[str]:
     """An `Item` for each visitor; `start` is the index of the first."""
-    written = [*_assigned_items(answers, start=start)]
+    written = _assigned_items(answers, start=start)
     for index, fault in answers.listed.faults.items():
         written[index] = error_item(start + index, visitors[index], fault)
     return written
@@ -48,24 +49,28 @@ def error_item(index: int, visitor: object, error: BespokeError) -> str:
     return _json({"index": index, "id": _id(visitor), "code": error.code, "detail": str(error)})
 
 
-def _assigned_items(answers: Answers, *, start: int) -> Iterator[str]:
-    heads = [_members(_shared(answers, assignment)) for assignment in answers.decisions.different]
+def _assigned_items(answers: Answers, *, start: int) -> list[str]:
+    messages = answers.messages()
+    shared = [_members(_shared(answers, *each)) for each in messages.different]
     rows = zip(
-        answers.decisions.places.tolist(),
+        count(start),
         _quoted(answers.listed.visitors),
-        _encoded(answers.messages()),
-        answers.tokens,
-        answers.receipts,
-        strict=True,
+        map(shared.__getitem__, messages.places.tolist()),
+        _ended(answers.tokens, answers.receipts),
     )
-    for index, (place, id, message, token, receipt) in enumerate(rows, start):
-        # A token has no letters that JSON would write otherwise.
-        said = "null" if token is None else f'"{token}"'
-        exposure = "" if receipt is None else f',"exposure":"{receipt.status}"'
-        yield f'{{"index":{index},"id":{id},{heads[place]},"message":{message},"token":{said}{exposure}}}'
+    return [f'{{"index":{index},"id":{id},{said},{ended}' for index, id, said, ended in rows]
 
 
-def _shared(answers: Answers, assignment: Assignment) -> dict[str, Any]:
+def _ended(tokens: Sequence[str | None], receipts: Sequence[Receipt | None]) -> list[str]:
+    """What differs from visitor to visitor. A token has no letters that JSON would write otherwise."""
+    ends = ["}" if receipt is None else f',"exposure":"{receipt.status}"}}' for receipt in receipts]
+    return [
+        f'"token":null{end}' if token is None else f'"token":"{token}"{end}'
+        for token, end in zip(tokens, ends, strict=True)
+    ]
+
+
+def _shared(answers: Answers, assignment: Assignment, message: dict[str, Any]) -> dict[str, Any]:
     return {
         "segment": assignment.segment,
         "arm": assignment.arm,
@@ -73,6 +78,7 @@ def _shared(answers: Answers, assignment: Assignment) -> dict[str, Any]:
         "propensity": assignment.propensity,
         "epoch": assignment.epoch,
         "cause": assignment.cause,
+        "message": message,
     }
 
 
@@ -82,13 +88,6 @@ def _quoted(ids: Sequence[str]) -> list[str]:
     if '"' in together or "\\" in together:
         return [_json(id) for id in ids]
     return [f'"{id}"' for id in ids]
-
-
-def _encoded(messages: Sequence[dict[str, Any]]) -> list[str]:
-    """Messages as JSON, each object once."""
-    message_by_id = {id(message): message for message in messages}
-    text_by_id = {each: _json(message) for each, message in message_by_id.items()}
-    return [text_by_id[id(message)] for message in messages]
 
 
 def _members(item: Any) -> str:

@@ -23,6 +23,7 @@ REFUSALS = {
         "bad_request", "duplicate_key", "empty_body", "invalid_gzip", "invalid_json", "invalid_number", "invalid_text",
         "not_an_object", "not_finite", "too_deep",
     ),
+    408: ("body_late",),
     413: ("body_too_large",),
     415: ("not_utf8", "unsupported_encoding", "unsupported_media_type"),
 }
@@ -85,7 +86,7 @@ def read_lines(*, limit: int) -> list[bytes]:
 
     :raises Refused: 413 if it is too large, 415 if it is of another encoding.
     """
-    return [line for line in _data(limit).split(b"\n") if line.strip()]
+    return list(filter(bytes.strip, _data(limit).split(b"\n")))
 
 
 def _data(limit: int | None) -> bytes:

@@ -85,6 +85,10 @@ SETTINGS = (
         "whether cookies are for https alone: `auto` goes by the request, `always` is for a proxy that ends TLS",
     ),
     Setting("BODY_LIMIT", "body_limit_bytes", "1MB", settings.size, "the largest body of a request, unpacked too"),
+    Setting(
+        "BODY_DEADLINE", "body_deadline_seconds", "30s", settings.lifetime,
+        "how long a body may be in coming (408 after that; `bespoke serve` alone minds it)",
+    ),
     Setting("BATCH_LIMIT", "batch_limit", "1000", settings.whole(1, 10**5), "the most events in one batch"),
     Setting(
         "CLIENT_RATE", "client_rate", "10000/10s", settings.rate,
@@ -148,6 +152,7 @@ class Config:
     session_lifetime_seconds: int
     https: str
     body_limit_bytes: int
+    body_deadline_seconds: int
     batch_limit: int
     client_rate: Rate | None
     trusted_proxies: int

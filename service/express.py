@@ -23,6 +23,7 @@ from experiments.storage.configuration import KeyRow
 from service.answers import JSON
 from service.asked import Asked
 from service.asked import Lane
+from service.asked import stay
 from service.bodies import parse
 from service.cors import VARY
 from service.cors import allowance
@@ -34,6 +35,7 @@ from service.throttle import STANDING
 from service.throttle import charge
 from service.throttle import rate_headers
 from service.traces import trace_headers
+from service.turns import LEAVE
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
@@ -73,7 +75,9 @@ class Express:
         if key is None or environ.get("CONTENT_TYPE", "") not in _PLAIN_KINDS or "HTTP_CONTENT_ENCODING" in environ:
             return None
         value = self._value(environ)
-        return Asked(name, value, key, environ.get("HTTP_SEC_GPC") == "1") if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            return None
+        return Asked(name, value, key, environ.get("HTTP_SEC_GPC") == "1", environ.get(LEAVE, stay))
 
     def _key(self, environ: Environ) -> KeyRow | None:
         snapshot = self._installation.snapshots.latest
@@ -88,9 +92,9 @@ class Express:
         length = environ.get("CONTENT_LENGTH") or ""
         if not length.isdecimal() or int(length) > self._installation.config.body_limit_bytes:
             return None
-        data = environ["wsgi.input"].read(int(length))
-        environ["wsgi.input"] = BytesIO(data)
         try:
+            data = environ["wsgi.input"].read(int(length))
+            environ["wsgi.input"] = BytesIO(data)
             return parse(data)
         except Refused:
             return None

@@ -1,7 +1,6 @@
 """Events in, by Segment's HTTP tracking API: one call or a batch of them, each answered for itself."""
 
 import secrets
-from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 from typing import NotRequired
@@ -136,6 +135,8 @@ def recorded_call(installation: Installation, asked: Asked) -> Recorded:
     :raises Refused: 422 if it is rejected.
     """
     items = [{**asked.body, "type": asked.name}]
+    # One event is read in no time, and waits for the disk: the more wait together, the fewer are the commits.
+    asked.leave()
     receipts = record_items(installation, items, sent_at=asked.body.get("sentAt"), key=asked.key, objects=asked.objects)
     status, code, detail, _ = receipts[0]
     if status == "rejected":
@@ -194,12 +195,12 @@ def _fresh_id() -> bytes:
 
 def tally(receipts: Sequence[Receipt]) -> Tally:
     """How many met which fate, and what was not accepted, one by one."""
-    counts = Counter(receipt.status for receipt in receipts)
+    met = [receipt.status for receipt in receipts]
     told: Tally = {
-        "accepted": counts["accepted"],
-        "duplicate": counts["duplicate"],
-        "rejected": counts["rejected"],
-        "ignored": counts["ignored"],
+        "accepted": met.count("accepted"),
+        "duplicate": met.count("duplicate"),
+        "rejected": met.count("rejected"),
+        "ignored": met.count("ignored"),
         "items": [_item(index, receipt) for index, receipt in enumerate(receipts) if receipt.status != "accepted"],
     }
     if any(receipt.status == "accepted" and not receipt.deduplicated for receipt in receipts):

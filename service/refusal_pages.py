@@ -23,7 +23,7 @@ from service.operations import View
 from service.operations import describes
 
 #: What a page may answer: itself, the way to somewhere else, or a page that says why not.
-_STATUSES = (200, 303, 400, 403, 404, 409, 413, 422, 429, 503, 507)
+_STATUSES = (200, 303, 400, 403, 404, 408, 409, 413, 422, 429, 503, 507)
 _PAGE = Answer(TEXT, kind=HTML)
 _TITLES = {
     400: "This cannot be shown", 403: "This is not open to you", 404: "There is nothing here",

@@ -30,8 +30,6 @@ from granian.log import LogLevels
 
 from experiments.errors import BespokeError
 from experiments.errors import StorageLocked
-from experiments.storage.log_file import check_log
-from experiments.storage.soundness import check_quickly
 from service import create_app
 from service.address import Address
 from service.address import AddressTaken
@@ -44,6 +42,7 @@ from service.installation import Installation
 from service.installation import open_installation
 from service.logs import configure_logs
 from service.logs import said
+from service.patience import Patience
 from service.signals import ENDING
 from service.signals import wake_when_told_to_end
 from service.signals import when_told_to_end
@@ -111,9 +110,6 @@ def _patiently(claim: Callable[[], Address]) -> Address:
 def _claim(config: Config, wanted: Address) -> Address:
     """See that the address is free, and that the database is sound, up to date and nobody else's."""
     address = free_address(*wanted)
-    if config.database_path and config.database_path.exists():
-        check_log(config.database_path)
-        check_quickly(config.database_path)
     open_installation(config, serving=True).close()
     # The worker is forked: a connection that it inherited could undo what another has locked.
     gc.collect()
@@ -184,7 +180,9 @@ def _load(
     Finalize(None, _leave, args=(app.extensions[EXTENSION],), exitpriority=1)
     has_started.set()
     log.info("serving %s at %s", config.database, address, extra=said("serving"))
-    return Turns(app, number=_TURNS)
+    patience = Patience(config.body_deadline_seconds)
+    patience.keep_at(address.port)
+    return Turns(app, number=_TURNS, patience=patience)
 
 
 def _spare_the_collector() -> None:

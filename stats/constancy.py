@@ -44,9 +44,16 @@ def support(won: ArrayLike, lost: ArrayLike, share: ArrayLike) -> Array:
     first, second, chance = (np.asarray(x, np.float64)[..., None] for x in (won, lost, share))
     told = (chance > 0) & (chance < 1)
     first, second, chance = np.where(told, first, 0.0), np.where(told, second, 0.0), np.where(told, chance, 0.5)
-    both, grown = first + second, special.expit(special.logit(chance) + _LOG_RATIOS)
-    likelihood = first * _LOG_RATIOS - both * np.log1p(chance * _GROWTH)
-    return np.stack([likelihood, first - both * grown, both * (grown * (1 - grown))])
+    both, grown = first + second, chance * _GROWTH
+    found = np.empty((3, *np.broadcast_shapes(both.shape, grown.shape)))
+    # Written in place: most of the time would go to finding memory for what stands between.
+    likelihood, slope, information = found
+    np.multiply(first, _LOG_RATIOS, out=likelihood)
+    likelihood -= np.multiply(both, np.log1p(grown, out=slope), out=slope)
+    expected = np.multiply(both, np.divide(chance + grown, np.add(grown, 1, out=grown), out=slope), out=slope)
+    np.multiply(expected, np.divide(1 - chance, grown, out=grown), out=information)
+    np.subtract(first, expected, out=slope)
+    return found
 
 
 def change(earlier: Array, later: Array, *, margin: float) -> Change:
@@ -58,9 +65,11 @@ def change(earlier: Array, later: Array, *, margin: float) -> Change:
     a change, and is 0.
     """
     steps = round(math.log1p(margin) / STEP)
+    is_told = (earlier[2, ..., 0] > 0) & (later[2, ..., 0] > 0)
+    if not is_told.any():
+        return Change(np.zeros(is_told.shape), np.zeros(is_told.shape, np.bool_))
     apart = _peak_place(later) - _peak_place(earlier)
     found = np.zeros(apart.shape)
-    is_told = (earlier[2, ..., 0] > 0) & (later[2, ..., 0] > 0)
     far = is_told & (np.abs(apart) > steps)
     if far.any():
         found[far] = _beyond(earlier[:, far], later[:, far], steps)
@@ -69,7 +78,7 @@ def change(earlier: Array, later: Array, *, margin: float) -> Change:
 
 def _beyond(earlier: Array, later: Array, steps: int) -> Array:
     """The evidence where the likeliest ratios are further apart than the margin, so that it is what binds."""
-    alike = np.maximum(_peak(_shifted(earlier, later, steps)), _peak(_shifted(later, earlier, steps)))
+    alike = np.maximum(_peak(earlier, later, steps), _peak(later, earlier, steps))
     return np.asarray(_mixed(earlier) + _mixed(later) - alike)
 
 
@@ -104,19 +113,17 @@ def _mixed(supports: Array) -> Array:
     return np.asarray(highest + np.log(np.exp(supports[0] - highest[..., None]) @ _PRIOR))
 
 
-def _shifted(lower: Array, higher: Array, steps: int) -> Array:
-    """Both at once, where one ratio is as many steps above the other."""
-    size = len(_LOG_RATIOS) - steps
-    return lower[..., :size] + higher[..., steps:]
-
-
 def _peak_place(supports: Array) -> NDArray[np.intp]:
     return np.asarray(supports[0].argmax(axis=-1))
 
 
-def _peak(supports: Array) -> Array:
-    """The highest point between the ratios of the grid, too."""
-    place = _peak_place(supports)[None, ..., None]
-    height, slope, information = np.take_along_axis(supports, place, axis=-1)[..., 0]
+def _peak(lower: Array, higher: Array, steps: int) -> Array:
+    """The highest point of both at once, where one ratio is as many steps above the other, also between the grid's."""
+    place = (lower[0, ..., : len(_LOG_RATIOS) - steps] + higher[0, ..., steps:]).argmax(axis=-1)
+    height, slope, information = _at(lower, place) + _at(higher, place + steps)
     step = np.clip(slope / np.maximum(information, 1e-300), -STEP, STEP)
     return np.asarray(height + slope * step - 0.5 * information * step**2)
+
+
+def _at(supports: Array, place: NDArray[np.intp]) -> Array:
+    return np.take_along_axis(supports, place[None, ..., None], axis=-1)[..., 0]

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings
 
 from experiments.storage.location import Location
 from experiments.storage.store import Store
@@ -16,6 +18,10 @@ from tests.growthbook_clients import Node
 from tests.growthbook_clients import running_node
 from tests.postgres import Databases
 from tests.postgres import running_postgres
+
+# What is drawn is the same in each run, and a busy machine is no fault.
+settings.register_profile("house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

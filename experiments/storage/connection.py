@@ -12,7 +12,7 @@ from typing import Any
 from typing import NamedTuple
 from typing import Protocol
 
-Row = tuple[Any, ...]
+Row = Sequence[Any]
 Values = Sequence[Any] | Mapping[str, Any]
 
 

@@ -72,6 +72,8 @@ def put_in_place(copy: Path, database: Path, *, fingerprint: str, aside: Path, n
     :raises StorageLocked: if anybody has the database open.
     :raises InvalidBackup: if the copy is not what was written, or cannot be used here.
     """
+    if aside.exists():
+        raise InvalidBackup(f"{aside} is there already: a restore overwrites nothing; try again in a second")
     fresh = Path(f"{database}.restoring")
     with lock_for_serving(database):
         try:

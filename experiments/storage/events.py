@@ -46,6 +46,8 @@ _NAMES = (
     "visitor", "id", "digest", "kind", "experiments", "name", "at_ms", "received_ms", "trusted", "identified",
     "amounts", "arm", "segment", "epoch", "weight", "asserted",
 )
+_EXPERIMENTS = _NAMES.index("experiments")
+_AMOUNTS = _NAMES.index("amounts")
 COLUMNS = ", ".join(f"events.{name}" for name in _NAMES)
 _INSERT = (
     f"INSERT INTO events ({', '.join(_NAMES)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -83,9 +85,12 @@ class Events:
         return ((number, event_of(row)) for number, *row in rows)
 
 
-def _stored(event: EventRow) -> tuple[Any, ...]:
-    amounts = None if event.amounts is None else msgspec.json.encode(event.amounts).decode()
-    return (*event[:4], " ".join(event.experiments), *event[5:10], amounts, *event[11:])
+def _stored(event: EventRow) -> list[Any]:
+    columns: list[Any] = list(event)
+    columns[_EXPERIMENTS] = " ".join(event.experiments)
+    if event.amounts is not None:
+        columns[_AMOUNTS] = msgspec.json.encode(event.amounts).decode()
+    return columns
 
 
 def event_of(row: Sequence[Any]) -> EventRow:

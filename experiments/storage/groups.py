@@ -6,6 +6,7 @@ from queue import Empty
 from queue import SimpleQueue
 from threading import Lock
 from time import monotonic
+from time import sleep
 from typing import Any
 from typing import TypeVar
 from typing import cast
@@ -22,16 +23,20 @@ Together = Callable[[Session, Sequence[A]], Sequence[T]]
 PATIENCE_SECONDS = 15
 
 _LARGEST_GROUP = 1000
+#: Long enough for some to ask, and short beside a commit.
+_PAUSE_SECONDS = 0.0004
+_MOST_PAUSES = 5
 
 
 class Call:
     """Somebody who waits for what becomes of an item: a result, or the fault."""
 
-    __slots__ = ("_told", "asked", "fault", "item", "result", "work")
+    __slots__ = ("_told", "asked", "fault", "item", "result", "visitors", "work")
 
-    def __init__(self, work: Together[Any, Any], item: Any) -> None:
+    def __init__(self, work: Together[Any, Any], item: Any, visitors: int) -> None:
         self.work = work
         self.item = item
+        self.visitors = visitors
         self.result: Any = None
         self.fault: BaseException | None = None
         self.asked = monotonic()
@@ -49,19 +54,26 @@ class Call:
 
 
 class Groups:
-    """The calls that wait for a thread, in the order in which they came; nobody waits where `is_lost` holds."""
+    """The calls that wait for a thread, in the order in which they came; nobody waits where `is_lost` holds.
 
-    def __init__(self, database: object, is_lost: Callable[[], bool] = bool) -> None:
+    A group is of about so many `visitors`.
+    """
+
+    def __init__(
+        self, database: object, *, is_lost: Callable[[], bool] = bool, visitors: int = _LARGEST_GROUP**2
+    ) -> None:
         self._database = database
         self._is_lost = is_lost
+        self._visitors = visitors
+        self._have_several_asked = False
         self._queue: SimpleQueue[Call | None] = SimpleQueue()
 
-    def ask(self, work: Together[A, T], item: A) -> T:
-        """Have `work` done on the item; its result once it is on disk.
+    def ask(self, work: Together[A, T], item: A, *, visitors: int = 1) -> T:
+        """Have `work` done on the item, which is of so many visitors at most; its result once it is on disk.
 
         :raises StorageBusy: if it was not on disk in time; it may or may not come to be.
         """
-        call = Call(work, item)
+        call = Call(work, item, visitors)
         self._queue.put(call)
         self._await(call)
         if call.fault is not None:
@@ -85,8 +97,9 @@ class Groups:
 
     def with_others(self, first: Call) -> list[Call]:
         """A call and those that have come after it by now."""
-        group = [first]
-        while len(group) < _LARGEST_GROUP:
+        self._let_others_ask()
+        group, visitors = [first], first.visitors
+        while len(group) < _LARGEST_GROUP and visitors < self._visitors:
             try:
                 call = self._queue.get_nowait()
             except Empty:
@@ -95,7 +108,19 @@ class Groups:
                 self.end()
                 break
             group.append(call)
+            visitors += call.visitors
+        self._have_several_asked = len(group) > 1
         return group
+
+    def _let_others_ask(self) -> None:
+        """Where several asked before, wait until nobody more comes: a commit costs as much for one as for all."""
+        seen = -1
+        for _ in range(_MOST_PAUSES if self._have_several_asked else 0):
+            waiting = self._queue.qsize()
+            if waiting == seen:
+                return
+            seen = waiting
+            sleep(_PAUSE_SECONDS)
 
     def end(self) -> None:
         """Let the writer end, after those who have come by now."""

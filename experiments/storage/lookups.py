@@ -48,7 +48,7 @@ class Lookups:
 
     def __init__(self, server: Server, reach: Reach) -> None:
         self._server = server
-        self._groups = Groups(server, reach.is_lost)
+        self._groups = Groups(server, is_lost=reach.is_lost)
         self._session: Session | None = None
         self._thread = Thread(target=self._serve, name="lookups", daemon=True)
         self._thread.start()

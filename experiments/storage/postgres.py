@@ -44,14 +44,14 @@ _CONNECTING = {
 }
 #: A standby does not know of every exposure yet.
 _PRIMARY = {"target_session_attrs": "read-write"}
-#: A node that is stopped amid a transaction, or cut off, holds up nobody for longer. A commit is on disk before it is
-#: answered, and on that of a synchronous standby, whatever the database was told.
+#: A commit is on disk before it is answered, and on that of a synchronous standby, whatever the database was told.
 _SETTINGS = (
-    "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '10s';"
-    " SELECT set_config('synchronous_commit', 'on', false)"
+    "SET lock_timeout = '10s'; SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
 )
 _FACTS = ["fsync", "full_page_writes", "synchronous_commit", "synchronous_standby_names"]
+#: A node that is stopped while it writes, or cut off, holds up nobody for longer; whoever reads holds up nobody at all.
+_WRITING = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
 _SUMS = ("cells", "lags", "counters")
 
 #: The server ends, starts, has become a standby, has no room for one more, or has given a stopped node up.
@@ -127,11 +127,12 @@ class SharedConnection:
         """Begin to write: `alone`, once all others are done, or beside those who write of other visitors."""
         self._is_alone = alone
         if alone:
-            self.raw.execute("BEGIN; LOCK TABLE writing IN EXCLUSIVE MODE")
+            self.raw.execute(f"BEGIN; {_WRITING}; LOCK TABLE writing IN EXCLUSIVE MODE")
         else:
             # What asks for nothing is sent along with the next question, so that a server far away is waited for less.
             self._pipeline.enter_context(self.raw.pipeline())
             self.raw.execute("BEGIN")
+            self.raw.execute(_WRITING)
             self.raw.execute("LOCK TABLE writing IN SHARE MODE")
 
     def settle(self) -> None:
@@ -151,11 +152,11 @@ class SharedConnection:
 
         self.raw.add_notice_handler(hear)
         try:
-            self.raw.execute("COMMIT")
+            done = self.raw.execute("COMMIT").statusmessage
         finally:
             self.raw.remove_notice_handler(hear)
-        if warnings:
-            raise psycopg.OperationalError(warnings[0])
+        if warnings or done != "COMMIT":
+            raise psycopg.OperationalError(*warnings or (f"{done} for COMMIT",))
 
     def rollback(self) -> None:
         """End a transaction without keeping anything of it; one whose connection is lost has ended."""
@@ -290,8 +291,9 @@ class SharedConnection:
     def _type(self, table: str, column: str) -> str:
         if not self._types:
             rows = self.raw.execute(
-                "SELECT table_name, column_name, data_type FROM information_schema.columns"
-                " WHERE table_schema = current_schema()"
+                "SELECT relname, attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+                " JOIN pg_class ON pg_class.oid = attrelid"
+                " WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND attnum > 0"
             )
             self._types = {(table_name, column_name): type_name for table_name, column_name, type_name in rows}
         return self._types[table, column]

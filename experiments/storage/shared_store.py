@@ -97,12 +97,10 @@ class SharedStore:
         """Run `work` in one write transaction, while nobody else writes; its result once it is on disk."""
         return self._alone.run(work, alone=True)
 
-    def transact_together(
-        self, work: Together[A, T], item: A, *, partition: int = 0
-    ) -> T:
+    def transact_together(self, work: Together[A, T], item: A, *, visitors: int = 1, partition: int = 0) -> T:
         """Run `work` on this item and on those that come meanwhile; its result once it is on disk."""
         if self._writers:
-            return self._writers[partition].run(work, item)
+            return self._writers[partition].run(work, item, visitors=visitors)
         [result] = self._alone.run(lambda session: work(session, [item]), alone=False)
         return result
 

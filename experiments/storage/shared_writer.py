@@ -41,6 +41,8 @@ T = TypeVar("T")
 #: Whoever asked is told before the caller's own patience ends.
 _TRYING_SECONDS = PATIENCE_SECONDS - 5
 _LONGEST_PAUSE_SECONDS = 0.2
+#: Each visitor of a transaction takes one of the server's locks, of which all nodes have some thousands.
+_MOST_VISITORS = 500
 
 log = logging.getLogger(__name__)
 
@@ -116,20 +118,20 @@ class SharedGroupWriter:
 
     def __init__(self, server: Server, pace: Pace, reach: Reach) -> None:
         self._writer = SharedWriter(server, reach)
-        self._groups = Groups(server, reach.is_lost)
+        self._groups = Groups(server, is_lost=reach.is_lost, visitors=_MOST_VISITORS)
         self._reach = reach
         self._pace = pace
         self._thread = Thread(target=self._serve, name="writer", daemon=True)
         self._thread.start()
 
-    def run(self, work: Together[A, T], item: A) -> T:
+    def run(self, work: Together[A, T], item: A, *, visitors: int) -> T:
         """Run `work` on the item and on those of others who wait with equal work; its result once it is on disk.
 
         :raises StorageBusy: if it was not on disk in time; it may or may not come to be.
         :raises StorageUnreachable: if the server is away; nothing is kept.
         """
         self._reach.check()
-        return self._groups.ask(work, item)
+        return self._groups.ask(work, item, visitors=visitors)
 
     def queued(self) -> int:
         """How many works wait for their turn."""

@@ -34,9 +34,19 @@ BUSY_SECONDS = 5
 #: Bytes that the log may have before everything else waits until it is taken in.
 LARGEST_LOG = 1 << 26
 
+#: Pages that the writer lets the log have before it takes them in: those that are written again meanwhile go once.
+_LOG_PAGES = 8000
+#: Kibibytes of pages that the writer remembers: events of visitors in no order touch the same ones again and again.
+_REMEMBERED_KB = 32 * 1024
+
 _LOG_PATIENCE_MS = 500
 _MOST_FAULTS = 20
 _LEVELS = ("off", "normal", "full", "extra")
+
+#: How values are bound of which sqlite3 would ask two protocols first, in more time than it takes to store them.
+_BOUND_AS = {bytes: bytearray, bool: int, type(None): lambda _: None}
+for _kind, _bound in _BOUND_AS.items():
+    sqlite3.register_adapter(_kind, _bound)
 
 
 class EmbeddedConnection(sqlite3.Connection):  # type: ignore[misc]  # The library has no types.
@@ -121,7 +131,9 @@ def connect(path: Path, *, checkpoints: bool = False) -> EmbeddedConnection:
             factory=EmbeddedConnection,
         )
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {1000 if checkpoints else 0}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES if checkpoints else 0}")
+        if checkpoints:
+            connection.execute(f"PRAGMA cache_size = -{_REMEMBERED_KB}")
         return connection
 
 
@@ -228,6 +240,17 @@ def pending(connection: EmbeddedConnection) -> list[str]:
     """The migrations that have not been applied."""
     applied = _applied(connection)
     return [name for name, _ in steps() if name not in applied]
+
+
+def check_known(connection: EmbeddedConnection, path: Path) -> None:
+    """See that no newer version has been at work: what it has written may mean something that is not known here.
+
+    :raises StorageError: naming its migrations.
+    """
+    with translated(path):
+        unknown = unknown_steps(connection)
+    if unknown:
+        raise StorageError(f"{path} is of a newer version, which knows {', '.join(unknown)}: install that one")
 
 
 def unknown_steps(connection: EmbeddedConnection) -> list[str]:

@@ -20,8 +20,11 @@ from experiments.model import Exposure
 from experiments.storage.exposed import Exposed
 from experiments.storage.location import Location
 from experiments.storage.location import Server
+from experiments.storage.log_file import check_log
 from experiments.storage.pace import Pace
 from experiments.storage.session import Session
+from experiments.storage.soundness import check_quickly
+from experiments.storage.sqlite import check_known
 from experiments.storage.sqlite import check_writable
 from experiments.storage.sqlite import connect
 from experiments.storage.sqlite import lock_for_serving
@@ -54,12 +57,17 @@ class Store(Protocol):
         """In how many parts visitors are written; a transaction is of one of them."""
 
     def transact_together(
-        self, work: Callable[[Session, Sequence[A]], Sequence[T]], item: A, *, partition: int = 0
+        self,
+        work: Callable[[Session, Sequence[A]], Sequence[T]],
+        item: A,
+        *,
+        visitors: int = 1,
+        partition: int = 0,
     ) -> T:
         """Run `work` in one write transaction, on this item and on those that come with equal work meanwhile.
 
         It gives one result for each item, as if it were run for one after another. Others may be writing of other
-        visitors: it holds its own before it reads anything of them. All its visitors are of one partition.
+        visitors: it holds its own, so many at most, before it reads anything of them. They are of one partition.
         """
 
     def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, Exposure]:
@@ -128,7 +136,12 @@ class SqliteStore:
         return self._writer.run(work)
 
     def transact_together(
-        self, work: Callable[[Session, Sequence[A]], Sequence[T]], item: A, *, partition: int = 0
+        self,
+        work: Callable[[Session, Sequence[A]], Sequence[T]],
+        item: A,
+        *,
+        visitors: int = 1,
+        partition: int = 0,
     ) -> T:
         """Run `work` on this item and on those that come meanwhile; its result once it is on disk."""
         return self._writer.run_together(work, item)
@@ -222,12 +235,18 @@ class _Filling(Thread):
 def migrate_database(location: Location, *, fingerprint: str) -> list[str]:
     """Create or update the database; the names of the steps taken.
 
+    :raises StorageDamaged: if it is not sound, as far as a start has time to look.
+    :raises StorageError: if a newer version has been at work on it.
     :raises SecretMismatch: if it was made with another secret.
     """
     if isinstance(location, Server):
         return _migrate_shared(location, fingerprint=fingerprint)
+    if location.exists():
+        check_log(location)
+        check_quickly(location)
     connection = connect(location, checkpoints=True)
     try:
+        check_known(connection, location)
         taken = migrate(connection, location)
         with translated(location):
             _check_fingerprint(Session(connection), fingerprint)
@@ -281,6 +300,7 @@ def _check_schema(path: Path) -> None:
         raise StorageError(f"{path} does not exist: `bespoke init` makes it")
     connection = connect(path)
     try:
+        check_known(connection, path)
         with translated(path):
             missing = pending(connection)
     finally:

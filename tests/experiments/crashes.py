@@ -1,5 +1,7 @@
 """Crashes at every statement: a work done again and again by processes that are killed, each one statement later.
 
+What a restore does to files counts as well, each time that one of them is opened, linked, renamed or removed.
+
 `python -m tests.experiments.crashes WORK DATABASE FOLDER` leaves a copy of the database in the folder for each of them,
 as `0.db`, `1.db` and so on; the last one's work was done. The statements count themselves: none can be forgotten.
 """
@@ -14,7 +16,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from experiments.backups import restore
 from experiments.reallocation import reallocate_due
+from experiments.storage import copies
 from experiments.storage import store
 from experiments.storage import writer
 from experiments.storage.sqlite import connect
@@ -27,6 +31,7 @@ from tests.experiments.house import House
 
 KEY = "tiny"
 SLOT_MS = START + 10 * HOUR
+_OF_FILES = {"open", "os.link", "os.remove", "os.rename"}
 
 
 def crashed_copies(work: str, database: Path, folder: Path) -> list[Path]:
@@ -54,23 +59,40 @@ def _migrate(path: Path) -> None:
     migrate_database(path, fingerprint=SECRETS.fingerprint)
 
 
+def _restore(path: Path) -> None:
+    restore(backup_beside(path.parent), path, fingerprint=SECRETS.fingerprint, now_ms=START)
+
+
+def backup_beside(folder: Path) -> Path:
+    """The backup that is restored in a folder of copies."""
+    return folder.with_name("backup.db")
+
+
 def _work(path: Path, work: str) -> None:
     if work == "migrate":
         return _migrate(path)
+    if work == "restore":
+        return _restore(path)
     opened = open_store(path, fingerprint=SECRETS.fingerprint, serving=True)
     house = House(opened)
     house.snapshots.refresh()
     WORKS[work](house)
 
 
-def _fused(left: int) -> Callable[..., Any]:
-    """`connect` for connections that write: the process is killed before the statement after so many."""
+def _fuse(left: int) -> Callable[..., None]:
+    """What kills the process when it is called after so many times."""
 
-    def burn(_: str) -> None:
+    def burn(*_: object) -> None:
         nonlocal left
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         left -= 1
+
+    return burn
+
+
+def _fused(burn: Callable[..., None]) -> Callable[..., Any]:
+    """`connect` for connections that write."""
 
     def fused(path: Path, *, checkpoints: bool = False) -> Any:
         connection = connect(path, checkpoints=checkpoints)
@@ -81,11 +103,22 @@ def _fused(left: int) -> Callable[..., Any]:
     return fused
 
 
+def _watch_files(folder: Path, burn: Callable[..., None]) -> None:
+    def look(event: str, given: tuple[Any, ...]) -> None:
+        if event in _OF_FILES and str(given[0]).startswith(str(folder)):
+            burn()
+
+    sys.addaudithook(look)
+
+
 def _is_done(work: str, path: Path, *, left: int) -> bool:
     """Do the work in a process of its own; whether it came to its end."""
     child = os.fork()
     if child == 0:
-        store.connect = writer.connect = _fused(left)
+        burn = _fuse(left)
+        store.connect = writer.connect = copies.connect = _fused(burn)
+        if work == "restore":
+            _watch_files(path.parent, burn)
         try:
             _work(path, work)
         finally:
@@ -102,5 +135,7 @@ if __name__ == "__main__":
     for number in count():
         copy = folder / f"{number}.db"
         shutil.copy(database, copy)
+        if Path(f"{database}-wal").exists():
+            shutil.copy(f"{database}-wal", f"{copy}-wal")
         if _is_done(work, copy, left=number):
             break

@@ -11,12 +11,15 @@ import pytest
 from experiments import additions
 from experiments import admission
 from experiments import application
+from experiments import cautions
 from experiments import counting
 from experiments import evaluation
 from experiments import exposing
+from experiments import tokens
 from experiments.receipts import Receipt
 from experiments.storage import events
 from experiments.storage import ledger
+from service import rates
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
@@ -95,7 +98,36 @@ def _no_fence(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ledger.Slots, "claim", lambda self, *given, **more: True)
 
 
-#: By name: what takes the guard away.
+def _no_alarm(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(cautions, "FORGERY", float("inf"))
+
+
+def _no_sign_by_client(patch: pytest.MonkeyPatch) -> None:
+    signs = cautions.signs
+    patch.setattr(cautions, "signs", lambda readings: [sign for sign in signs(readings) if sign.kind != "by_client"])
+
+
+def _any_shares(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(cautions, "ALARM", float("inf"))
+
+
+def _no_caps(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(counting, "_cap", lambda metric, *, currency: None)
+
+
+def _anybodys_tokens(patch: pytest.MonkeyPatch) -> None:
+    def unbound(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda text, *, key, bound_to: function(text, key=key)
+
+    patch.setattr(tokens, "sign", unbound(tokens.sign))
+    patch.setattr(tokens, "unsign", unbound(tokens.unsign))
+
+
+def _no_rates(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rates.Buckets, "take", lambda self, holder, *, now_ms: rates.Standing(True, 1, 1))
+
+
+#: By name: what takes the guard away, which any history may miss.
 GUARDS: dict[str, Patch] = {
     "unique id": _no_unique_id,
     "digest": _no_digest,
@@ -111,11 +143,21 @@ GUARDS: dict[str, Patch] = {
     "slots": _no_fence,
 }
 
+#: The same of what keeps out outcomes that are made up.
+LAYERS: dict[str, Patch] = {
+    "alarm": _no_alarm,
+    "sign by client": _no_sign_by_client,
+    "planned shares": _any_shares,
+    "caps": _no_caps,
+    "tokens of one visitor": _anybodys_tokens,
+    "rates": _no_rates,
+}
+
 
 @contextmanager
 def taken_away(name: str | None) -> Iterator[None]:
     """The product without one of its guards; None leaves it whole."""
     with pytest.MonkeyPatch.context() if name else nullcontext() as patch:
         if name:
-            GUARDS[name](patch)
+            (GUARDS | LAYERS)[name](patch)
         yield

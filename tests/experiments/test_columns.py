@@ -47,3 +47,9 @@ def test_another_unit_changes_sums_and_squares_alone() -> None:
 def test_no_cells_have_neither_segments_nor_visitors() -> None:
     assert NO_CELLS.by_segment() == {}
     assert NO_CELLS.visitors() == {}
+
+
+@given(st.lists(_CELL, max_size=3), st.lists(_CELL, max_size=3))
+def test_cells_are_the_same_where_nothing_of_them_differs(cells: list[Cell], others: list[Cell]) -> None:
+    assert columns_of(cells).is_same(columns_of(others)) == (cells == others)
+    assert columns_of(cells).is_same(columns_of([*cells]))

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 from pysqlite3 import dbapi2 as sqlite3
 
+from experiments.backups import restore
+from experiments.errors import InvalidBackup
 from experiments.reallocation import reallocate_due
+from experiments.storage.copies import make_copy
+from experiments.storage.soundness import check_soundness
 from experiments.storage.sqlite import split_statements
 from experiments.storage.sqlite import steps
 from experiments.storage.store import migrate_database
@@ -16,6 +20,7 @@ from experiments.storage.store import open_store
 from experiments.verification import verify
 from tests.experiments.crashes import KEY
 from tests.experiments.crashes import SLOT_MS
+from tests.experiments.crashes import backup_beside
 from tests.experiments.crashes import crashed_copies
 from tests.experiments.crashes import record
 from tests.experiments.documents import tiny
@@ -119,6 +124,50 @@ def test_a_deed_is_done_and_written_down_whole_or_not_at_all(database: Path) -> 
     for path in crashed("pause", database):
         with_house(path, look)
     check_in_order(found, new=1)
+
+
+def test_a_restore_leaves_the_old_database_or_the_new_one_whole_and_can_be_done_again(database: Path) -> None:
+    make_copy(database, backup_beside(database))
+    left_in_the_log(database)
+    found: list[int] = []
+    for path in crashed("restore", database):
+        found.append(exposed(path))
+        [*asides] = path.parent.glob(f"{path.name}.before-*Z")
+        # The new one has its name once the old one is safe under another.
+        assert found[-1] == 102 or [exposed(aside) for aside in asides] == [102]
+        restore(backup_beside(path.parent), path, fingerprint=SECRETS.fingerprint, now_ms=SLOT_MS)
+        assert exposed(path) == 100
+        assert not Path(f"{path}.restoring").exists()
+    with pytest.raises(InvalidBackup, match="is there already"):
+        restore(backup_beside(path.parent), path, fingerprint=SECRETS.fingerprint, now_ms=SLOT_MS)
+    assert exposed(path) == 100
+    assert sorted(found, reverse=True) == found
+    assert set(found) == {100, 102}
+
+
+def left_in_the_log(database: Path) -> None:
+    """Count two more visitors, and leave the files as a crash right after would."""
+    store = open_store(database, fingerprint=SECRETS.fingerprint, serving=True)
+    house = House(store)
+    house.snapshots.refresh()
+    record(house)
+    whole = {path: path.read_bytes() for path in (database, Path(f"{database}-wal"))}
+    store.close()
+    for path, data in whole.items():
+        path.write_bytes(data)
+
+
+def exposed(path: Path) -> int:
+    """How many visitors a database has, which must be sound and agree with its events."""
+    check_soundness(path)
+    found: list[int] = []
+
+    def look(house: House) -> None:
+        assert verify(house.store) == []
+        found.append(house.total(KEY, "$exposures")[0])
+
+    with_house(path, look)
+    return found[0]
 
 
 #: From the first released schema every later step is taken; the others begin further on, or with no file.

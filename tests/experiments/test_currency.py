@@ -64,3 +64,14 @@ def test_minor_units_survive_the_way_there_and_back(minor, currency):
 @given(st.floats(min_value=-float(MAX_AMOUNT), max_value=float(MAX_AMOUNT)), st.sampled_from(CURRENCIES))
 def test_no_amount_of_any_currency_overflows_64_bits(value, currency):
     assert abs(to_minor(value, currency)) < 2**63
+
+
+@given(
+    st.one_of(
+        st.floats(min_value=-float(MAX_AMOUNT), max_value=float(MAX_AMOUNT)),
+        st.integers(-(10**16), 10**16).map(lambda minor: minor / 100),
+    ),
+    st.sampled_from(CURRENCIES),
+)
+def test_a_float_is_worth_the_decimal_that_it_is_written_as(value, currency):
+    assert to_minor(value, currency) == to_minor(Decimal(repr(value)), currency)

@@ -69,7 +69,7 @@ _EXPERIMENT = parse_document(spring_mailing())
 _PLAN = Plan(_EXPERIMENT, first_allocation(_EXPERIMENT))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     plan=plans(),
     everybody=st.lists(st.tuples(st.text(max_size=6), attributes, CONSENTS, st.booleans()), max_size=12),

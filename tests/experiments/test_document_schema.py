@@ -98,7 +98,7 @@ changes = given(
     value=FAMILIAR | st.just(ABSENT),
 )
 thorough = settings(
-    max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
+    max_examples=300, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much]
 )
 
 

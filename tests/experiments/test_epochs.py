@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from datetime import timezone
 from random import Random
@@ -22,7 +23,9 @@ from experiments.document import parse_document
 from experiments.model import Allocation
 from experiments.positions import positions
 from experiments.reallocation import reallocate_due
+from experiments.snapshot import Snapshot
 from experiments.storage.cells import CellKey
+from experiments.storage.session import Session
 from experiments.storage.store import Store
 from experiments.verification import verify
 from tests.experiments.documents import tiny
@@ -74,6 +77,22 @@ def test_who_has_not_seen_the_newest_epoch_counts_for_the_one_it_knows(house: Ho
     house.snapshots.refresh()
     assert all(house.evaluate(key, visitor).assignment.arm == given[visitor].assignment.arm for visitor in visitors)
     assert verify(house.store) == []
+
+
+def test_a_look_that_comes_late_does_not_take_back_what_a_later_one_has_seen(house: House) -> None:
+    house.start(tiny(arms=_TWO, policy=_shares(0.5)))
+
+    def look_late(session: Session) -> Snapshot:
+        # What this transaction sees is fixed by its first look.
+        assert session.experiments.get("tiny")
+        _change(house, tiny(arms=_TWO, policy=_shares(0.9)))
+        with ThreadPoolExecutor(1) as others:
+            others.submit(house.snapshots.refresh).result()
+        return house.snapshots.within(session)
+
+    late = house.store.read(look_late)
+    assert late.version < house.snapshots.latest.version
+    assert house.evaluate("tiny", "ann").assignment.epoch == 2
 
 
 def test_who_has_not_seen_an_added_arm_gives_it_to_those_who_have_it(house: House) -> None:

@@ -4,16 +4,12 @@ The better arm converts 5 %, the other 4 %; somebody with a client key makes up 
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from experiments import cautions
-from experiments import counting
-from experiments import tokens
 from experiments.acts import AnyAct
 from experiments.acts import do
 from experiments.audit import Deed
@@ -31,6 +27,7 @@ from service.report_checks import warnings
 from tests.experiments.forgers import Forger
 from tests.experiments.forgers import Siege
 from tests.experiments.forgers import shop
+from tests.experiments.guards import taken_away
 from tests.experiments.house import DAY
 from tests.experiments.house import SECRETS
 from tests.experiments.house import House
@@ -51,13 +48,6 @@ def _stores(tmp_path: Path) -> Iterator[Iterator[Store]]:
     yield make()
     for store in opened:
         store.close()
-
-
-@contextmanager
-def _without_alarm(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as patch:
-        patch.setattr(cautions, "FORGERY", float("inf"))
-        yield
 
 
 def _act(siege: Siege, name: AnyAct) -> None:
@@ -94,35 +84,43 @@ def test_orders_that_come_at_once_for_one_arm_freeze_the_weights(
 
 
 def test_without_the_alarm_what_comes_at_once_gives_the_loser_the_traffic(
-    stores: Iterator[Store], monkeypatch: pytest.MonkeyPatch
+    stores: Iterator[Store]
 ) -> None:
-    with _without_alarm(monkeypatch):
+    with taken_away("alarm"):
         assert Siege(next(stores), shop(), forger=Forger(40)).live(5).weights()[-1] > 0.8
 
 
 @pytest.mark.long
 def test_orders_that_begin_one_day_freeze_the_weights_though_they_take_their_time(
-    stores: Iterator[Store], monkeypatch: pytest.MonkeyPatch
+    stores: Iterator[Store]
 ) -> None:
     patient = Forger(100, first_day=6, is_hasty=False)
     siege = Siege(next(stores), shop(), forger=patient, seed=1).live(7)
     row = siege.ledger()[-1]
     assert row["act"] == "freeze" and "shifted to loser from winner" in row["reason"]
     assert siege.weights()[-1] < 0.5
-    with _without_alarm(monkeypatch):
+    with taken_away("alarm"):
         assert Siege(next(stores), shop(), forger=patient, seed=1).live(10).weights()[-1] > 0.6
 
 
 def test_orders_told_of_by_servers_give_those_away_that_clients_tell_of(stores: Iterator[Store]) -> None:
-    siege = Siege(next(stores), shop(), forger=Forger(40, is_hasty=False), is_trusted=True).live(3)
+    slow = Forger(40, is_hasty=False)
+    siege = Siege(next(stores), shop(), forger=slow, is_trusted=True).live(3)
     row = siege.ledger()[-1]
     assert row["act"] == "freeze" and "told of by client keys for loser than for winner" in row["reason"]
+    with taken_away("sign by client"):
+        bare = Siege(next(stores), shop(), forger=slow, is_trusted=True).live(5)
+    assert not bare.is_frozen and bare.weights()[-1] > 0.8
 
 
 def test_exposures_that_are_made_up_for_one_arm_alone_freeze_the_weights(stores: Iterator[Store]) -> None:
-    siege = Siege(next(stores), shop(), forger=Forger(200, is_selective=True, is_hasty=False)).live(3)
+    selective = Forger(200, is_selective=True, is_hasty=False)
+    siege = Siege(next(stores), shop(), forger=selective).live(3)
     row = siege.ledger()[-1]
     assert row["act"] == "freeze" and "planned shares" in row["reason"]
+    with taken_away("planned shares"):
+        bare = Siege(next(stores), shop(), forger=selective).live(5)
+    assert not bare.is_frozen and bare.weights()[-1] > 0.8
 
 
 def test_nobody_forging_nothing_is_frozen(stores: Iterator[Store]) -> None:
@@ -165,10 +163,10 @@ def test_a_freeze_by_a_person_is_no_alarm(stores: Iterator[Store]) -> None:
 
 
 def test_no_weight_leaps_in_a_night_because_a_step_is_limited(
-    stores: Iterator[Store], monkeypatch: pytest.MonkeyPatch
+    stores: Iterator[Store]
 ) -> None:
     leap = {"kind": "thompson", "every": "1d", "max_step": 1.0}
-    with _without_alarm(monkeypatch):
+    with taken_away("alarm"):
         limited = Siege(next(stores), shop(), forger=Forger(100)).live(1).weights()[-1]
         unlimited = Siege(next(stores), shop(policy=leap), forger=Forger(100)).live(1).weights()[-1]
     assert limited == 0.75 and unlimited > 0.9
@@ -180,25 +178,23 @@ def _orders(house: House, key: str, visitor: str, *, times: int, **properties: A
 
 
 def test_a_visitor_converts_once_however_many_orders_are_made_up(
-    stores: Iterator[Store], monkeypatch: pytest.MonkeyPatch
+    stores: Iterator[Store]
 ) -> None:
     guarded, bare = House(next(stores)), House(next(stores))
     _orders(guarded, guarded.start(shop()), "ann", times=1000)
-    with monkeypatch.context() as patch:
-        patch.setattr(counting, "_cap", lambda metric, *, currency: None)
+    with taken_away("caps"):
         _orders(bare, bare.start(shop()), "ann", times=1000)
     assert guarded.total("shop", "order") == (1, 1)
     assert bare.total("shop", "order") == (1, 1000)
 
 
 def test_what_one_visitor_spends_counts_up_to_the_cap(
-    stores: Iterator[Store], monkeypatch: pytest.MonkeyPatch
+    stores: Iterator[Store]
 ) -> None:
     spend = {"key": "order", "event": "Ordered", "kind": "value", "property": "revenue", "role": "goal", "cap": 100}
     guarded, bare = House(next(stores)), House(next(stores))
     _orders(guarded, guarded.start(shop(metrics=[spend])), "ann", times=3, revenue=1e6)
-    with monkeypatch.context() as patch:
-        patch.setattr(counting, "_cap", lambda metric, *, currency: None)
+    with taken_away("caps"):
         _orders(bare, bare.start(shop(metrics=[spend])), "ann", times=3, revenue=1e6)
     assert guarded.total("shop", "order") == (1, 10_000)
     assert bare.total("shop", "order") == (1, 300_000_000)
@@ -216,17 +212,10 @@ def _borrow(house: House) -> list[str]:
     return [receipt.code or receipt.status for receipt in receipts]
 
 
-def test_a_token_is_good_for_its_visitor_only(stores: Iterator[Store], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_is_good_for_its_visitor_only(stores: Iterator[Store]) -> None:
     assert set(_borrow(House(next(stores)))) == {"invalid_token"}
-    unsign = tokens.unsign
-    with monkeypatch.context() as patch:
-        patch.setattr(tokens, "sign", _unbound(tokens.sign))
-        patch.setattr(tokens, "unsign", _unbound(unsign))
+    with taken_away("tokens of one visitor"):
         assert set(_borrow(House(next(stores)))) == {"accepted"}
-
-
-def _unbound(function: Any) -> Any:
-    return lambda text, *, key, bound_to: function(text, key=key)
 
 
 @pytest.mark.parametrize(("role", "act"), [("control", "reallocate"), ("mass", "freeze")])
@@ -256,12 +245,12 @@ _SEEDS = 5
 @pytest.mark.parametrize("forger", [Forger(), Forger(first_day=10, is_hasty=False)], ids=["at once", "like visitors"])
 @pytest.mark.parametrize("share", _ORDERS)
 def test_over_many_campaigns_what_is_forged_in_numbers_is_found(
-    stores: Iterator[Store], monkeypatch: pytest.MonkeyPatch, forger: Forger, share: str
+    stores: Iterator[Store], forger: Forger, share: str
 ) -> None:
     """A row as in docs/reliability.md: `pytest -m long -rP tests/experiments/test_forgery.py`."""
     forger, days = forger._replace(orders=_ORDERS[share]), forger.first_day + 7
     guarded = [Siege(next(stores), shop(), forger=forger, seed=seed).live(days) for seed in range(_SEEDS)]
-    with _without_alarm(monkeypatch):
+    with taken_away("alarm"):
         bare = [Siege(next(stores), shop(), forger=forger, seed=seed).live(days) for seed in range(_SEEDS)]
     nights = sorted(siege.frozen_after() - forger.first_day for siege in guarded if siege.ledger()[-1]["frozen"])
     leads = sum(siege.weights()[-1] > 0.5 for siege in guarded)
@@ -280,5 +269,6 @@ def test_over_a_month_a_goal_that_hears_servers_only_keeps_the_winner_in_front(s
     ]
     weights = [siege.weights() for siege in sieges]
     print(f"the winner's weight after 30 days: {1 - weights[0][-1]:.3f}")
+    # Not one weight differs from those of the campaign in which nothing was forged, which ends at .87.
     assert all(found == weights[0] for found in weights)
-    assert weights[0][-1] < 0.1
+    assert weights[0][-1] < 0.2

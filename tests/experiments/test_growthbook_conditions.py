@@ -84,7 +84,7 @@ differential = given(rule=rules, known=st.lists(visitors, min_size=8, max_size=8
 health = list(HealthCheck)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=health)
+@settings(max_examples=300, derandomize=True, suppress_health_check=health)
 @differential
 def test_what_is_accepted_holds_for_the_same_visitors_everywhere(
     node: Node, rule: dict[str, Any], known: list[dict[str, Any]]
@@ -94,7 +94,7 @@ def test_what_is_accepted_holds_for_the_same_visitors_everywhere(
 
 
 @pytest.mark.long
-@settings(max_examples=4_000, deadline=None, suppress_health_check=health)
+@settings(max_examples=4_000, suppress_health_check=health)
 @differential
 def test_what_is_accepted_holds_for_the_same_visitors_everywhere_however_long_one_looks(
     node: Node, rule: dict[str, Any], known: list[dict[str, Any]]

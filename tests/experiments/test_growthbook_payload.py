@@ -138,7 +138,7 @@ def test_sdks_that_know_no_contextual_bandits_draw_the_same_from_plain_rules(nod
 
 
 @given(st.lists(st.integers(0, 4_000), min_size=1, max_size=7), st.data())
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 def test_closed_arms_move_no_boundary_in_python(parts: list[int], data: st.DataObject) -> None:
     total = sum(parts) + len(parts)
     weights = list(to_weights({str(arm): (part + 1) / total for arm, part in enumerate(parts)}).values())

@@ -33,7 +33,7 @@ _SHARE = 5
 _SOON = 40
 
 
-@pytest.mark.parametrize("block", range(4))
+@pytest.mark.parametrize("block", range(2))
 def test_histories_go_as_the_oracle_says(block: int) -> None:
     for seed in range(block * _BLOCK, (block + 1) * _BLOCK):
         play(seed)
@@ -42,7 +42,7 @@ def test_histories_go_as_the_oracle_says(block: int) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("block", range(200))
 def test_ten_thousand_more_histories_go_as_the_oracle_says(block: int) -> None:
-    for seed in range(1000 + block * _BLOCK, 1000 + (block + 1) * _BLOCK):
+    for seed in range((block + 2) * _BLOCK, (block + 3) * _BLOCK):
         play(seed)
 
 
@@ -85,7 +85,7 @@ def test_the_command_that_a_broken_history_tells_plays_it_again() -> None:
 
 
 @settings(
-    max_examples=15, stateful_step_count=30, deadline=None, derandomize=True,
+    max_examples=15, stateful_step_count=30, derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
 class Machine(RuleBasedStateMachine):

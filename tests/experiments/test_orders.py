@@ -45,7 +45,7 @@ def _oracle(days: dict[str, int | None], outcomes: list[tuple[str, int, int]]) -
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(days=_exposure_days, outcomes=_outcomes, data=st.data())
 def test_any_order_of_events_gives_the_oracles_counts(
     days: dict[str, int | None], outcomes: list[tuple[str, int, int]], data: st.DataObject

@@ -31,3 +31,8 @@ def test_a_half_of_a_pair_does_not_join_the_next_visitors() -> None:
 def test_a_hundred_thousand_visitors_stand_where_they_stand_alone() -> None:
     visitors = [f"{'customer-' * (number % 7)}{number}" for number in range(100_000)]
     assert positions("spring-mailing", visitors).tolist() == [bucket("spring-mailing", each) for each in visitors]
+
+
+@given(ANY_TEXT, st.integers(0, 9).flatmap(lambda size: st.lists(st.text(min_size=size, max_size=size), max_size=30)))
+def test_visitors_whose_ids_are_of_one_length_stand_where_they_stand_alone(seed: str, visitors: list[str]) -> None:
+    assert positions(seed, visitors).tolist() == [bucket(seed, visitor) for visitor in visitors]

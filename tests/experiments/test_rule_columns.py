@@ -21,7 +21,7 @@ def columns(everybody: list[dict[str, Any]]) -> dict[str, AttributeColumn]:
     }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(rule=rules, everybody=st.lists(attributes, max_size=8))
 def test_a_rule_holds_for_each_as_it_holds_for_the_visitor_alone(
     rule: dict[str, Any], everybody: list[dict[str, Any]]

@@ -3,13 +3,16 @@
 from collections import Counter
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from random import Random
 from threading import Event
 from typing import Any
 
 import pytest
+from psycopg.errors import DivisionByZero
 
 from experiments.assigning import Order
 from experiments.assigning import assign
@@ -302,3 +305,48 @@ def test_a_commit_that_is_not_answered_is_told_as_unknown_and_counts_once_when_i
     node.record(exposure)
     assert node.total("tiny", "$exposures") == (1, 1)
     assert verify(node.store) == []
+
+
+def test_a_group_is_of_few_visitors_so_that_locks_are_left_for_other_nodes(nodes: list[House]) -> None:
+    node = nodes[0]
+    holding, sizes = Holding(node, "nobody"), []
+
+    def counted(session: Session, items: Sequence[int]) -> list[int]:
+        sizes.append(len(items))
+        return list(items)
+
+    with ThreadPoolExecutor(12) as threads:
+        answers = [threads.submit(node.store.transact_together, counted, n, visitors=300) for n in range(12)]
+        wait_until(lambda: sum(answer.running() for answer in answers) == 12, what="all of them ask")
+        holding.end()
+        assert [answer.result() for answer in answers] == list(range(12))
+    assert max(sizes) == 2 and sum(sizes) == 12
+
+
+def test_a_transaction_that_has_failed_is_never_told_to_be_kept(nodes: list[House]) -> None:
+    store = nodes[0].store
+
+    def work(session: Session) -> str:
+        session.meta.set("half", "done")
+        with suppress(DivisionByZero):
+            session.connection.execute("SELECT 1 / 0")
+        return "well"
+
+    with pytest.raises(StorageError):
+        store.transact(work)
+    with pytest.raises(StorageError):
+        store.transact_together(lambda session, items: [work(session) for _ in items], 0)
+    assert store.read(lambda session: session.meta.get("half")) is None
+
+
+def test_who_reads_for_long_is_not_cut_off_and_sees_one_state(nodes: list[House]) -> None:
+    first, second, _ = nodes
+
+    def twice(session: Session) -> tuple[str | None, str | None, str]:
+        before = session.meta.get("name")
+        second.store.transact(lambda other: other.meta.set("name", "another"))
+        limit = session.connection.execute("SHOW idle_in_transaction_session_timeout").fetchone()[0]
+        return before, session.meta.get("name"), str(limit)
+
+    assert first.store.read(twice) == (None, None, "0")
+    assert first.store.read(lambda session: session.meta.get("name")) == "another"

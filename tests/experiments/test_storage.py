@@ -21,6 +21,7 @@ from experiments.storage.session import Session
 from experiments.storage.sqlite import lock_for_serving
 from experiments.storage.sqlite import split_statements
 from experiments.storage.sqlite import steps
+from experiments.storage.store import SqliteStore
 from experiments.storage.store import Store
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
@@ -55,6 +56,15 @@ def test_one_works_fault_undoes_that_work_alone(store: Store) -> None:
     assert store.read(lambda session: session.meta.get("n4")) == "x"
 
 
+def test_values_come_back_as_they_were_bound(store: Store) -> None:
+    values = (b"", b"\0\xff" * 8, True, False, None, 0, -1, 1.5, "", "x")
+    asked = f"SELECT {', '.join('?' * len(values))}, {', '.join('typeof(?)' for _ in values)}"
+    found = store.transact(lambda session: session.connection.execute(asked, values * 2).fetchone())
+    assert found[: len(values)] == values
+    kinds = ["blob"] * 2 + ["integer"] * 2 + ["null"] + ["integer"] * 2 + ["real"] + ["text"] * 2
+    assert list(found[len(values):]) == kinds
+
+
 @pytest.mark.every_database
 def test_those_who_ask_for_the_same_while_the_writer_is_busy_have_it_done_together(
     opened: Callable[[bool], Store]
@@ -85,6 +95,23 @@ def test_those_who_ask_for_the_same_while_the_writer_is_busy_have_it_done_togeth
         ]
         assert max(sizes) > 1
         assert store.read(lambda session: session.meta.get("sum")) == str(sum(range(20)) - 13)
+    finally:
+        store.close()
+
+
+def test_many_who_ask_again_and_again_share_their_commits(opened: Callable[[bool], SqliteStore]) -> None:
+    store = opened(True)
+
+    def ask_again(asker: int) -> None:
+        for number in range(25):
+            store.transact(_set(f"name-{asker}-{number}", "x"))
+
+    try:
+        with ThreadPoolExecutor(16) as threads:
+            list(threads.map(ask_again, range(16)))
+        _, commits = store.pace().works.up_to()[-1]
+        assert store.pace().works.total >= 16 * 25
+        assert commits <= 16 * 25 / 4
     finally:
         store.close()
 

@@ -68,7 +68,7 @@ def columns_of(listed: VisitorList, place: int) -> Mapping[str, Any]:
     return {name: value for name, value in values.items() if value != "None"}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(visitors=VISITORS, default=st.sampled_from(["none", "measure", "personalise"]), objects=st.booleans())
 @example(visitors=[{"id": "u", "attributes": {"gpc": True}}], default="personalise", objects=False)
 @example(visitors=TRUE_AND_ONE, default="personalise", objects=False)

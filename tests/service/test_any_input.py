@@ -65,7 +65,7 @@ contexts = anything | st.fixed_dictionaries(
     },
 )
 fuzzed = settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

@@ -106,7 +106,7 @@ UNKNOWN: list[dict[str, Any]] = [{}, {"unknown": 1}, {"unknown": [{}]}, {"time":
 #: Tells the people of one example from those of another.
 RUNS = count()
 alone_or_not = settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -453,7 +453,7 @@ def test_lists_are_for_servers(client: FlaskClient, keys: dict[str, str], runnin
 
 
 @settings(
-    max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     listed=st.lists(

@@ -238,6 +238,7 @@ def test_the_old_database_is_kept_whole_though_it_is_damaged(started: Run, copie
     assert started("verify").status == 0
 
 
+@pytest.mark.long
 def test_a_server_does_not_start_on_a_damaged_database_and_says_how_to_bring_it_back(tmp_path: Path) -> None:
     installed = Installed(tmp_path)
     installed.run_experiment(spring_mailing())

@@ -106,7 +106,7 @@ def count_visitors(installation: Installation, key: str) -> None:
 
 
 @given(st.dictionaries(st.integers(20_000, 20_100), st.integers(1, 10**9), max_size=40), st.integers(20_000, 20_100))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_spark_has_a_bar_for_each_day_with_visitors_and_none_leaves_it(visitors: dict[int, int], today: int) -> None:
     drawn, shown = spark(visitors, today=today), [day for day in visitors if today - SPARK_DAYS < day <= today]
     if drawn is None:

@@ -9,6 +9,7 @@ import click
 import pytest
 
 from experiments.signing import keyring
+from experiments.storage.sqlite import connect
 from experiments.version import VERSION
 from service.cli import COMMANDS
 from service.cli import cli
@@ -75,6 +76,40 @@ def refused(said: Said, *sayings: str) -> None:
 )
 def test_what_needs_a_database_says_how_to_make_one(run: Run, arguments: tuple[str, ...]) -> None:
     refused(run(*arguments), "bespoke init")
+
+
+_EMAIL = "ann@shop.example"
+#: What commands must be told, other than those on experiments.
+_ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("serve",): ("--port", "0"),
+    ("key", "create"): ("--scope", "admin"),
+    ("key", "revoke"): ("bsp_",),
+    ("user", "create"): (_EMAIL, "--role", "viewer"),
+    ("user", "password"): (_EMAIL,),
+    ("user", "remove"): (_EMAIL,),
+    ("user", "role"): (_EMAIL, "viewer"),
+    ("experiment", "apply"): ("-",),
+    ("report",): (KEY,),
+    ("replay",): (KEY,),
+    ("digest",): ("--all",),
+    ("assign",): (KEY, "table.csv"),
+    ("record",): ("table.csv",),
+    ("backup",): ("copy.db",),
+}
+_WITHOUT_A_DATABASE = {("simulate",), ("restore",), ("config",), ("demo",)}
+
+
+@pytest.mark.parametrize("path", [each for each in commands(cli) if each not in _WITHOUT_A_DATABASE], ids=" ".join)
+def test_a_database_of_a_newer_version_is_refused_by_every_command(
+    started: Run, tmp_path: Path, path: tuple[str, ...]
+) -> None:
+    connection = connect(tmp_path / "bespoke.db")
+    connection.execute("INSERT INTO migrations (name) VALUES ('9999_tomorrow')")
+    connection.close()
+    (tmp_path / "table.csv").write_text("id\n")
+    arguments = (KEY,) if path[0] == "experiment" else ()
+    said = started(*path, *_ARGUMENTS.get(path, arguments), stdin=json.dumps(spring_mailing()))
+    refused(said, "bespoke.db is of a newer version, which knows 9999_tomorrow: install that one")
 
 
 def test_init_makes_the_database_once(run: Run, tmp_path: Path) -> None:

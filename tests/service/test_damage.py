@@ -1,6 +1,7 @@
 """A file that is damaged, or that may not be written, is refused at the start, with one line that says what to do."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from pysqlite3 import dbapi2 as sqlite3
 
+from experiments.errors import StorageDamaged
 from experiments.errors import StorageError
 from experiments.storage.log_file import check_log
 from tests.experiments.documents import spring_mailing
@@ -90,10 +92,28 @@ HARMS: dict[str, Callable[[Path], object]] = {
 }
 
 
+RESTORE = "`bespoke restore FILE` brings a backup back"
+
+
 @pytest.mark.parametrize("harm", HARMS)
 def test_a_damaged_database_is_refused_with_the_way_to_restore_it(closed: Installed, harm: str) -> None:
     HARMS[harm](closed.database)
-    refused(served(closed), saying="`bespoke restore FILE` brings a backup back")
+    with pytest.raises(StorageDamaged, match=re.escape(RESTORE)), closed.opened():
+        pass
+
+
+def test_a_server_on_a_damaged_database_ends_with_one_line(closed: Installed) -> None:
+    HARMS["a page of an index"](closed.database)
+    refused(served(closed), saying=RESTORE)
+
+
+def test_whatever_server_starts_the_application_does_not_with_a_damaged_database(closed: Installed) -> None:
+    HARMS["a page of an index"](closed.database)
+    line = [sys.executable, "-c", "import wsgi"]
+    started = subprocess.run(line, env=closed.environ, cwd=closed.folder, capture_output=True, text=True, check=False)
+    assert started.returncode == 1
+    assert RESTORE in started.stderr.splitlines()[-1]
+    refused(closed.command("init"), saying=RESTORE)
 
 
 @pytest.mark.parametrize("frame", [0, 3])

@@ -78,7 +78,7 @@ def test_a_plain_evaluation_does_not_reach_flask(
     assert reached == [ADDRESS]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=BODIES, headers=HEADERS, scope=st.sampled_from(["client", "server", "report", "admin", None]))
 def test_the_lane_answers_what_the_whole_way_answers(
     app: Flask, keys: dict[str, str], running: dict[str, Any], body: bytes, headers: dict[str, str], scope: str | None

@@ -42,7 +42,7 @@ _headers = st.fixed_dictionaries(
 _visitors = count()
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     address=_addresses,
     calls=st.lists(_calls, max_size=4),

@@ -64,6 +64,13 @@ def test_it_is_not_ready_without_a_step_of_the_schema(client: FlaskClient, confi
     assert response.json["schema"] == "lacks 0004_drafts"
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a lock as long as servers do."""
+    monkeypatch.setattr("experiments.storage.sqlite.BUSY_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_it_is_not_ready_while_another_process_keeps_the_lock(client: FlaskClient, config: Config) -> None:
     # Of the same library: two of them in one process would not see each other's locks.
     beside = dbapi2.connect(config.database_path, isolation_level=None)
@@ -115,16 +122,14 @@ def test_little_space_is_logged_once_and_that_there_is_enough_again_too(
     assert [record.levelname for record in told] == ["WARNING", "INFO"]
 
 
-def test_what_another_process_commits_is_seen_within_a_second(
+def test_what_another_process_commits_is_seen(
     client: FlaskClient, installation: Installation, config: Config
 ) -> None:
     beside = open_installation(config)
     create(beside.store, tiny(), deed=Deed("test", NOW_MS))
     act(beside.store, "tiny", "start", deed=Deed("test", NOW_MS))
     beside.close()
-    until = time.monotonic() + 1
-    while "tiny" not in installation.snapshots.latest.entries and time.monotonic() < until:
-        time.sleep(0.02)
+    wait_until(lambda: "tiny" in installation.snapshots.latest.entries, what="it is seen")
     assert installation.snapshots.latest.live("tiny") is not None
 
 
@@ -141,10 +146,7 @@ def test_the_watcher_survives_what_goes_wrong(
     beside.execute("UPDATE meta SET value = '77' WHERE name = 'config_version'")
     beside.commit()
     beside.close()
-    until = time.monotonic() + 2
-    while installation.snapshots.latest.version != 77 and time.monotonic() < until:
-        time.sleep(0.02)
-    assert installation.snapshots.latest.version == 77
+    wait_until(lambda: installation.snapshots.latest.version == 77, what="it looks again")
 
 
 def test_a_closed_installation_can_be_opened_again(config: Config, clock: SetClock, tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ OF_ANY = (
 
 @pytest.mark.parametrize("is_whole", [
     pytest.param(False, id="some"), pytest.param(
-        True, id="every text in every place", marks=(pytest.mark.long, pytest.mark.timeout(1800))
+        True, id="every text in every place", marks=(pytest.mark.long, pytest.mark.timeout(3600))
     ),
 ])
 def test_no_place_of_one_text_runs_it(page: Page, is_whole: bool) -> None:

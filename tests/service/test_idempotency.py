@@ -266,7 +266,7 @@ def test_two_processes_that_work_on_one_request_do_it_once(opened: Any) -> None:
         serving.close()
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, derandomize=True)
 @given(st.lists(st.sampled_from("abc"), max_size=6))
 def test_whoever_holds_a_key_is_alone_and_frees_it(names: list[str]) -> None:
     in_flight = InFlight()

@@ -2,7 +2,6 @@
 
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 from typing import get_args
@@ -18,6 +17,7 @@ from service.installation import Installation
 from service.tallies import Tally
 from tests.service.conftest import SetClock
 from tests.service.conftest import bearer
+from tests.service.processes import wait_until
 
 EVALUATE = "/ofrep/v1/evaluate/flags/spring-mailing"
 
@@ -145,9 +145,7 @@ def test_alarms_are_told_by_experiment_and_all_is_well_is_a_zero(
 def test_jobs_that_fail_are_counted(client: FlaskClient, keys: dict[str, str], installation: Installation) -> None:
     store = installation.store
     installation.store = None  # type: ignore[assignment]
-    until = time.monotonic() + 10
-    while not installation.tallies.failures.counts() and time.monotonic() < until:
-        time.sleep(0.02)
+    wait_until(lambda: bool(installation.tallies.failures.counts()), what="a job fails")
     installation.store = store
     assert of(scraped(client, keys), "job_failures_total", job="reallocate") >= 1
 

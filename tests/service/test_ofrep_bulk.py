@@ -83,7 +83,7 @@ values = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-2, 2) | st.
 
 
 @settings(
-    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     visitor=st.text("abc\x00", min_size=1, max_size=3),

@@ -162,7 +162,7 @@ def test_documents_made_from_the_schema_have_no_fault_in_a_single_field(document
     documents: list[Any] = []
 
     @settings(
-        max_examples=25, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
+        max_examples=25, database=None, derandomize=True, phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
     @given(operation.as_strategy(generation_mode=GenerationMode.POSITIVE))

@@ -1,7 +1,6 @@
 """What is done beside a server reaches whoever polls it."""
 
 import json
-import time
 from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,11 +31,9 @@ class Poller:
         assert status == 200, answer
         return {item["key"]: item for item in answer["flags"]}
 
-    def sees_within_a_second(self, holds: Callable[[dict[str, Any]], bool]) -> None:
-        """Poll until it holds; what was done is done by now, and must not be seen later than a second from now."""
-        done = time.monotonic()
+    def sees(self, holds: Callable[[dict[str, Any]], bool]) -> None:
+        """Poll until it holds."""
         wait_until(lambda: holds(self.flags()), what="a poll sees the change")
-        assert time.monotonic() - done < 1
 
 
 @pytest.fixture(name="poller")
@@ -48,17 +45,17 @@ def _poller(tmp_path: Path) -> Iterator[Poller]:
     server.end()
 
 
-def test_a_change_beside_the_server_is_seen_by_the_polls_of_the_next_second(poller: Poller, tmp_path: Path) -> None:
+def test_a_change_beside_the_server_is_seen_by_those_who_poll(poller: Poller, tmp_path: Path) -> None:
     assert poller.flags()[KEY]["metadata"]["epoch"] == 1
     shares = {"one-letter": 0.2, "womens-letter": 0.8}
     changed = tmp_path / "changed.json"
     changed.write_text(json.dumps(spring_mailing(policy={"kind": "fixed", "shares": shares, "max_step": 1})))
     poller.command("experiment", "apply", str(changed))
-    poller.sees_within_a_second(lambda flags: bool(flags[KEY]["metadata"]["epoch"] == 2))
+    poller.sees(lambda flags: bool(flags[KEY]["metadata"]["epoch"] == 2))
     poller.command("experiment", "pause", KEY)
-    poller.sees_within_a_second(lambda flags: bool(flags[KEY]["reason"] == "DISABLED"))
+    poller.sees(lambda flags: bool(flags[KEY]["reason"] == "DISABLED"))
     poller.command("experiment", "resume", KEY)
-    poller.sees_within_a_second(lambda flags: bool(flags[KEY]["reason"] == "SPLIT"))
+    poller.sees(lambda flags: bool(flags[KEY]["reason"] == "SPLIT"))
     poller.command("experiment", "stop", KEY)
     poller.command("experiment", "archive", KEY)
-    poller.sees_within_a_second(lambda flags: flags == {})
+    poller.sees(lambda flags: flags == {})

@@ -55,7 +55,7 @@ def _outcome(read: Any, data: bytes) -> tuple[Any, ...]:
         return (refused.code, refused.stable_code, refused.description)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(_written | _put_together | _spoiled())
 @example(b'{"a": 1, "a": 1}')
 @example(b'{"a": {"b": 1, "\\u0062": 2}}')
@@ -76,7 +76,7 @@ def test_both_readings_agree_on_how_deep_a_text_may_be(depth: int, inside: bytes
         assert _outcome(parse, data) == _outcome(parse_strictly, data)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(_values)
 def test_what_clients_write_is_read_fast(value: Any) -> None:
     events = {"batch": [{"type": "track", "userId": "ann", "properties": {"said": str(value)}}], "sentAt": None}

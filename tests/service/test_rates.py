@@ -54,7 +54,7 @@ def test_a_clock_that_is_set_back_keeps_nobody_out_for_longer_than_a_bucket_fill
     assert buckets.take("ann", now_ms=NOW_MS - hour + 5000).passes
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(
     rate=st.builds(Rate, st.integers(1, 20), st.integers(1, 20)),
     gaps=st.lists(st.integers(0, 3000), min_size=1, max_size=120),
@@ -83,7 +83,7 @@ def _copy(buckets: Buckets) -> Buckets:
     return copy
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(rate=st.builds(Rate, st.integers(1, 10**9), st.integers(1, 86_400)), taken=st.integers(1, 50))
 def test_what_is_left_is_exact_at_any_rate(rate: Rate, taken: int) -> None:
     buckets = Buckets(rate)

@@ -56,7 +56,7 @@ def fuzz(server: ServerProcess, key: str, *, cases: int) -> int:
         for mode in MODES if takes else MODES[:1]:
             @seed(1)
             @settings(
-                max_examples=cases, database=None, deadline=None, phases=[Phase.generate],
+                max_examples=cases, database=None, phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),
             )
             @given(case=operation.as_strategy(generation_mode=mode), known=st.booleans())

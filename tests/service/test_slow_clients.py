@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from contextlib import suppress
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from tests.service.processes import wait_until
 MB = 1024 * 1024
 EVALUATE = "/ofrep/v1/evaluate/flags/spring-mailing"
 HELD = 500
+#: More than there are threads that wait for bodies.
+ALL = 1_100
 
 
 @pytest.fixture(scope="module")
@@ -77,18 +80,44 @@ def is_closed(connection: socket.socket) -> bool:
         return False
 
 
-def test_whoever_sends_no_whole_head_keeps_nobody_waiting_and_is_closed(
-    server: ServerProcess, key: str, held: ExitStack
-) -> None:
-    connections = [
-        *connected(server, held, b"", number=HELD),
-        *connected(server, held, b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nX-Slow: ", number=HELD),
-    ]
+def test_a_low_limit_of_open_files_is_no_limit_where_more_is_allowed(tmp_path: Path, held: ExitStack) -> None:
+    # First, before others hold more open than its limit.
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, most))
+    held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (usual, most))
+    server = ServerProcess(Installed(tmp_path))
+    held.callback(server.end)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (usual, most))
+    connections = connected(server, held, b"GET /readyz HTTP/1.1\r\nHost: x\r\n", number=HELD)
+    assert server.is_ready()
+    # None had to be closed before there was a place for the one that asks.
+    assert not any(map(is_closed, connections))
+
+
+@pytest.fixture(scope="module")
+def silent(server: ServerProcess) -> Iterator[list[socket.socket]]:
+    """Connections that have sent no whole head, some of them nothing."""
+    with ExitStack() as held:
+        yield [
+            *connected(server, held, b"", number=HELD),
+            *connected(server, held, b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nX-Slow: ", number=HELD),
+        ]
+
+
+@pytest.mark.usefixtures("silent")
+def test_whoever_sends_no_whole_head_keeps_nobody_waiting(server: ServerProcess, key: str) -> None:
     check_others_are_answered(server, key, "beside heads")
-    wait_until(lambda: all(map(is_closed, connections)), what="the server closes what says nothing")
 
 
-@pytest.mark.parametrize("path", ["/v1/batch", EVALUATE, "/v1/assignments", "/v1/identify"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/batch",
+        EVALUATE,
+        pytest.param("/v1/assignments", marks=pytest.mark.long),
+        pytest.param("/v1/identify", marks=pytest.mark.long),
+    ],
+)
 def test_bodies_that_are_half_sent_keep_nobody_waiting(
     server: ServerProcess, key: str, held: ExitStack, path: str
 ) -> None:
@@ -116,6 +145,82 @@ def test_a_body_that_comes_late_is_answered(server: ServerProcess, key: str, hel
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
 
 
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that gives bodies two seconds."""
+    installed = Installed(tmp_path_factory.mktemp("hasty"))
+    installed.run_experiment(spring_mailing())
+    installed.environ["BESPOKE_BODY_DEADLINE"] = "2s"
+    server = ServerProcess(installed)
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="module")
+def hasty_key(hasty: ServerProcess) -> str:
+    """A key of it."""
+    return hasty.installed.done("key", "create", "--scope", "server")
+
+
+def apart(server: ServerProcess, held: ExitStack, sending: bytes, *, address: str) -> socket.socket:
+    """A connection from this address that has sent this."""
+    connection = socket.create_connection(("127.0.0.1", server.port), source_address=(address, 0))
+    held.enter_context(connection).sendall(sending)
+    return connection
+
+
+def is_refused(connection: socket.socket) -> bool:
+    """Whether it has been, by whatever status; who went on sending may find the connection closed instead."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(10, socket.MSG_PEEK) == b"HTTP/1.1 4"
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def test_bodies_that_hold_every_thread_are_refused_after_their_time_and_then_others_are_answered(
+    hasty: ServerProcess, hasty_key: str, held: ExitStack
+) -> None:
+    connections = connected(hasty, held, head(hasty_key, "Content-Length: 100") + b'{"ba', number=ALL)
+    check_others_are_answered(hasty, hasty_key, "after the rest")
+    wait_until(lambda: all(map(is_refused, connections)), what="everybody is refused")
+
+
+def test_bodies_that_come_in_part_are_refused_after_their_time_and_take_nobody_with_them(
+    hasty: ServerProcess, hasty_key: str, held: ExitStack
+) -> None:
+    heads = [
+        head(hasty_key, said, path=path)
+        for said in ("Content-Length: 90000", "Content-Length: 900000", "Transfer-Encoding: chunked")
+        for path in ("/v1/batch", EVALUATE, "/v1/assignments")
+    ]
+    # Each from an address of its own, so that its own time counts.
+    silent, trickling = (
+        [apart(hasty, held, each, address=f"127.0.{kind}.{number}") for number, each in enumerate(heads, start=1)]
+        for kind in (1, 2)
+    )
+    another = HTTPConnection("127.0.0.1", hasty.port, timeout=30)
+    held.callback(another.close)
+
+    def all_are_refused() -> bool:
+        for connection in trickling:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall(b"1\r\n \r\n")
+        # Over one connection that is kept.
+        another.request("GET", "/healthz")
+        assert another.getresponse().read()
+        return all(map(is_refused, [*silent, *trickling]))
+
+    wait_until(all_are_refused, what="everybody is refused")
+    for connection in silent:
+        connection.setblocking(True)
+        answer = b"".join(iter(lambda: connection.recv(1000), b""))
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"the body has not come whole within 2 s" in answer
+
+
 def test_whoever_reads_slowly_keeps_nobody_waiting(server: ServerProcess, key: str, held: ExitStack) -> None:
     for _ in range(HELD):
         connection = held.enter_context(socket.socket())
@@ -125,17 +230,9 @@ def test_whoever_reads_slowly_keeps_nobody_waiting(server: ServerProcess, key: s
     check_others_are_answered(server, key, "beside readers")
 
 
-def test_a_low_limit_of_open_files_is_no_limit_where_more_is_allowed(tmp_path: Path, held: ExitStack) -> None:
-    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (200, most))
-    held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (usual, most))
-    server = ServerProcess(Installed(tmp_path))
-    held.callback(server.end)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (usual, most))
-    connections = connected(server, held, b"GET /readyz HTTP/1.1\r\nHost: x\r\n", number=HELD)
-    assert server.is_ready()
-    # None had to be closed before there was a place for the one that asks.
-    assert not any(map(is_closed, connections))
+def test_whoever_sends_no_whole_head_is_closed(silent: list[socket.socket]) -> None:
+    # Last, since it takes ten seconds from when they were opened.
+    wait_until(lambda: all(map(is_closed, silent)), what="the server closes what says nothing")
 
 
 def answer_to(server: ServerProcess, start: bytes, piece: bytes, *, times: int) -> bytes:

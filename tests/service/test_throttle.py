@@ -14,6 +14,7 @@ from service.rates import Rate
 from service.rates import Standing
 from service.throttle import network_of
 from service.throttle import rate_headers
+from tests.experiments.guards import taken_away
 from tests.service.conftest import SetClock
 from tests.service.conftest import bearer
 from tests.service.test_auth import new_key
@@ -108,6 +109,25 @@ def test_each_key_and_each_address_has_its_own_share(app: Flask, client: FlaskCl
 def test_what_a_visitor_says_of_the_address_is_not_believed(client: FlaskClient, keys: dict[str, str]) -> None:
     exhaust(client, keys["client"], X_Forwarded_For="198.51.100.1")
     assert post(client, BATCH, keys["client"], X_Forwarded_For="198.51.100.2").status_code == 429
+
+
+def forged_arms(client: FlaskClient, key: str) -> int:
+    """How many visitors that are made up somebody gets a token for, out of a hundred."""
+    answers = [
+        client.post(
+            f"{EVALUATE}/spring-mailing", json={"context": {"targetingKey": f"forged-{number}"}}, headers=bearer(key)
+        )
+        for number in range(100)
+    ]
+    return sum(answer.status_code == 200 and "token" in answer.json["metadata"] for answer in answers)
+
+
+def test_somebody_who_makes_visitors_up_gets_no_more_tokens_than_the_rate_lets_pass(
+    client: FlaskClient, keys: dict[str, str], running: dict[str, Any]
+) -> None:
+    assert forged_arms(client, keys["client"]) == 3
+    with taken_away("rates"):
+        assert forged_arms(client, keys["client"]) == 100
 
 
 def test_requests_with_no_good_key_take_nothing(client: FlaskClient, keys: dict[str, str]) -> None:

@@ -47,7 +47,7 @@ def lines(draw: st.DrawFn) -> bytes:
     return line
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(line=lines() | st.binary(max_size=12) | st.text(max_size=12).map(str.encode))
 def test_a_line_is_read_as_the_strict_parser_reads_it(line: bytes) -> None:
     assert [shown(value) for value in read_visitors([line])] == [strictly(line)]
@@ -71,7 +71,7 @@ VISITORS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     values=st.lists(VISITORS, max_size=4),
     ascii=st.booleans(),

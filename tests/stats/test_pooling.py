@@ -212,7 +212,7 @@ cell = strategies.builds(lambda n, p: Count(n * p, n * (1 - p)), visitors, rate)
 segment = strategies.dictionaries(strategies.sampled_from("abcde"), cell)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(strategies.lists(segment, max_size=5))
 def test_any_counts_give_finite_chances_that_sum_to_one(rows):
     found = pool_rates(rows)

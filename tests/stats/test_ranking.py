@@ -236,7 +236,7 @@ some_arm = st.builds(lambda seen, alpha, beta: BetaPosterior(alpha, beta).observ
 some_arms = st.lists(some_arm, min_size=1, max_size=6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(some_arms)
 def test_probabilities_sum_to_one_and_no_loss_is_negative(posteriors: list[BetaPosterior]) -> None:
     shares, losses = ranking(posteriors)
@@ -248,7 +248,7 @@ def test_probabilities_sum_to_one_and_no_loss_is_negative(posteriors: list[BetaP
     assert losses + means == pytest.approx(np.full(len(means), (losses + means)[0]), abs=1e-9)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(some_arms, st.randoms(use_true_random=False))
 def test_the_order_of_the_arms_does_not_matter(posteriors: list[BetaPosterior], random: Random) -> None:
     order = random.sample(range(len(posteriors)), len(posteriors))

@@ -93,7 +93,7 @@ def test_steps_between_things_that_are_no_weights_are_refused(previous: list[flo
         limit_step(previous, target, max_step=0.1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(some_arms, st.floats(0, 1), st.floats(0, 1))
 def test_weights_sum_to_one_and_respect_the_floor(posteriors: list[BetaPosterior], part: float, share: float) -> None:
     floor = part / len(posteriors)
