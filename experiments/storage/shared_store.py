@@ -21,7 +21,6 @@ from experiments.storage.exposed import number_of
 from experiments.storage.groups import Together
 from experiments.storage.listener import Listener
 from experiments.storage.location import Server
-from experiments.storage.lookups import Lookups
 from experiments.storage.pace import Pace
 from experiments.storage.pace import new_pace
 from experiments.storage.postgres import SharedConnection
@@ -37,7 +36,6 @@ from experiments.storage.schema import unknown
 from experiments.storage.session import Session
 from experiments.storage.shared_writer import SharedGroupWriter
 from experiments.storage.shared_writer import SharedWriter
-from experiments.storage.visitors import ExposureRow
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -76,7 +74,6 @@ class SharedStore:
         self._reach = reach = Reach(server)
         self._alone = SharedWriter(server, reach)
         self._writers = [SharedGroupWriter(server, self._pace, reach) for _ in range(partitions)] if serving else []
-        self._lookups = Lookups(server, reach) if serving else None
         self._remembered = Remembered()
         self._listener = Listener(server)
         self.partitions = partitions
@@ -122,18 +119,12 @@ class SharedStore:
 
     def _looked_up(self, visitor: bytes, experiments: Sequence[str]) -> dict[str, Exposure]:
         remembered = self._remembered
-        rows = self._rows_of(visitor, experiments)
+        rows = self._reading(lambda session: session.exposures.of_visitor(visitor, experiments))
         for experiment, row in rows.items():
             remembered.keep(number_of((experiment, visitor)), row.fixed)
         if remembered.is_full():
             self.forget_exposures()
         return {experiment: row.fixed for experiment, row in rows.items()}
-
-    def _rows_of(self, visitor: bytes, experiments: Sequence[str]) -> dict[str, ExposureRow]:
-        self._reach.check()
-        if self._lookups:
-            return self._lookups.of_visitor(visitor, experiments)
-        return self._reading(lambda session: session.exposures.of_visitor(visitor, experiments))
 
     def forget_exposures(self) -> None:
         """Look up anew what exposures fixed; for when some have been removed."""
@@ -173,8 +164,6 @@ class SharedStore:
         """Commit what waits and let the database go."""
         for writer in self._writers:
             writer.close()
-        if self._lookups:
-            self._lookups.close()
         self._listener.close()
         self._alone.close()
         self._pool.close()

@@ -1,4 +1,4 @@
-"""A proxy before PostgreSQL that cuts connections when the server has committed and is about to say so."""
+"""A proxy before PostgreSQL: it cuts connections when the server has committed, or falls silent on all of them."""
 
 import socket
 import threading
@@ -17,6 +17,8 @@ class Proxy:
         self.cuts = 0
         self._wanted = 0
         self._lock = threading.Lock()
+        self._may_speak = threading.Event()
+        self._may_speak.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._run(self._accept)
@@ -25,6 +27,14 @@ class Proxy:
         """Cut the next so many answers to commits."""
         with self._lock:
             self._wanted = times
+
+    def fall_silent(self) -> None:
+        """Keep all connections, and pass nothing on."""
+        self._may_speak.clear()
+
+    def speak(self) -> None:
+        """Pass everything on again."""
+        self._may_speak.set()
 
     def close(self) -> None:
         """Let nobody in any more."""
@@ -51,6 +61,7 @@ class Proxy:
     def _pass(self, source: socket.socket, sink: socket.socket, is_cut: Callable[[bytes], bool]) -> None:
         try:
             while (data := source.recv(_CHUNK)) and not is_cut(data):
+                self._may_speak.wait()
                 sink.sendall(data)
         except OSError:
             pass  # The other side has ended it.

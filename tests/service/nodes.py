@@ -50,9 +50,11 @@ class Answer(NamedTuple):
 class Node(ServerProcess):
     """`bespoke serve` on one of several machines."""
 
-    def answer(self, method: str, path: str, body: object = None, *, key: str) -> Answer:
-        """One request, and all that is answered."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+    def answer(
+        self, method: str, path: str, body: object = None, *, key: str, seconds: float = PATIENCE_SECONDS
+    ) -> Answer:
+        """One request, and all that is answered within so many seconds."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         try:
             connection.request(method, path, json.dumps(body), {"Authorization": f"Bearer {key}"})
             response = connection.getresponse()

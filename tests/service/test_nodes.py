@@ -22,6 +22,7 @@ from tests.experiments.documents import spring_mailing
 from tests.experiments.documents import tiny
 from tests.experiments.house import SECRETS
 from tests.experiments.house import House
+from tests.service.cuts import Proxy
 from tests.service.nodes import InstalledNode
 from tests.service.nodes import Node
 from tests.service.processes import PATIENCE_SECONDS
@@ -133,7 +134,7 @@ def test_a_node_without_its_database_gives_everybody_the_arm_they_have_and_ackno
     assert nodes[1].installed.done("verify")
 
 
-def _refused_events(node: Node, *, key: str) -> set[tuple[int, str]]:
+def _refused_events(node: Node, *, key: str, visitor: str = "visitor-1") -> set[tuple[int, str]]:
     """The answers to events of many senders at once, who do not hold evaluations up: status and when to try again."""
 
     def send(number: int) -> tuple[int, str]:
@@ -142,7 +143,7 @@ def _refused_events(node: Node, *, key: str) -> set[tuple[int, str]]:
 
     with ThreadPoolExecutor(40) as threads:
         answers = threads.map(send, range(80))
-        assert node.evaluate("visitor-1", key=key, experiment=_KEY)[0] == 200
+        assert node.evaluate(visitor, key=key, experiment=_KEY)[0] == 200
         return set(answers)
 
 
@@ -211,6 +212,38 @@ def test_without_its_database_a_node_gives_the_arm_that_is_certain_and_refuses_a
     finally:
         store.close()
         cluster.primary.start()
+
+
+def test_a_server_that_falls_silent_is_as_good_as_away(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.primary.ask("CREATE DATABASE silent")
+    proxy = Proxy(cluster.primary.port)
+    through = Server(f"postgresql://postgres@127.0.0.1:{proxy.port}/silent")
+    installed = InstalledNode(tmp_path / "node", through)
+    installed.run_experiment(tiny())
+    node = Node(installed)
+    try:
+        key = installed.done("key", "create", "--scope", "server")
+        expose(node, "before", key=key)
+        proxy.fall_silent()
+
+        def is_told() -> bool:
+            # Whoever began to ask before it was known goes on waiting.
+            try:
+                return '"last_snapshot"' in node.answer("GET", "/readyz", key=key, seconds=2).text
+            except TimeoutError:
+                return False
+
+        wait_until(is_told, what="it says that its database is away")
+        assert node.evaluate("somebody", key=key, experiment=_KEY)[0] == 200
+        assert _refused_events(node, key=key, visitor="somebody") == {(503, "1")}
+        proxy.speak()
+        wait_until(node.is_ready, what="it is ready again")
+        expose(node, "after", key=key)
+        assert installed.done("verify")
+    finally:
+        proxy.speak()
+        node.end()
+        proxy.close()
 
 
 def test_the_doctor_names_a_server_that_would_forget(nodes: list[Node]) -> None:
