@@ -162,8 +162,10 @@ def _evaluation(
     store: Store, entry: Entry, caller: Caller, *, looked_up: LookedUp, asking: Asking, keyring: Keyring
 ) -> Evaluation:
     visitor, now_ms = caller.visitor, asking.now_ms
-    exposed = looked_up.exposed.get(entry.experiment.key)
-    kept = exposed or promised(entry, visitor, token=caller.token, now_ms=now_ms, keyring=keyring)
+    kept = looked_up.exposed.get(entry.experiment.key)
+    # Whoever may not be counted is kept nothing, and no database is asked for what a token of theirs names.
+    if kept is None and caller.consent != "none":
+        kept = promised(entry, visitor, token=caller.token, now_ms=now_ms, keyring=keyring)
     plan = _plan_that_knows(kept, store, entry)
     assignment = decide(
         plan,

@@ -35,6 +35,10 @@ class Databases:
         """A new database with nothing in it."""
         return self._made("template1")
 
+    def encoded(self, encoding: str) -> Server:
+        """A new database with nothing in it, in another encoding than the server's."""
+        return self._made(f"template0 ENCODING {encoding} LC_COLLATE 'C' LC_CTYPE 'C'")
+
     def fresh(self, template: str = _TEMPLATE) -> Server:
         """A new database as `bespoke init` leaves it, or as another one is that nobody uses."""
         return self._made(template)

@@ -205,11 +205,13 @@ def pending_of(server: Server) -> list[str]:
 
 @contextmanager
 def _known(server: Server) -> Iterator[psycopg.Connection[Any]]:
-    """A connection to a database at which no newer version has been at work.
+    """A connection to a database that takes every text, and at which no newer version has been at work.
 
-    :raises StorageError: naming the steps that it has taken: what it has written may mean something not known here.
+    :raises StorageError: naming the encoding, or the steps: what they have written may mean something not known here.
     """
     with translated(server), psycopg.connect(**arguments(server)) as raw:
+        if (encoding := raw.info.parameter_status("server_encoding")) != "UTF8":
+            raise StorageError(f"{server} is encoded in {encoding}, and must be in UTF8: make one with ENCODING UTF8")
         if steps := unknown(raw):
             raise StorageError(f"{server} is of a newer version, which knows {', '.join(steps)}: install that one")
         yield raw

@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -256,9 +258,9 @@ def migrate_database(location: Location, *, fingerprint: str) -> list[str]:
 
 
 def _migrate_shared(server: Server, *, fingerprint: str) -> list[str]:
-    from experiments.storage.shared_store import SharedStore
-    from experiments.storage.shared_store import migrate_shared
-
+    with _client():
+        from experiments.storage.shared_store import SharedStore
+        from experiments.storage.shared_store import migrate_shared
     taken = migrate_shared(server)
     store = SharedStore(server)
     try:
@@ -285,14 +287,22 @@ def open_store(location: Location, *, fingerprint: str, serving: bool = False, p
 
 def _opened(location: Location, *, serving: bool, partitions: int) -> OwnStore:
     if isinstance(location, Server):
-        # A library that an embedded database does without.
-        from experiments.storage.shared_store import SharedStore
-        from experiments.storage.shared_store import pending_of
-
+        with _client():
+            from experiments.storage.shared_store import SharedStore
+            from experiments.storage.shared_store import pending_of
         _check_steps(location, pending_of(location))
         return SharedStore(location, serving=serving, partitions=partitions)
     _check_schema(location)
     return SqliteStore(location, serving=serving)
+
+
+@contextmanager
+def _client() -> Iterator[None]:
+    """Say how to get PostgreSQL's client where it is missing: an embedded database does without."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise StorageError(f"PostgreSQL needs the package {error.name}: pip install -e '.[postgres]'") from error
 
 
 def _check_schema(path: Path) -> None:

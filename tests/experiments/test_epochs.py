@@ -115,6 +115,9 @@ def test_who_has_not_seen_an_added_arm_gives_it_to_those_who_have_it(house: Hous
     ]
     assert {(each.assignment.arm, each.role, each.message["text"]) for each in found} == {("new", "mass", "New")}
     assert {each.assignment.epoch for each in found} == {2}
+    # Whoever may not be counted has the mass arm as this process knows it, whatever a token says.
+    uncounted = behind.evaluate(key, promised[0], token=tokens[promised[0]], consent="none").assignment
+    assert (uncounted.cause, uncounted.epoch) == ("no_consent", 1)
 
 
 @pytest.mark.parametrize("changes", [200, pytest.param(1000, marks=pytest.mark.long)])

@@ -1,5 +1,6 @@
 """Several nodes on one PostgreSQL: they write at the same time, and what they leave is what one would leave."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -172,6 +173,19 @@ def test_a_database_at_which_a_newer_version_was_is_refused(server: Server) -> N
     for ask in (open_store, migrate_database):
         with pytest.raises(StorageError, match="newer version, which knows 9999_future"):
             ask(server, fingerprint=SECRETS.fingerprint)
+
+
+def test_a_database_that_does_not_take_every_text_is_refused(postgres: Databases) -> None:
+    with pytest.raises(StorageError, match="is encoded in LATIN1, and must be in UTF8"):
+        migrate_database(postgres.encoded("LATIN1"), fingerprint="one")
+
+
+def test_without_its_client_it_is_said_how_to_get_that(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "experiments.storage.shared_store")
+    monkeypatch.setitem(sys.modules, "psycopg_pool", None)
+    for ask in (open_store, migrate_database):
+        with pytest.raises(StorageError, match="needs the package psycopg_pool: pip install -e '.\\[postgres\\]'"):
+            ask(server, fingerprint="one")
 
 
 def test_a_list_that_exposes_holds_its_visitors_and_leaves_all_others(nodes: list[House]) -> None:
