@@ -1,14 +1,15 @@
 """Changing an installation behind everybody's back."""
 
+from pysqlite3 import dbapi2 as sqlite3
+
 from experiments.storage.connection import Connection
-from experiments.storage.sqlite import EmbeddedConnection
 
 TRIGGERS = ("audit_is_not_changed", "audit_is_not_shortened", "ledger_is_not_changed", "ledger_is_not_shortened")
 
 
 def tamper(connection: Connection, statement: str, *parameters: object) -> None:
     """Run a statement as somebody would who means to change a log: what keeps it append-only is taken away first."""
-    if isinstance(connection, EmbeddedConnection):
+    if isinstance(connection, sqlite3.Connection):
         for trigger in TRIGGERS:
             connection.execute(f"DROP TRIGGER IF EXISTS {trigger}")
     else:

@@ -12,6 +12,7 @@ from experiments.backups import restore
 from experiments.errors import InvalidBackup
 from experiments.reallocation import reallocate_due
 from experiments.storage.copies import make_copy
+from experiments.storage.copies import vacuum
 from experiments.storage.soundness import check_soundness
 from experiments.storage.sqlite import split_statements
 from experiments.storage.sqlite import steps
@@ -127,7 +128,7 @@ def test_a_deed_is_done_and_written_down_whole_or_not_at_all(database: Path) -> 
 
 
 def test_a_restore_leaves_the_old_database_or_the_new_one_whole_and_can_be_done_again(database: Path) -> None:
-    make_copy(database, backup_beside(database))
+    make_copy(backup_beside(database), lambda draft: vacuum(database, draft))
     left_in_the_log(database)
     found: list[int] = []
     for path in crashed("restore", database):
