@@ -15,6 +15,7 @@ from benchmarks import evaluation
 from benchmarks import events
 from benchmarks import growth
 from benchmarks import lists
+from benchmarks import nodes
 from benchmarks import serving
 from benchmarks import visitors
 from benchmarks.machine import facts
@@ -35,6 +36,7 @@ QUESTIONS: Mapping[str, Callable[[Size], Iterable[Row | Curve]]] = {
     "lists": lists.measure,
     "events": events.measure,
     "visitors": visitors.measure,
+    "nodes": nodes.measure,
     "serve": serving.measure,
     "growth": growth.measure,
 }

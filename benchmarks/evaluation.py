@@ -37,7 +37,7 @@ from benchmarks.site import site
 from benchmarks.size import Size
 
 CONNECTIONS = 16
-_PATH = f"/ofrep/v1/evaluate/flags/{KEY}"
+PATH = f"/ofrep/v1/evaluate/flags/{KEY}"
 
 
 def measure(size: Size) -> Iterator[Row]:
@@ -50,17 +50,17 @@ def measure(size: Size) -> Iterator[Row]:
         with ours.opened() as installation:
             assigned(installation, met[::2], exposes=True)
         key = ours.key("client")
-        asking = load.write(folder / "ours", (load.request(_PATH, {"context": each.context}, key=key) for each in met))
+        asking = load.write(folder / "ours", (load.request(PATH, {"context": each.context}, key=key) for each in met))
         port = stack.enter_context(ours.serving()).port
         say("evaluate: starting the peers")
         limit = joined(stack, "nginx, same bytes", partial(nginx.serving, _answer(port, met[1], key)))
         other = joined(stack, "Unleash, frontend API", unleash.serving)
         theirs = load.write(folder / "unleash", (unleash.asking(each.id) for each in met))
         servers = {"ours": (port, asking), limit.name: (limit.port, asking), other.name: (other.port, theirs)}
-        yield from _rows(_Servers(size, servers), limit, other)
+        yield from _rows(Servers(size, servers), limit, other)
 
 
-class _Servers:
+class Servers:
     """Servers with the requests that each is sent."""
 
     def __init__(self, size: Size, servers: dict[str, tuple[int | None, Path]]) -> None:
@@ -102,7 +102,7 @@ class _Servers:
         return alternate("lateness", works, self._size.rounds)
 
 
-def _rows(servers: _Servers, limit: Peer, other: Peer) -> Iterator[Row]:
+def _rows(servers: Servers, limit: Peer, other: Peer) -> Iterator[Row]:
     fast = servers.throughput()
     for peer, least in ((limit, 0.45), (other, 10)):
         theirs = fast.get(peer.name)
@@ -118,7 +118,7 @@ def _rows(servers: _Servers, limit: Peer, other: Peer) -> Iterator[Row]:
 
 def _answer(port: int, customer: Customer, key: str) -> bytes:
     connection = HTTPConnection("127.0.0.1", port)
-    connection.request("POST", _PATH, msgspec.json.encode({"context": customer.context}), {"Authorization": key})
+    connection.request("POST", PATH, msgspec.json.encode({"context": customer.context}), {"Authorization": key})
     answer = connection.getresponse().read()
     connection.close()
     return answer

@@ -43,7 +43,7 @@ from benchmarks.site import site
 from benchmarks.size import Size
 from tests.service.processes import free_port
 
-_BATCH = 500
+BATCH = 500
 _BATCH_CONNECTIONS = 4
 _SINGLE_CONNECTIONS = 64
 #: More single events than any server takes in a second of a round: an event that comes again costs less.
@@ -64,8 +64,8 @@ def measure(size: Size) -> Iterator[Row]:
 
 
 def _batches(ours: Site, size: Size) -> Row:
-    events = list(_events(ours, size.rounds * size.batches * _BATCH, what="batches"))
-    batches = [events[first:first + _BATCH] for first in range(0, len(events), _BATCH)]
+    events = list(events_of(ours, size.rounds * size.batches * BATCH, what="batches"))
+    batches = [events[first:first + BATCH] for first in range(0, len(events), BATCH)]
     key = ours.key("client")
     requests = (load.request("/v1/batch", {"batch": each}, key=key) for each in batches)
     path = load.write(ours.folder / "batches", requests)
@@ -77,7 +77,7 @@ def _batches(ours: Site, size: Size) -> Row:
             asked = load.run(
                 path, server.port, connections=_BATCH_CONNECTIONS, first=first, limit=size.batches
             )
-            return asked.per_second * _BATCH
+            return asked.per_second * BATCH
 
         def inserted(number: int) -> float:
             first = number * size.batches
@@ -86,12 +86,12 @@ def _batches(ours: Site, size: Size) -> Row:
         found = alternate("batches", {"ours": acknowledged, "raw": inserted}, size.rounds)
     raw.close()
     against = "`executemany` into one table, no server"
-    return Row(f"events, /v1/batch of {_BATCH}", against, PER_SECOND, found["ours"], found["raw"], (Bound(0.35),))
+    return Row(f"events, /v1/batch of {BATCH}", against, PER_SECOND, found["ours"], found["raw"], (Bound(0.35),))
 
 
 def _inserted(raw: Any, batches: Sequence[Sequence[Event]]) -> float:
     """Events a second, one transaction for each batch; rows are made before the time is taken."""
-    rows = [[_row(event) for event in batch] for batch in batches]
+    rows = [[row_of(event) for event in batch] for batch in batches]
     with on_core(SERVING):
         begun = time.perf_counter()
         for batch in rows:
@@ -101,13 +101,14 @@ def _inserted(raw: Any, batches: Sequence[Sequence[Event]]) -> float:
         return sum(map(len, rows)) / (time.perf_counter() - begun)
 
 
-def _row(event: Event) -> tuple[str, str, str, str]:
+def row_of(event: Event) -> tuple[str, str, str, str]:
+    """An event as the table without a server has it."""
     return event["messageId"], event["userId"], event["event"], msgspec.json.encode(event["properties"]).decode()
 
 
 def _singles(ours: Site, size: Size) -> Row:
     most = round(size.seconds * _SINGLES_A_SECOND)
-    events, key = _events(ours, size.rounds * most, what="single events"), ours.key("client")
+    events, key = events_of(ours, size.rounds * most, what="single events"), ours.key("client")
     path = load.write(ours.folder / "singles", (load.request("/v1/track", each, key=key) for each in events))
 
     def acknowledged(port: int, number: int) -> float:
@@ -138,7 +139,7 @@ def _flask(folder: Path) -> Iterator[int]:
         yield port
 
 
-def _events(ours: Site, number: int, *, what: str) -> Iterator[Event]:
+def events_of(ours: Site, number: int, *, what: str) -> Iterator[Event]:
     """An exposure of each visitor and, a while later, an order: so many events, no two alike."""
     say(f"{what}: making {number:,} events")
     met = list(customers(number // 2, seed=2))

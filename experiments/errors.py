@@ -30,7 +30,9 @@ BespokeError
 """
 
 from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 class BespokeError(Exception):
@@ -242,6 +244,14 @@ class StorageUnreachable(StorageError):
     """The database's server does not answer, or lets nobody in."""
 
     code = "storage_unreachable"
+
+
+class NotLookedUp(StorageUnreachable):
+    """What a visitor's exposures fixed cannot be looked up now; `known` are those remembered, by experiment."""
+
+    def __init__(self, text: str, known: Mapping[str, Any]) -> None:
+        super().__init__(text)
+        self.known = known
 
 
 class StorageLocked(StorageError):

@@ -14,6 +14,7 @@ from experiments.attributes import declared_attributes
 from experiments.consent import consent_of
 from experiments.errors import InvalidContext
 from experiments.errors import InvalidSignature
+from experiments.errors import NotLookedUp
 from experiments.errors import RejectedEvent
 from experiments.errors import UnknownExperiment
 from experiments.events import checked_visitor
@@ -61,6 +62,13 @@ class Evaluation(NamedTuple):
     token: str | None
 
 
+class LookedUp(NamedTuple):
+    """What exposures of a visitor fixed, by experiment; where there is a `fault`, as far as it is remembered."""
+
+    exposed: Mapping[str, Exposure]
+    fault: NotLookedUp | None = None
+
+
 def evaluate(
     store: Store, snapshot: Snapshot, key: str, *, context: Mapping[str, Any], asking: Asking, keyring: Keyring
 ) -> Evaluation:
@@ -68,32 +76,32 @@ def evaluate(
 
     :raises UnknownExperiment: if there is none, or it was not started, or it is archived.
     :raises InvalidContext: if the visitor, the consent or an attribute is not what it must be.
+    :raises NotLookedUp: if the database is away, and without it nobody knows which arm the visitor has.
     """
     entry = live_entry(snapshot, key)
     caller = read_caller(entry.experiment, _visitor(context), context=context, asking=asking)
     note(context, caller.visitor, consent=caller.consent, asking=asking)
-    exposed = _exposed(store, [key], caller.visitor, consent=caller.consent, keyring=keyring)
-    return _evaluation(store, entry, caller, exposed=exposed.get(key), asking=asking, keyring=keyring)
+    looked_up = _look_up(store, [key], caller.visitor, consent=caller.consent, keyring=keyring)
+    return _evaluation(store, entry, caller, looked_up=looked_up, asking=asking, keyring=keyring)
 
 
 def evaluate_all(
     store: Store, snapshot: Snapshot, *, context: Mapping[str, Any], asking: Asking, keyring: Keyring
-) -> dict[str, Evaluation | InvalidContext]:
+) -> dict[str, Evaluation | InvalidContext | NotLookedUp]:
     """Evaluate every experiment that `evaluate` knows, each by itself: an attribute that one cannot use is its failure.
 
     :raises InvalidContext: if the visitor or the consent is not what it must be.
     """
     visitor, consent, entries = _visitor(context), _consent(context, asking=asking), snapshot.all_live()
     note(context, visitor, consent=consent, asking=asking)
-    exposed = _exposed(store, entries, visitor, consent=consent, keyring=keyring)
+    looked_up = _look_up(store, entries, visitor, consent=consent, keyring=keyring)
 
-    def attempt(entry: Entry) -> Evaluation | InvalidContext:
+    def attempt(entry: Entry) -> Evaluation | InvalidContext | NotLookedUp:
         try:
             caller = read_caller(entry.experiment, visitor, context=context, asking=asking)
-        except InvalidContext as error:
+            return _evaluation(store, entry, caller, looked_up=looked_up, asking=asking, keyring=keyring)
+        except (InvalidContext, NotLookedUp) as error:
             return error
-        kept = exposed.get(entry.experiment.key)
-        return _evaluation(store, entry, caller, exposed=kept, asking=asking, keyring=keyring)
 
     return {key: attempt(entry) for key, entry in entries.items()}
 
@@ -151,10 +159,10 @@ def promised(entry: Entry, visitor: str, *, token: object, now_ms: int, keyring:
 
 
 def _evaluation(
-    store: Store, entry: Entry, caller: Caller, *, exposed: Exposure | None, asking: Asking, keyring: Keyring
+    store: Store, entry: Entry, caller: Caller, *, looked_up: LookedUp, asking: Asking, keyring: Keyring
 ) -> Evaluation:
     visitor, now_ms = caller.visitor, asking.now_ms
-    kept = exposed
+    kept = looked_up.exposed.get(entry.experiment.key)
     # Whoever may not be counted is kept nothing, and no database is asked for what a token of theirs names.
     if kept is None and caller.consent != "none":
         kept = promised(entry, visitor, token=caller.token, now_ms=now_ms, keyring=keyring)
@@ -167,10 +175,19 @@ def _evaluation(
         consent=caller.consent,
         kept=kept,
     )
+    if looked_up.fault and kept is None:
+        _check_settled(entry, visitor, assignment, fault=looked_up.fault)
     claim = claim_of(entry.experiment.key, assignment, asking=asking)
     token = tokens.issue(claim, visitor, key=keyring.tokens) if claim else None
     role = plan.experiment.arm_by_key[assignment.arm].role
     return Evaluation(assignment, role, plan.message(assignment.arm, caller.attributes), token)
+
+
+def _check_settled(entry: Entry, visitor: str, assignment: Assignment, *, fault: NotLookedUp) -> None:
+    """See that any exposure that cannot be looked up was to this very arm: nobody is ever given another one."""
+    known, (arm, segment, *_) = entry.settled, assignment
+    if known is None or not known.holds(entry.experiment.key, visitor, segment=segment, arm=arm):
+        raise fault
 
 
 def _plan_that_knows(kept: Exposure | None, store: Store, entry: Entry) -> Plan:
@@ -199,10 +216,13 @@ def _consent(context: Mapping[str, Any], *, asking: Asking) -> Consent:
     return "none" if asking.objects else consent
 
 
-def _exposed(
+def _look_up(
     store: Store, keys: Collection[str], visitor: str, *, consent: Consent, keyring: Keyring
-) -> dict[str, Exposure]:
-    """What exposures of one visitor fixed for good, by experiment; who does not consent is not looked up."""
+) -> LookedUp:
+    """What exposures of one visitor fixed for good; who does not consent is not looked up."""
     if consent == "none" or not keys:
-        return {}
-    return store.exposures_of(pseudonym(visitor, key=keyring.visitors), keys)
+        return LookedUp({})
+    try:
+        return LookedUp(store.exposures_of(pseudonym(visitor, key=keyring.visitors), keys))
+    except NotLookedUp as fault:
+        return LookedUp(fault.known, fault)

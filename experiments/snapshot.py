@@ -13,6 +13,8 @@ from experiments.ledger import allocation_of
 from experiments.model import Experiment
 from experiments.model import Metric
 from experiments.model import StoredExperiment
+from experiments.settled import Settled
+from experiments.settled import settled
 from experiments.storage.configuration import ExperimentRow
 from experiments.storage.configuration import KeyRow
 from experiments.storage.session import Session
@@ -20,7 +22,7 @@ from experiments.storage.store import Store
 
 
 class Entry(NamedTuple):
-    """An experiment as it stands; `plan` is None until it was started.
+    """An experiment as it stands; `plan` and what is `settled` are None until it was started.
 
     `restored_at` are the newest epochs of the backups that were brought back: those that followed are lost.
     """
@@ -29,6 +31,7 @@ class Entry(NamedTuple):
     plan: Plan | None
     measures: Measures
     restored_at: tuple[int, ...] = ()
+    settled: Settled | None = None
 
     @property
     def experiment(self) -> Experiment:
@@ -86,7 +89,17 @@ def _entry(session: Session, row: ExperimentRow, previous: Entry | None) -> Entr
     if unchanged and unchanged.plan and unchanged.plan.allocation.epoch == newest.epoch:
         return unchanged._replace(stored=stored)
     plan = Plan(stored.experiment, allocation_of(newest))
-    return Entry(stored, plan, measures, session.restores.epochs(row.key))
+    known = previous.settled if previous else None
+    return Entry(stored, plan, measures, session.restores.epochs(row.key), _settled(session, plan, known=known))
+
+
+def _settled(session: Session, plan: Plan, *, known: Settled | None) -> Settled:
+    """What is settled, by what was known of it and the epoch that came, or by all of them."""
+    if known and known.epoch == plan.allocation.epoch:
+        return known
+    if known and known.epoch == plan.allocation.epoch - 1:
+        return known.narrowed(plan.allocation)
+    return settled(map(allocation_of, session.ledger.published(plan.experiment.key)))
 
 
 def newest_plan(session: Session, *, seen: Entry) -> Plan:

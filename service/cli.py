@@ -29,6 +29,7 @@ COMMANDS = {
     "backup": "backups",
     "restore": "backups",
     "config": "settings",
+    "doctor": "doctor",
     "demo": "demonstration",
 }
 

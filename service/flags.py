@@ -9,6 +9,7 @@ from msgspec.json import encode
 from experiments.assignment import Assignment
 from experiments.assignment import Cause
 from experiments.errors import InvalidContext
+from experiments.errors import NotLookedUp
 from experiments.evaluation import Evaluation
 from experiments.model import Role
 from service.ofrep_shapes import ErrorCode
@@ -28,10 +29,12 @@ _REASON_BY_CAUSE: dict[Cause, Reason] = {
 }
 
 
-def flag(key: str, outcome: Evaluation | InvalidContext) -> Evaluated | Failed:
+def flag(key: str, outcome: Evaluation | InvalidContext | NotLookedUp) -> Evaluated | Failed:
     """What became of an experiment's evaluation."""
     if isinstance(outcome, InvalidContext):
         return failure(outcome.code, str(outcome), key=key)
+    if isinstance(outcome, NotLookedUp):
+        return failure("GENERAL", str(outcome), key=key)
     return success(key, outcome)
 
 

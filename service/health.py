@@ -1,5 +1,6 @@
 """Whether the process lives, and whether it can do its work."""
 
+from collections.abc import Sequence
 from typing import Literal
 from typing import TypedDict
 
@@ -7,6 +8,7 @@ from flask import Blueprint
 from flask import Response
 
 from experiments.errors import StorageError
+from experiments.storage.session import Session
 from experiments.storage.store import Store
 from service.answers import json_answer
 from service.auth import public
@@ -38,7 +40,8 @@ class Readiness(TypedDict):
     """Whether it can do its work, part by part; `failing` are the parts that keep it from it.
 
     `database` and `schema` are ok or say what is wrong, `scheduler` is null where this process has none, `snapshot` is
-    of what others change. Little space on the `disk` is no reason to send nobody here, but one to see to it.
+    of what others change. Little space on the `disk` is no reason to send nobody here, but one to see to it. Where the
+    database cannot be reached, `evaluations` go on by the last snapshot.
     """
 
     status: Literal["ok", "unavailable"]
@@ -48,6 +51,7 @@ class Readiness(TypedDict):
     scheduler: Watch | None
     snapshot: Watch | None
     disk: Literal["ok", "low"]
+    evaluations: Literal["ok", "last_snapshot"]
 
 
 @bp.get("/healthz")
@@ -84,6 +88,7 @@ def readiness(installation: Installation) -> Readiness:
         "schema": schema,
         "scheduler": _watch(installation.ticked),
         "snapshot": _watch(installation.watched),
+        "evaluations": "ok" if installation.store.is_reached() else "last_snapshot",
         "disk": "low" if (disk := space(installation.config)) and disk.is_low else "ok",
     }
 
@@ -92,10 +97,16 @@ def _database(store: Store, *, now_ms: int) -> tuple[str, str]:
     """Whether it can be read and written, by a row that nobody reads; and whether it has all tables."""
     try:
         lacks = store.read(lambda session: session.lacks())
-        store.transact(lambda session: session.meta.set("looked_ms", str(now_ms)))
+        # Together with the events of others: one that is alone would let all nodes' events wait for every look.
+        store.transact_together(_write, now_ms)
     except StorageError as error:
         return error.code, "unknown"
     return "ok", f"lacks {', '.join(lacks)}" if lacks else "ok"
+
+
+def _write(session: Session, times_ms: Sequence[int]) -> Sequence[None]:
+    session.meta.set("looked_ms", str(max(times_ms)))
+    return [None] * len(times_ms)
 
 
 def _watch(since: float | None) -> Watch | None:

@@ -40,7 +40,8 @@ class Measurements(Collector):
         yield from _pace(self._installation)
         yield from _ages(self._installation)
         yield from _sizes(self._installation)
-        yield from _experiments(self._installation)
+        if self._installation.store.is_reached():
+            yield from _experiments(self._installation)
 
 
 _PYTHON = platform.python_version()
@@ -86,8 +87,7 @@ def _ages(installation: Installation) -> Iterator[Metric]:
     yield _gauge("scheduler_age_seconds", "Since the scheduler looked.", age(installation.ticked))
     yield _gauge("snapshot_age_seconds", "Since it was looked for changes.", age(installation.watched))
     yield _gauge("snapshot_version", "The version of the configuration.", installation.snapshots.latest.version)
-    backed_up = installation.store.read(backed_up_ms)
-    yield _gauge("backup_timestamp_seconds", "When the newest backup began.", backed_up and backed_up / 1000)
+    yield _gauge("database_reached", "Whether the database answers.", installation.store.is_reached())
 
 
 def age(since: float | None) -> float | None:
@@ -115,6 +115,9 @@ class _Known(NamedTuple):
 
 
 def _experiments(installation: Installation) -> Iterator[Metric]:
+    """What the database alone knows."""
+    backed_up = installation.store.read(backed_up_ms)
+    yield _gauge("backup_timestamp_seconds", "When the newest backup began.", backed_up and backed_up / 1000)
     known = installation.store.read(lambda session: _known(session, installation))
     yield _by_experiment("waiting_outcomes", "Wait for exposures.", ((one.experiment, one.waiting) for one in known))
     yield _by_experiment("orphans", "Outcomes nobody came for.", ((one.experiment, one.orphans) for one in known))

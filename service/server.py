@@ -1,4 +1,6 @@
-"""The server: granian with one worker process, which holds the database's writer and lock, and the scheduler.
+"""The server: granian with a worker process, which holds an embedded database's writer and lock, and a scheduler.
+
+On PostgreSQL there may be several workers, each of them a node of its own but for the port.
 
 The main process looks whether it can serve before it starts a worker, and starts another when one is killed. A worker
 whose main process is killed ends too: it would keep the port and the lock, and nobody would mind it.
@@ -68,18 +70,17 @@ class NotStarting(BespokeError):
     code = "not_starting"
 
 
-def serve(config: Config, *, host: str, port: int, clock: Clock | None = None) -> None:
+def serve(config: Config, wanted: Address, *, workers: int = 1, clock: Clock | None = None) -> None:
     """Serve until told to end (SIGTERM, SIGINT); requests that have come by then are answered.
 
     :raises BespokeError: if the address or the database cannot be had, and waiting a moment does not help.
     """
-    address = Address(host, port)
-    failures = 0
+    address, failures = wanted, 0
     while failures < _MOST_FAILURES:
         _end_when_told()
         address = _patiently(partial(_claim, config, address))
         has_started = multiprocessing.Event()
-        if _run(config, address, clock, has_started):
+        if _run(config, address, workers=workers, clock=clock, has_started=has_started):
             return
         # A worker that was killed is started again however often; one that cannot start would fail for ever.
         failures = 0 if has_started.is_set() else failures + 1
@@ -115,14 +116,14 @@ def _claim(config: Config, wanted: Address) -> Address:
     return address
 
 
-def _run(config: Config, address: Address, clock: Clock | None, has_started: Event) -> bool:
-    """Serve with granian until told to end, or until its worker ends by itself twice within seconds: then False."""
+def _run(config: Config, address: Address, *, workers: int, clock: Clock | None, has_started: Event) -> bool:
+    """Serve with granian until told to end, or until a worker ends by itself twice within seconds: then False."""
     server = Granian(
         "bespoke",
         address=address.host,
         port=address.port,
         interface=Interfaces.WSGI,
-        workers=1,
+        workers=workers,
         backlog=_CONNECTIONS,
         backpressure=_most_connections(),
         blocking_threads=_THREADS,

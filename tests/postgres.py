@@ -24,7 +24,7 @@ class Databases:
         self._address = address
         self._numbers = count(1)
         self._administrator: psycopg.Connection[Any] = psycopg.connect(self.server("postgres").url, autocommit=True)
-        self._run(f"CREATE DATABASE {_TEMPLATE}")
+        self.run(f"CREATE DATABASE {_TEMPLATE}")
         migrate_database(self.server(_TEMPLATE), fingerprint=SECRETS.fingerprint)
 
     def server(self, name: str) -> Server:
@@ -47,25 +47,27 @@ class Databases:
         """The name of a database."""
         return server.url.partition("?")[0].rpartition("/")[2]
 
+    def run(self, statement: str) -> None:
+        """Run a statement as the one who owns them all."""
+        self._administrator.execute(statement.encode())
+
     def close(self) -> None:
         """Let the server go."""
         self._administrator.close()
 
     def _made(self, template: str) -> Server:
         name = f"test_{next(self._numbers)}"
-        self._run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.server(name)
-
-    def _run(self, statement: str) -> None:
-        self._administrator.execute(statement.encode())
 
 
 @contextmanager
-def running_postgres() -> Iterator[Databases]:
+def running_postgres(*, in_memory: bool = True) -> Iterator[Databases]:
     """A server of its own, in memory where the machine lends it as files."""
     memory = Path("/dev/shm")
     # No folder of pytest's: those are closed to the user that the server runs as.
-    with TemporaryDirectory(dir=memory if memory.is_dir() else None, ignore_cleanup_errors=True) as folder:
+    place = memory if in_memory and memory.is_dir() else None
+    with TemporaryDirectory(dir=place, ignore_cleanup_errors=True) as folder:
         yield from _running(Path(folder) / "data")
 
 

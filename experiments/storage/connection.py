@@ -89,6 +89,9 @@ class Connection(Protocol):
     def faults(self) -> Iterator[str]:
         """What is wrong with the database beneath its rows."""
 
+    def facts(self) -> Mapping[str, str]:
+        """What kind of database it is, and how it is set where promises rest on that."""
+
     def pending(self) -> list[str]:
         """The steps of the schema that have not been taken."""
 

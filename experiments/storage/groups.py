@@ -44,9 +44,9 @@ class Call:
         self._told = Lock()
         self._told.acquire()
 
-    def wait(self) -> bool:
+    def wait(self, seconds: float) -> bool:
         """Wait for the answer; False where it does not come in time."""
-        return self._told.acquire(timeout=PATIENCE_SECONDS)
+        return self._told.acquire(timeout=seconds)
 
     def tell(self) -> None:
         """Let whoever waits have the answer."""
@@ -54,10 +54,16 @@ class Call:
 
 
 class Groups:
-    """The calls that wait for a writer, in the order in which they came; a group is of about so many `visitors`."""
+    """The calls that wait for a thread, in the order in which they came; nobody waits where `is_lost` holds.
 
-    def __init__(self, database: object, *, visitors: int = _LARGEST_GROUP**2) -> None:
+    A group is of about so many `visitors`.
+    """
+
+    def __init__(
+        self, database: object, *, is_lost: Callable[[], bool] = bool, visitors: int = _LARGEST_GROUP**2
+    ) -> None:
         self._database = database
+        self._is_lost = is_lost
         self._visitors = visitors
         self._have_several_asked = False
         self._queue: SimpleQueue[Call | None] = SimpleQueue()
@@ -69,11 +75,18 @@ class Groups:
         """
         call = Call(work, item, visitors)
         self._queue.put(call)
-        if not call.wait():
-            raise StorageBusy(f"{self._database}: the write waited {PATIENCE_SECONDS} s for its turn")
+        self._await(call)
         if call.fault is not None:
             raise call.fault
         return cast(T, call.result)
+
+    def _await(self, call: Call) -> None:
+        for _ in range(PATIENCE_SECONDS):
+            if call.wait(1):
+                return
+            if self._is_lost():
+                raise StorageBusy(f"{self._database} has not answered; what is sent again counts once")
+        raise StorageBusy(f"{self._database}: the write waited {PATIENCE_SECONDS} s for its turn")
 
     def first(self, *, timeout: float | None = None) -> Call | None:
         """The next call once there is one, or None at the end.

@@ -1,4 +1,4 @@
-"""A listener: hears from PostgreSQL that the configuration has changed, as soon as it has."""
+"""A listener: hears from PostgreSQL that the configuration has changed, as soon as it has, and that it is there."""
 
 import logging
 from threading import Lock
@@ -9,6 +9,7 @@ import psycopg
 from experiments.storage.location import Server
 from experiments.storage.postgres import SharedConnection
 from experiments.storage.postgres import connect
+from experiments.storage.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +26,24 @@ class Listener:
         """Wait until something has changed, at most so long."""
         with self._lock:
             try:
-                connection = self._connection = self._connection or self._listening()
-                for _ in connection.raw.notifies(timeout=seconds, stop_after=1):
+                for _ in self._listening().raw.notifies(timeout=seconds, stop_after=1):
                     return
             except psycopg.Error as error:
                 log.info("changes are looked for, not heard of: %s", type(error).__name__, extra={"event": "not_heard"})
                 self._let_go()
                 sleep(seconds)
+
+    def version(self) -> int:
+        """The version of the configuration, asked for on the same connection, or on another where it is lost.
+
+        :raises psycopg.Error: if it cannot be had.
+        """
+        with self._lock:
+            try:
+                return Session(self._listening()).meta.config_version()
+            except psycopg.Error:
+                self._let_go()
+            return Session(self._listening()).meta.config_version()
 
     def close(self) -> None:
         """Listen no more."""
@@ -39,9 +51,10 @@ class Listener:
             self._let_go()
 
     def _listening(self) -> SharedConnection:
-        connection = connect(self._server)
-        connection.execute("LISTEN bespoke_configuration")
-        return connection
+        if self._connection is None:
+            self._connection = connect(self._server)
+            self._connection.execute("LISTEN bespoke_configuration")
+        return self._connection
 
     def _let_go(self) -> None:
         if self._connection:

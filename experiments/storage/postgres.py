@@ -42,11 +42,14 @@ _CONNECTING = {
     "application_name": "bespoke", "connect_timeout": 5,
     "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000,
 }
+#: A standby does not know of every exposure yet.
+_PRIMARY = {"target_session_attrs": "read-write"}
 #: A commit is on disk before it is answered, and on that of a synchronous standby, whatever the database was told.
 _SETTINGS = (
     "SET lock_timeout = '10s'; SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
 )
+_FACTS = ["fsync", "full_page_writes", "synchronous_commit", "synchronous_standby_names"]
 #: A node that is stopped while it writes, or cut off, holds up nobody for longer; whoever reads holds up nobody at all.
 _WRITING = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
 _SUMS = ("cells", "lags", "counters")
@@ -60,7 +63,8 @@ _LOSSES = (
 
 def arguments(server: Server) -> dict[str, Any]:
     """What every connection is opened with."""
-    return {**_CONNECTING, **conninfo_to_dict(server.url), "autocommit": True, "cursor_factory": psycopg.RawCursor}
+    given = conninfo_to_dict(server.url)
+    return {**_CONNECTING, **given, **_PRIMARY, "autocommit": True, "cursor_factory": psycopg.RawCursor}
 
 
 def prepare(raw: Raw) -> None:
@@ -249,6 +253,13 @@ class SharedConnection:
         self.raw.execute(
             "SELECT FROM unnest($1::bigint[]) AS turn WHERE pg_advisory_xact_lock(turn) IS NULL", (turns,)
         )
+
+    def facts(self) -> Mapping[str, str]:
+        """How this session and its server are set, and how many standbys follow."""
+        rows = self.raw.execute("SELECT name, setting FROM pg_settings WHERE name = ANY ($1)", (_FACTS,))
+        followers = self.raw.execute("SELECT count(*) FROM pg_stat_replication").fetchone()
+        assert followers is not None, "a count has a row"
+        return {"kind": "postgresql", **dict(rows.fetchall()), "followers": str(followers[0])}
 
     def faults(self) -> Iterator[str]:
         """Nothing: PostgreSQL looks after its files itself."""

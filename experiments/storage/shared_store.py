@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from threading import Event
-from time import monotonic
 from typing import Any
 from typing import TypeVar
 
@@ -15,6 +14,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 from psycopg_pool import PoolTimeout
 
+from experiments.errors import NotLookedUp
 from experiments.errors import StorageError
 from experiments.model import Exposure
 from experiments.storage.exposed import number_of
@@ -28,6 +28,7 @@ from experiments.storage.postgres import arguments
 from experiments.storage.postgres import is_loss
 from experiments.storage.postgres import prepare
 from experiments.storage.postgres import translated
+from experiments.storage.reach import Reach
 from experiments.storage.remembered import Remembered
 from experiments.storage.schema import migrate
 from experiments.storage.schema import pending
@@ -41,8 +42,8 @@ T = TypeVar("T")
 
 _READERS = 8
 _PATIENCE_SECONDS = 2.0
-#: Nobody waits again for a server that somebody has just waited for in vain.
-_AWAY_SECONDS = 1.0
+#: Attempts of the pool come ever more seldom; a new one is made when somebody needs a connection.
+_TRYING_SECONDS = 1.0
 
 
 class Reading(psycopg.Connection[Any]):
@@ -67,13 +68,14 @@ class SharedStore:
             min_size=1,
             max_size=_READERS,
             timeout=_PATIENCE_SECONDS,
+            reconnect_timeout=_TRYING_SECONDS,
             open=True,
         )
-        self._alone = SharedWriter(server)
-        self._writers = [SharedGroupWriter(server, self._pace) for _ in range(partitions)] if serving else []
-        self._listener = Listener(server)
+        self._reach = reach = Reach(server)
+        self._alone = SharedWriter(server, reach)
+        self._writers = [SharedGroupWriter(server, self._pace, reach) for _ in range(partitions)] if serving else []
         self._remembered = Remembered()
-        self._away_until = 0.0
+        self._listener = Listener(server)
         self.partitions = partitions
 
     def read(self, work: Callable[[Session], T]) -> T:
@@ -103,12 +105,17 @@ class SharedStore:
         """What exposures of a visitor fixed, by those of the experiments where there is one.
 
         Another node may have exposed somebody a moment ago: who is not remembered is asked for.
+
+        :raises NotLookedUp: if the server cannot be asked.
         """
-        found = {experiment: self._remembered.get(number_of((experiment, visitor))) for experiment in experiments}
-        asked = [experiment for experiment, exposure in found.items() if exposure is None]
-        if asked:
-            found |= self._looked_up(visitor, asked)
-        return {experiment: exposure for experiment, exposure in found.items() if exposure is not None}
+        kept = {experiment: self._remembered.get(number_of((experiment, visitor))) for experiment in experiments}
+        found = {experiment: exposure for experiment, exposure in kept.items() if exposure is not None}
+        if len(found) == len(kept):
+            return found
+        try:
+            return found | self._looked_up(visitor, [experiment for experiment in kept if experiment not in found])
+        except StorageError as error:
+            raise NotLookedUp(str(error), found) from error
 
     def _looked_up(self, visitor: bytes, experiments: Sequence[str]) -> dict[str, Exposure]:
         remembered = self._remembered
@@ -125,7 +132,16 @@ class SharedStore:
 
     def changes(self) -> int:
         """A number that differs once anybody has changed what people and jobs configure."""
-        return self._reading(lambda session: session.meta.config_version())
+        with translated(self._server):
+            try:
+                version = self._listener.version()
+            except psycopg.Error:
+                self._reach.lose()
+                raise
+        if self._reach.find():
+            # What it holds was cut off.
+            self._pool.check()
+        return version
 
     def await_changes(self, stopped: Event, *, seconds: float) -> None:
         """Wait until somebody has changed what people and jobs configure, at most so long."""
@@ -140,6 +156,10 @@ class SharedStore:
         """How many works wait for a writer."""
         return sum(writer.queued() for writer in self._writers)
 
+    def is_reached(self) -> bool:
+        """Whether its server answers."""
+        return not self._reach.is_lost()
+
     def close(self) -> None:
         """Commit what waits and let the database go."""
         for writer in self._writers:
@@ -150,6 +170,7 @@ class SharedStore:
 
     def _reading(self, ask: Callable[[Session], T]) -> T:
         """What `ask` finds; asked again where the connection that it was given had been lost meanwhile."""
+        self._reach.check()
         with translated(self._server):
             try:
                 with self._session() as session:
@@ -163,13 +184,7 @@ class SharedStore:
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
-        if monotonic() < self._away_until:
-            raise PoolTimeout("it did not answer a moment ago")
-        try:
-            raw = self._pool.getconn()
-        except PoolTimeout:
-            self._away_until = monotonic() + _AWAY_SECONDS
-            raise
+        raw = self._pool.getconn()
         try:
             yield raw.session
         finally:

@@ -32,6 +32,7 @@ from experiments.storage.postgres import SharedConnection
 from experiments.storage.postgres import connect
 from experiments.storage.postgres import may_go_better
 from experiments.storage.postgres import storage_error
+from experiments.storage.reach import Reach
 from experiments.storage.session import Session
 
 A = TypeVar("A")
@@ -49,8 +50,9 @@ log = logging.getLogger(__name__)
 class SharedWriter:
     """One connection; whoever uses it waits for the one before."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, reach: Reach) -> None:
         self._server = server
+        self._reach = reach
         self._lock = Lock()
         self._connection: SharedConnection | None = None
 
@@ -58,14 +60,16 @@ class SharedWriter:
         """Run `work` in a write transaction; its result once it is on disk.
 
         :raises StorageBusy: if it is not known whether it was kept.
+        :raises StorageUnreachable: if the server is away; nothing is kept.
         """
+        self._reach.check()
         until = monotonic() + _TRYING_SECONDS
         with self._lock:
             while True:
                 try:
                     return self._attempt(work, alone=alone)
                 except psycopg.Error as error:
-                    if not may_go_better(error) or monotonic() > until:
+                    if not may_go_better(error) or monotonic() > until or self._reach.is_lost():
                         raise storage_error(self._server, error) from error
                     log.info("a transaction is begun again: %s", type(error).__name__, extra={"event": "begun_again"})
                 sleep(uniform(0, _LONGEST_PAUSE_SECONDS))
@@ -112,9 +116,10 @@ class SharedWriter:
 class SharedGroupWriter:
     """A thread that commits whatever has come in for it while it was committing before."""
 
-    def __init__(self, server: Server, pace: Pace) -> None:
-        self._writer = SharedWriter(server)
-        self._groups = Groups(server, visitors=_MOST_VISITORS)
+    def __init__(self, server: Server, pace: Pace, reach: Reach) -> None:
+        self._writer = SharedWriter(server, reach)
+        self._groups = Groups(server, is_lost=reach.is_lost, visitors=_MOST_VISITORS)
+        self._reach = reach
         self._pace = pace
         self._thread = Thread(target=self._serve, name="writer", daemon=True)
         self._thread.start()
@@ -123,7 +128,9 @@ class SharedGroupWriter:
         """Run `work` on the item and on those of others who wait with equal work; its result once it is on disk.
 
         :raises StorageBusy: if it was not on disk in time; it may or may not come to be.
+        :raises StorageUnreachable: if the server is away; nothing is kept.
         """
+        self._reach.check()
         return self._groups.ask(work, item, visitors=visitors)
 
     def queued(self) -> int:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -40,6 +41,7 @@ _REMEMBERED_KB = 32 * 1024
 
 _LOG_PATIENCE_MS = 500
 _MOST_FAULTS = 20
+_LEVELS = ("off", "normal", "full", "extra")
 
 #: How values are bound of which sqlite3 would ask two protocols first, in more time than it takes to store them.
 _BOUND_AS = {bytes: bytearray, bool: int, type(None): lambda _: None}
@@ -89,6 +91,11 @@ class EmbeddedConnection(sqlite3.Connection):  # type: ignore[misc]  # The libra
 
     def hold(self, visitors: Iterable[bytes]) -> None:
         """Nothing to do: the one writer keeps everybody else from changing anything."""
+
+    def facts(self) -> Mapping[str, str]:
+        """How this connection and the file are set."""
+        (level,), (mode,) = (self.execute(f"PRAGMA {name}").fetchone() for name in ("synchronous", "journal_mode"))
+        return {"kind": "sqlite", "synchronous": _LEVELS[level], "journal_mode": mode}
 
     def faults(self) -> Iterator[str]:
         """What SQLite finds wrong with the file, a line for each; no more than it takes to know that it is bad."""

@@ -73,7 +73,10 @@ class Store(Protocol):
         """
 
     def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, Exposure]:
-        """What exposures of a visitor fixed, by those of the experiments where there is one."""
+        """What exposures of a visitor fixed, by those of the experiments where there is one.
+
+        :raises NotLookedUp: if the server that has them cannot be reached.
+        """
 
     def changes(self) -> int:
         """A number that differs once anybody else has changed what people and jobs configure (per thread)."""
@@ -93,6 +96,9 @@ class OwnStore(Store, Protocol):
 
     def queued(self) -> int:
         """How many works wait for the writer."""
+
+    def is_reached(self) -> bool:
+        """Whether its server answers; where it does not, evaluations go on by what is known."""
 
     def forget_exposures(self) -> None:
         """Look up anew what exposures fixed; for when some have been removed."""
@@ -176,6 +182,10 @@ class SqliteStore:
     def queued(self) -> int:
         """How many works wait for the writer."""
         return self._writer.queued()
+
+    def is_reached(self) -> bool:
+        """A file has no server that might not answer."""
+        return True
 
     def forget_exposures(self) -> None:
         """Look up anew what exposures fixed; for when some have been removed."""

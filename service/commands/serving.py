@@ -3,6 +3,7 @@
 import click
 
 from experiments.errors import InvalidSetting
+from service.address import Address
 from service.commands.opened import config_in_force
 from service.commands.opened import opened
 from service.scheduler import run_scheduler
@@ -11,9 +12,9 @@ from service.scheduler import run_scheduler
 @click.command()
 @click.option("--host", help="The interface to listen on.  [default: BESPOKE_HOST]")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 = any free one.  [default: BESPOKE_PORT]")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Worker processes.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes; one for SQLite.")
 def serve(host: str | None, port: int | None, workers: int) -> None:
-    """Run the web service and the scheduler.
+    """Run the web service and the scheduler; on PostgreSQL in several processes, if you like, and on several nodes.
 
     Makes the database or brings it up to date by itself. On SIGTERM it answers the requests that have come, then ends.
 
@@ -25,11 +26,10 @@ def serve(host: str | None, port: int | None, workers: int) -> None:
     from service.server import serve as serve_until_ended
 
     config = config_in_force()
-    if workers > 1:
-        raise InvalidSetting(f"--workers: {workers} must be 1 with an embedded database: it has one writer")
-    serve_until_ended(
-        config, host=config.host if host is None else host, port=config.port if port is None else port
-    )
+    if workers > 1 and config.database_path:
+        raise InvalidSetting(f"--workers: {workers} must be 1 with an embedded database: one server for one file")
+    address = Address(config.host if host is None else host, config.port if port is None else port)
+    serve_until_ended(config, address, workers=workers)
 
 
 @click.command()

@@ -51,7 +51,7 @@ def _serve(settings: Mapping[str, str], address: Address, clock: Clock, parent: 
     config = load_config(settings)
     configure_logs(config.log_level)
     try:
-        serve(config, host=address.host, port=address.port, clock=clock)
+        serve(config, address, clock=clock)
     except BespokeError as error:
         sys.exit(f"bespoke: {error}")
 

@@ -105,9 +105,10 @@ class Installed:
 class ServerProcess:
     """`bespoke serve` on a port of its own."""
 
-    def __init__(self, installed: Installed) -> None:
+    def __init__(self, installed: Installed, *arguments: str) -> None:
         self.installed = installed
         self.port = free_port()
+        self._arguments = arguments
         self.start()
 
     @property
@@ -117,7 +118,7 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        self.main = self.installed.start("serve", "--port", str(self.port))
+        self.main = self.installed.start("serve", "--port", str(self.port), *self._arguments)
         wait_until(self.is_ready, what="the server answers")
 
     def is_ready(self) -> bool:
