@@ -17,9 +17,9 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 # What the benchmarks are told, for example BENCH_ARGS=--full.
 BENCH_ARGS ?=
-# Processes that share the tests, a file of them at a time: one more than two cores, since many tests wait for servers.
+# Processes that share the tests, a file of them at a time: two for each of two cores, since many tests wait for servers.
 # PYTEST_JOBS=0 runs them in this one.
-PYTEST_JOBS ?= 3
+PYTEST_JOBS ?= 4
 
 # Tests start hundreds of processes: each would compile the sources again.
 unexport PYTHONDONTWRITEBYTECODE

@@ -54,7 +54,7 @@ def _no_cap(patch: pytest.MonkeyPatch) -> None:
 
 
 def _not_sticky(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(evaluation, "_exposed", lambda *arguments, **more: {})
+    patch.setattr(evaluation, "_look_up", lambda *arguments, **more: evaluation.LookedUp({}))
 
 
 def _epoch_of_now(patch: pytest.MonkeyPatch) -> None:

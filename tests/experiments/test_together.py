@@ -56,7 +56,7 @@ _sent = st.tuples(
 Sent = tuple[str, str | None, int, int, dict[str, Any], bool]
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(sent=st.lists(_sent, min_size=1, max_size=25), data=st.data())
 def test_batches_applied_together_leave_what_one_after_another_leaves(sent: list[Sent], data: st.DataObject) -> None:
     with _opened() as alone, _opened() as together:

@@ -214,6 +214,7 @@ def test_without_its_database_a_node_gives_the_arm_that_is_certain_and_refuses_a
         cluster.primary.start()
 
 
+@pytest.mark.long
 def test_a_server_that_falls_silent_is_as_good_as_away(cluster: Cluster, tmp_path: Path) -> None:
     cluster.primary.ask("CREATE DATABASE silent")
     proxy = Proxy(cluster.primary.port)
