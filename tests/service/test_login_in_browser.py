@@ -56,6 +56,7 @@ def test_from_the_report_to_the_login_and_back_and_out(chromium: Browser, addres
 
 def test_the_keyboard_alone_is_enough(chromium: Browser, address: str) -> None:
     with opened(chromium, f"{address}/login") as page:
+        expect(page.get_by_label("E-mail")).to_be_focused()
         page.keyboard.type(EMAIL)
         page.keyboard.press("Tab")
         page.keyboard.type(PASSWORD)
