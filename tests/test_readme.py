@@ -41,7 +41,7 @@ def test_the_commands_work_as_printed_from_key_to_report(tmp_path: Path) -> None
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "BESPOKE_PORT": port, "BESPOKE_MIN_CELL": "0"}
     done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"accepted":1' in done.stdout
