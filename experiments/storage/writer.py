@@ -127,6 +127,8 @@ class GroupWriter:
         """Commit what waits, then let the file go."""
         self._groups.end()
         self._thread.join()
+        # Whoever closes the file last takes the log in; a thread that still ends may have it open for a moment longer.
+        self._try_to_take_log_in()
         self._connection.close()
 
     def _serve(self) -> None:
@@ -150,13 +152,17 @@ class GroupWriter:
             return
         # It waits for readers, and works that come in wait with it: not again and again.
         self._next_try = monotonic() + _RETRY_SECONDS
+        if self._try_to_take_log_in():
+            self._next_try, self._is_full = 0.0, False
+
+    def _try_to_take_log_in(self) -> bool:
         try:
             with translated(self._path):
-                if take_log_in(self._connection):
-                    self._next_try, self._is_full = 0.0, False
+                return take_log_in(self._connection)
         except StorageError as error:
             # The log keeps what it has, and works that come in are told of what ails the database.
             log.warning("the log is not taken in for now: %s", error, extra={"event": "log_kept"})
+            return False
 
     def _commit(self, group: list[Call]) -> None:
         began = monotonic()
