@@ -35,7 +35,7 @@ BUSY_SECONDS = 5
 LARGEST_LOG = 1 << 26
 
 #: Pages that the writer lets the log have before it takes them in: those that are written again meanwhile go once.
-_LOG_PAGES = 8000
+_LOG_PAGES = 1000
 #: Kibibytes of pages that the writer remembers: events of visitors in no order touch the same ones again and again.
 _REMEMBERED_KB = 32 * 1024
 

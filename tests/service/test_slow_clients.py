@@ -47,8 +47,11 @@ def held() -> Iterator[ExitStack]:
 
 
 def connected(server: ServerProcess, held: ExitStack, sending: bytes, *, number: int) -> list[socket.socket]:
-    """So many connections that have sent this and send no more."""
-    connections = [held.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(number)]
+    """So many connections that have sent this and send no more, from an address that nobody else asks from."""
+    server_address, own = ("127.0.0.1", server.port), ("127.0.0.9", 0)
+    connections = [
+        held.enter_context(socket.create_connection(server_address, source_address=own)) for _ in range(number)
+    ]
     for connection in connections:
         connection.sendall(sending)
     return connections
