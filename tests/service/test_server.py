@@ -179,7 +179,8 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     elsewhere = f"sqlite:///{tmp_path}/nowhere/bespoke.db"
-    refused(Installed(tmp_path).command("serve", BESPOKE_DATABASE_URL=elsewhere), "nowhere")
+    command = ("serve", "--port", str(free_port()))
+    refused(Installed(tmp_path).command(*command, BESPOKE_DATABASE_URL=elsewhere), "nowhere")
 
 
 def test_another_secret_is_refused(installed: Installed) -> None:
