@@ -14,8 +14,8 @@ from experiments.errors import UnknownExperiment
 from experiments.lifecycle import create
 from experiments.lifecycle import replace
 from experiments.shares import recent_shares
+from experiments.storage.embedded_store import SqliteStore
 from experiments.storage.session import Session
-from experiments.storage.store import SqliteStore
 from experiments.storage.store import migrate_database
 from tests.experiments.documents import tiny
 

@@ -10,7 +10,7 @@ import pytest
 
 from experiments.signing import pseudonym
 from experiments.storage.session import Session
-from experiments.storage.store import SqliteStore
+from experiments.storage.embedded_store import SqliteStore
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
 from experiments.storage.visitors import ExposureRow

@@ -12,7 +12,7 @@ from experiments.model import Exposure
 from experiments.storage import remembered
 from experiments.storage.exposed import Exposed
 from experiments.storage.remembered import Remembered
-from experiments.storage.store import SqliteStore
+from experiments.storage.embedded_store import SqliteStore
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
 from experiments.storage.visitors import ExposureRow

@@ -17,11 +17,11 @@ from experiments.errors import StorageDamaged
 from experiments.errors import StorageError
 from experiments.errors import StorageFull
 from experiments.errors import StorageLocked
+from experiments.storage.embedded_store import SqliteStore
 from experiments.storage.session import Session
 from experiments.storage.sqlite import lock_for_serving
 from experiments.storage.sqlite import split_statements
 from experiments.storage.sqlite import steps
-from experiments.storage.store import SqliteStore
 from experiments.storage.store import Store
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
