@@ -19,7 +19,7 @@ from typing import Any
 from experiments.backups import restore
 from experiments.reallocation import reallocate_due
 from experiments.storage import copies
-from experiments.storage import store
+from experiments.storage import embedded_store
 from experiments.storage import writer
 from experiments.storage.sqlite import connect
 from experiments.storage.store import migrate_database
@@ -116,7 +116,7 @@ def _is_done(work: str, path: Path, *, left: int) -> bool:
     child = os.fork()
     if child == 0:
         burn = _fuse(left)
-        store.connect = writer.connect = copies.connect = _fused(burn)
+        embedded_store.connect = writer.connect = copies.connect = _fused(burn)
         if work == "restore":
             _watch_files(path.parent, burn)
         try:
