@@ -23,12 +23,14 @@ from experiments.errors import InvalidTransition
 from experiments.errors import LastAdmin
 from experiments.errors import RejectedEvent
 from experiments.errors import InvalidUser
+from experiments.errors import NothingToDiscover
 from experiments.errors import StorageBusy
 from experiments.errors import StorageError
 from experiments.errors import StorageFull
 from experiments.errors import UnansweredPast
 from experiments.errors import UnknownExperiment
 from experiments.errors import UnknownKey
+from experiments.errors import UnknownProposal
 from experiments.errors import UnknownUser
 from experiments.errors import UserExists
 from experiments.errors import VerdictChanged
@@ -42,11 +44,13 @@ PROBLEM = "application/problem+json"
 STATUS_BY_ERROR: dict[type[BespokeError], int] = {
     InvalidDocument: 422,
     UnknownExperiment: 404,
+    UnknownProposal: 404,
     ExperimentExists: 409,
     InvalidTransition: 409,
     FrozenDocument: 409,
     VerdictChanged: 409,
     UnansweredPast: 409,
+    NothingToDiscover: 409,
     InvalidReason: 422,
     IdempotencyKeyReused: 422,
     InvalidContext: 400,
