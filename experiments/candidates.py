@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from itertools import combinations
 from typing import Any
@@ -92,7 +93,7 @@ class Attributes:
         if attribute.type not in ("string", "version") or attribute.prefix is not None:
             return {}
         texts = [kept for kept in self._different(name) if isinstance(kept, str)]
-        return {text: self._where(name, lambda kept, text=text: _is_same(kept, text)) for text in texts}
+        return {text: self._where(name, partial(_is_same, text)) for text in texts}
 
     def one_of(self, name: str, texts: Iterable[str]) -> Candidate:
         """The rule that an attribute is one of some texts."""
@@ -105,11 +106,11 @@ class Attributes:
             yield from self._runs(name, attribute)
         elif attribute.type == "list":
             for text in attribute.bands:
-                yield Candidate({name: {"$in": [text]}}, self._where(name, lambda kept, text=text: _has(kept, text)))
+                yield Candidate({name: {"$in": [text]}}, self._where(name, partial(_is_in, text)))
         for kept in self._different(name):
             operand = _operand(kept, attribute)
             if operand is not None and (attribute.type != "number" or kept is _UNKNOWN):
-                yield Candidate({name: operand}, self._where(name, lambda one, kept=kept: _is_same(one, kept)))
+                yield Candidate({name: operand}, self._where(name, partial(_is_same, kept)))
 
     def _runs(self, name: str, attribute: Attribute) -> Iterator[Candidate]:
         """Neighbouring bands of a number, but not all of them."""
@@ -159,7 +160,7 @@ def _both(one: Candidate, other: Candidate) -> Candidate:
     return Candidate({**one.rule, **other.rule}, one.holds & other.holds)
 
 
-def _has(kept: Any, text: str) -> bool:
+def _is_in(text: str, kept: Any) -> bool:
     return isinstance(kept, tuple) and text in kept
 
 

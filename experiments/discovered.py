@@ -1,22 +1,24 @@
 """Discovered segments put to the test: a draft of the same experiment, with the proposed segment as one of its own."""
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 from itertools import chain
 from itertools import count
 from typing import Any
+from typing import NamedTuple
 
 from experiments.audit import Deed
 from experiments.discovery import Proposal
 from experiments.discovery import discover
-from experiments.document import MAX_NAME
 from experiments.errors import UnknownProposal
 from experiments.errors import shown
 from experiments.lifecycle import create
 from experiments.lifecycle import find
 from experiments.model import EVERYONE_ELSE
 from experiments.model import StoredExperiment
+from experiments.reading.segments import MAX_NAME
 from experiments.storage.session import Session
 from experiments.storage.store import Store
 
@@ -27,22 +29,30 @@ _SUFFIX = f"-{_DISCOVERED}"
 _KIND = "behavioral"
 
 
+class Wanted(NamedTuple):
+    """Which proposal is wanted, by its arm and its rule."""
+
+    arm: str
+    rule: Mapping[str, Any]
+
+
 def draft_of(
-    store: Store, key: str, wanted: Mapping[str, Any], *, words: str, min_cell: int, deed: Deed
+    store: Store, key: str, wanted: Wanted, *, words: Callable[[Mapping[str, Any]], str], min_cell: int, deed: Deed
 ) -> StoredExperiment:
-    """Make a draft that tests the proposal of this `arm` and `rule`; `words` say for people whom the rule is of.
+    """Make a draft that tests a proposal, whose rule is said to people in `words`.
 
     :raises UnknownExperiment: if there is none.
     :raises UnknownProposal: if it is not, or no longer, proposed.
     """
     proposals = discover(store, key, min_cell=min_cell).proposals
-    proposal = next((one for one in proposals if {"arm": one.arm, "rule": one.rule} == wanted), None)
+    proposal = next((one for one in proposals if (one.arm, one.rule) == wanted), None)
     if proposal is None:
-        raise UnknownProposal(f"rule: {shown(wanted['rule'])} is not, or no longer, proposed for {key!r}")
+        raise UnknownProposal(f"rule: {shown(wanted.rule)} is not, or no longer, proposed for {key!r}")
 
     def document(session: Session) -> dict[str, Any]:
         taken = {row.key for row in session.experiments.all()}
-        return testing(find(session, key).document, proposal, key=_free(key + _SUFFIX, taken), words=words)
+        free = _free(key + _SUFFIX, taken)
+        return testing(find(session, key).document, proposal, key=free, words=words(proposal.rule))
 
     return create(store, store.read(document), deed=deed)
 

@@ -14,6 +14,7 @@ from experiments.errors import NothingToDiscover
 from experiments.lifecycle import find
 from experiments.model import Arm
 from experiments.model import Experiment
+from experiments.model import MetricKind
 from experiments.publishing import allocations_of
 from experiments.searches import FALSE_RATE
 from experiments.searches import SMALLEST
@@ -95,7 +96,7 @@ class Discovery:
     """What was looked for, and found.
 
     Attributes:
-        goal: the metric by which arms are compared.
+        goal: the metric by which arms are compared; means are in its unit, money in the `currency`.
         attributes: those that are stored.
         visitors: of whom a context is stored, and who count.
         contexts: how many different ones there are.
@@ -104,6 +105,8 @@ class Discovery:
 
     experiment: str
     goal: str
+    goal_kind: MetricKind
+    currency: str
     attributes: list[str]
     visitors: int
     contexts: int
@@ -129,7 +132,7 @@ def discovery_of(record: Record, *, min_cell: int) -> Discovery:
     experiment, smallest = record.experiment, max(SMALLEST, min_cell)
     attributes = [name for name, attribute in sorted(experiment.attributes.items()) if attribute.store]
     if not attributes:
-        raise NothingToDiscover(f'{experiment.key}: no attribute is stored; those that may be have "store": true')
+        raise NothingToDiscover(f'{experiment.key}: no attribute is stored, as one declared with "store": true is')
     visitors = sum(row.n for row in record.rows)
     if visitors < 4 * smallest:
         rule = f"must be those of {4 * smallest}"
@@ -140,6 +143,8 @@ def discovery_of(record: Record, *, min_cell: int) -> Discovery:
     return Discovery(
         experiment=experiment.key,
         goal=experiment.goal.key,
+        goal_kind=experiment.goal.kind,
+        currency=experiment.currency,
         attributes=attributes,
         visitors=visitors,
         contexts=len({row.context for row in record.rows}),

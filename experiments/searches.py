@@ -184,8 +184,10 @@ class _Rows(NamedTuple):
         places = np.stack([self.contexts[within], stratum, self.parts[within]])
         different, cell = np.unique(places, axis=1, return_inverse=True)
         of_arm = np.array([row.arm == self.arm for row in some], np.intp)
-        sums = np.zeros((3, 2, different.shape[1]))
+        size = different.shape[1]
         values = np.array([row[-3:] for row in some], np.float64).reshape(-1, 3).T
-        np.add.at(sums, (slice(None), of_arm, cell.ravel()), values)
-        n, total, total_squares = sums
-        return Cells(*different, n, total * self.unit, total_squares * self.unit**2)
+        place = of_arm * size + cell.ravel()
+        sums: Array = np.stack([np.bincount(place, column, minlength=2 * size) for column in values])
+        n, total, total_squares = sums.reshape(3, 2, size)
+        context, stratum, part = different
+        return Cells(context, stratum, part, n, total * self.unit, total_squares * self.unit**2)

@@ -28,6 +28,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import audit
     from service import auth
     from service import cors
+    from service import discovery_page
     from service import errors
     from service import express
     from service import growthbook
@@ -67,7 +68,8 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     answering = (
         ofrep, ingest, assignments, growthbook, admin, audit, users, health, metrics, preferences, sdk, reference,
     )
-    for endpoints in (*answering, login, pages, report_files, actions, setup, preflight_page, replay_page, people_page):
+    shown = (login, pages, report_files, actions, setup, preflight_page, replay_page, discovery_page, people_page)
+    for endpoints in (*answering, *shown):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     plain = {} if journal.is_complete() else {**ofrep.LANES, **ingest.LANES}

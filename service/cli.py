@@ -25,6 +25,7 @@ COMMANDS = {
     "record": "outcomes",
     "simulate": "simulation",
     "replay": "replay",
+    "discover": "discovery",
     "verify": "database",
     "backup": "backups",
     "restore": "backups",

@@ -279,4 +279,6 @@ def _variance_and_slope(n: Array, total: Array, spread: Array, ratio: Array) -> 
 
 def _over(values: Any, by: Array) -> Array:
     """A quotient, 0 where there is nothing to divide by."""
-    return np.divide(values, by, out=np.zeros(np.broadcast_shapes(np.shape(values), np.shape(by))), where=by > 0)
+    quotient: Array = np.zeros(np.broadcast_shapes(np.shape(values), np.shape(by)))
+    np.divide(values, by, out=quotient, where=by > 0)
+    return quotient

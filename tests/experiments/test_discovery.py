@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.audit import Deed
+from experiments.discovered import Wanted
 from experiments.discovered import draft_of
 from experiments.discovery import Discovery
 from experiments.discovery import discover
@@ -147,9 +148,10 @@ def test_of_few_visitors_nothing_is_said(house: House) -> None:
         found_in(house, min_cell=1000)
 
 
-def drafted(house: House, key: str, **wanted: Any) -> dict[str, Any]:
+def drafted(house: House, key: str, *, arm: str, rule: dict[str, Any]) -> dict[str, Any]:
     """The document of the draft of a proposal."""
-    made = draft_of(house.store, key, wanted, words="it is so", min_cell=10, deed=Deed("ann", house.now_ms))
+    deed = Deed("ann", house.now_ms)
+    made = draft_of(house.store, key, Wanted(arm, rule), words=lambda _: "it is so", min_cell=10, deed=deed)
     return dict(made.document)
 
 

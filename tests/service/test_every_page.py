@@ -47,6 +47,7 @@ PLACES = {
         "/experiments/loyalty-card/preflight?days=x&rate=y",
     ],
     "replay_page.replay_page": [f"{_CAMPAIGN}/replay", "/experiments/summer-sale/replay"],
+    "discovery.discovery_page": ["/experiments/letters/discovery", f"{_CAMPAIGN}/discovery"],
     "people.people_page": ["/people"],
     "reference.docs": ["/docs"],
 }
