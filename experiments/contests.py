@@ -1,7 +1,6 @@
 """Contests: a tailored arm against the mass arm in one segment, and the evidence that holds however often one looks."""
 
 from collections.abc import Collection
-from collections.abc import Mapping
 from collections.abc import Sequence
 from math import log
 from typing import NamedTuple
@@ -9,8 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.columns import NO_CELLS
-from experiments.columns import Columns
 from experiments.columns import Table
 from experiments.counting import PROFIT
 from experiments.estimates import Book
@@ -19,7 +16,8 @@ from experiments.model import Experiment
 from experiments.objective import is_rate
 from experiments.readings import Readings
 from experiments.report_shape import Call
-from experiments.strata import arm_strata
+from experiments.strata import ArmStrata
+from experiments.strata import segment_strata
 from stats import evidence
 from stats.equality import ceilings_for_mass
 from stats.equality import evidence_for_mass
@@ -69,8 +67,9 @@ def contests(readings: Readings, book: Book, columns: Table) -> list[Contest]:
     experiment = readings.experiment
     places = contested(experiment)
     if is_by_conversions(experiment):
-        goal = columns[experiment.goal.key].by_segment()
-        return by_conversions(places, joined([_conversions(readings, goal, *place) for place in places]))
+        strata = segment_strata(columns[experiment.goal.key], readings.allocations)
+        rival = experiment.first_mass.key
+        return by_conversions(places, joined([_conversions(strata.of(segment), arm, rival) for segment, arm in places]))
     visitors = visitors_by_segment(experiment, book)
     return [
         Contest(segment, arm, *_by_means(experiment, book, segment, arm, visitors=visitors[segment]))
@@ -111,11 +110,10 @@ def joined(parts: Sequence[Conversions]) -> Conversions:
     return Conversions(*table)
 
 
-def _conversions(readings: Readings, goal: Mapping[str, Columns], segment: str, arm: str) -> Conversions:
-    found = arm_strata(goal.get(segment, NO_CELLS), readings.allocations, segment=segment)
+def _conversions(found: ArmStrata, arm: str, rival: str) -> Conversions:
     if arm not in found.arms:
         return Conversions(*np.zeros((3, 1, 0)))
-    both = [found.arms.index(arm), found.arms.index(readings.experiment.first_mass.key)]
+    both = [found.arms.index(arm), found.arms.index(rival)]
     propensity, conversions = found.strata.propensity[:, both], found.strata.total[:, both]
     return Conversions(*conversions.T[:, None], (propensity[:, 0] / propensity.sum(axis=1))[None])
 
