@@ -178,9 +178,11 @@ def matured_shares(cells: Columns, weights: Weights) -> dict[tuple[str, str], fl
     told, arms = weights.worthwhile, len(cells.arm.different)
     places, recent = (cells.segment.codes * arms + cells.arm.codes)[told], (cells.n * weights.recent)[told]
     whole, seen = np.bincount(places, recent), np.bincount(places, recent * weights.matured[told])
+    known = np.flatnonzero(whole > 0)
+    shares = np.minimum(seen[known] / whole[known], 1.0)
     return {
-        (cells.segment.different[place // arms], cells.arm.different[place % arms]): min(seen[place] / whole[place], 1.0)
-        for place in np.flatnonzero(whole > 0).tolist()
+        (cells.segment.different[place // arms], cells.arm.different[place % arms]): share
+        for place, share in zip(known.tolist(), shares.tolist(), strict=True)
     }
 
 
