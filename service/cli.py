@@ -25,6 +25,7 @@ COMMANDS = {
     "record": "outcomes",
     "simulate": "simulation",
     "replay": "replay",
+    "review": "review",
     "verify": "database",
     "backup": "backups",
     "restore": "backups",
