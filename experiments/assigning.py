@@ -135,18 +135,27 @@ class _Assigning:
         self._order = order
         self._asking = asking
         self._keyring = keyring
-        self._entry = live_entry(snapshots.within(session), order.experiment)
+        self._snapshot = snapshots.within(session)
+        self._entry = live_entry(self._snapshot, order.experiment)
 
     def answers(self, visitors: Sequence[object]) -> Answers:
         """What everybody gets, counted where that is asked for."""
         assert self._entry.plan is not None, "only experiments that were started are evaluated"
-        listed = read_list(self._entry.experiment, visitors, asking=self._asking)
+        listed = read_list(self._entry.experiment, visitors, asking=self._asking, objects=self._objecting)
         if self._order.exposes:
             self._session.hold(self._stand_ins(listed))
         decisions = self._decide(self._entry.plan, listed)
         issued = self._tokens(listed, decisions)
         receipts = self._expose(listed, issued) if self._order.exposes else [None] * len(issued)
         return Answers(self._entry.plan, listed, decisions, issued, receipts)
+
+    def _objecting(self, ids: Sequence[str]) -> list[int]:
+        """The places of those who have opted out."""
+        opted_out = self._snapshot.opted_out.visitors
+        if not opted_out:
+            return []
+        stand_ins = pseudonyms(ids, key=self._keyring.visitors)
+        return [place for place, stand_in in enumerate(stand_ins) if stand_in in opted_out]
 
     def _decide(self, plan: Plan, listed: VisitorList) -> Decisions:
         exposed, state = self._exposed(listed), self._entry.stored.state
@@ -157,6 +166,7 @@ class _Assigning:
             state=state,
             consents=listed.consents,
             kept=exposed | self._promised(listed, exposed),
+            opted_out=listed.opted_out,
         )
         if self._order.exposes:
             repeated = self._repeated(listed, decisions, exposed)
