@@ -1,4 +1,4 @@
-"""Opt-outs: whoever objects gets the first mass arm from now on, and nothing of theirs is stored or counted any more."""
+"""Opt-outs: whoever objects gets the first mass arm from now on, and nothing more of theirs is stored or counted."""
 
 from collections.abc import Iterable
 from collections.abc import Sequence

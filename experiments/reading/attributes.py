@@ -67,6 +67,7 @@ def _kept_texts(value: object) -> tuple[str, ...]:
 
 _TYPE = Field("type", one_of(_TYPES), "what its values are", is_required=True)
 _STORE = Field("store", flag, "keep it, coarsened, so that segments can be discovered", default=False)
+_SPECIAL = Field("special", flag, "whether it is of a special category of personal data; its name tells where unsaid")
 _STORED = Field("store", Reading(flag, {"const": True}), "bands are of what is stored", is_required=True)
 
 
@@ -75,13 +76,13 @@ def _banded(types: tuple[AttributeType, ...], bands: Reading[tuple[Any, ...]], h
     return Section(
         "Attribute",
         (Field("type", one_of(types), "what its values are", is_required=True), _STORED,
-         Field("bands", bands, help, is_required=True)),
+         Field("bands", bands, help, is_required=True), _SPECIAL),
     )
 
 
 _OF_NUMBERS = _banded(("number",), _edges, "the edges between the bands, ascending")
 _OF_TEXTS = _banded(("string", "version", "list"), _kept_texts, "the texts that are kept; others are stored as other")
-_ATTRIBUTE = Either((_TYPE.shape, Section("Attribute", (_TYPE, _STORE)), _OF_NUMBERS, _OF_TEXTS))
+_ATTRIBUTE = Either((_TYPE.shape, Section("Attribute", (_TYPE, _STORE, _SPECIAL)), _OF_NUMBERS, _OF_TEXTS))
 
 
 @taking({"type": "string", "maxLength": _LONGEST_NAME, "pattern": _NAME, "not": {"enum": list(RESERVED_NAMES)}})
@@ -132,7 +133,7 @@ def _described_attribute(fields: Fields) -> Attribute:
     store = fields.read(_STORE)
     if not store:
         fields.refuse_given("bands", rule="have no use without store: true")
-    return Attribute(type_ or "string", store, _bands(fields, type_) or ())
+    return Attribute(type_ or "string", store, _bands(fields, type_) or (), fields.find(_SPECIAL))
 
 
 def _bands(fields: Fields, type_: AttributeType | None) -> tuple[Any, ...] | None:
