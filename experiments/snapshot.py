@@ -55,6 +55,10 @@ class Snapshot:
     entries: Mapping[str, Entry]
     keys: Mapping[str, KeyRow]
     feeds: Mapping[str, tuple[Feed, ...]]
+    #: Differs once exposures have been removed.
+    removals: int = 0
+    #: When the last of the erased may be stored again; 0 where nobody is erased.
+    erased_until_ms: int = 0
 
     def live(self, experiment: str) -> Entry | None:
         """An experiment that was started and is not archived, or None."""
@@ -76,7 +80,15 @@ def take_snapshot(session: Session, *, previous: Snapshot = _NOTHING) -> Snapsho
         return previous
     entries = {row.key: _entry(session, row, previous.entries.get(row.key)) for row in session.experiments.all()}
     keys = {row.prefix: row for row in session.keys.all()}
-    return Snapshot(version, session.meta.config_changed_ms(), entries, keys, _feeds(entries))
+    return Snapshot(
+        version,
+        session.meta.config_changed_ms(),
+        entries,
+        keys,
+        _feeds(entries),
+        session.meta.removals(),
+        session.tombstones.last_until_ms(),
+    )
 
 
 def _entry(session: Session, row: ExperimentRow, previous: Entry | None) -> Entry:

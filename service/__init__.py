@@ -52,6 +52,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import throttle
     from service import traces
     from service import users
+    from service import visitors
     from service.config import load_config
     from service.current import EXTENSION
     from service.installation import open_installation
@@ -65,7 +66,8 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     for part in (journal, traces, errors, cors, auth, people, throttle, headers, idempotency, reference, express):
         part.init_app(app)
     answering = (
-        ofrep, ingest, assignments, growthbook, admin, audit, users, health, metrics, preferences, sdk, reference,
+        ofrep, ingest, assignments, growthbook, admin, audit, users, visitors, health, metrics, preferences, sdk,
+        reference,
     )
     for endpoints in (*answering, login, pages, report_files, actions, setup, preflight_page, replay_page, people_page):
         app.register_blueprint(endpoints.bp)

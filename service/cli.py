@@ -25,6 +25,8 @@ COMMANDS = {
     "record": "outcomes",
     "simulate": "simulation",
     "replay": "replay",
+    "visitor": "visitors",
+    "erase": "visitors",
     "verify": "database",
     "backup": "backups",
     "restore": "backups",

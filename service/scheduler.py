@@ -16,6 +16,7 @@ from experiments.digests import claim_digest
 from experiments.digests import digest_slot
 from experiments.errors import BespokeError
 from experiments.reallocation import reallocate_due
+from experiments.retention import retain
 from service.clock import AcceleratedClock
 from service.clock import Clock
 from service.disk import space
@@ -62,7 +63,12 @@ class Scheduler:
         """Do what is due now, whatever goes wrong with it."""
         now_ms = self._installation.clock.now_ms()
         self._installation.ticked = monotonic()
-        jobs = {"reallocate": self._reallocate, "digest": self._send_digest, "disk": self._watch_disk}
+        jobs = {
+            "reallocate": self._reallocate,
+            "digest": self._send_digest,
+            "disk": self._watch_disk,
+            "retention": self._retain,
+        }
         for name, job in jobs.items():
             # One job's trouble must not keep the others from their slots.
             self._do(name, job, now_ms=now_ms)
@@ -97,6 +103,14 @@ class Scheduler:
 
             send(digest(installation, live_campaigns(installation), recipients=config.digest_to), config.relay)
             log.info("the %s digest was sent", config.digest, extra=said("digest_sent"))
+
+    def _retain(self, now_ms: int) -> None:
+        installation = self._installation
+        removed = retain(
+            installation.store, installation.snapshots, installation.keeping(), now_ms=now_ms
+        )
+        if removed:
+            log.info("%d rows are kept no longer", removed, extra=said("removed", rows=removed))
 
     def _watch_disk(self, _: int) -> None:
         """Say once when space becomes little, and once when there is enough again."""

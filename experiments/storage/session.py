@@ -20,6 +20,7 @@ from experiments.storage.people import Sessions
 from experiments.storage.people import Users
 from experiments.storage.replies import Replies
 from experiments.storage.restores import Restores
+from experiments.storage.tombstones import Tombstones
 from experiments.storage.visitors import Exposures
 from experiments.storage.visitors import Note
 from experiments.storage.visitors import Totals
@@ -50,6 +51,7 @@ class Session:
         self.heads = Heads(connection)
         self.restores = Restores(connection)
         self.drafts = Drafts(connection)
+        self.tombstones = Tombstones(connection)
 
     def faults(self) -> Iterator[str]:
         """What is wrong with the database beneath its rows, a line for each."""
