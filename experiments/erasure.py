@@ -5,11 +5,13 @@ nobody who it is. It ends when no event or token from before the erasure can com
 """
 
 from collections.abc import Collection
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from experiments.audit import Change
 from experiments.audit import Deed
 from experiments.audit import configure
+from experiments.batches import BATCH_OF_READERS
 from experiments.events import Terms
 from experiments.events import checked_visitor
 from experiments.failpoints import Failpoint
@@ -79,3 +81,25 @@ def erase_all(session: Session, stand_ins: Collection[bytes]) -> tuple[int, int]
     session.meta.count_removal()
     reached(Failpoint.VISITORS_REMOVED)
     return exposures, len(events)
+
+
+def find_erased(session: Session, marks: Collection[bytes], *, keyring: Keyring) -> list[bytes]:
+    """The visitors on record whose marks are among these."""
+    if not marks:
+        return []
+    found: dict[bytes, None] = {}
+    for visitors in _on_record(session):
+        disguises = disguised(visitors, key=keyring.tombstones)
+        found |= {visitor: None for visitor, mark in zip(visitors, disguises, strict=True) if mark in marks}
+    return list(found)
+
+
+def _on_record(session: Session) -> Iterator[list[bytes]]:
+    """Everybody of whom there is an exposure or an event, some at a time, many of them again and again."""
+    key, number = ("", b""), 0
+    while exposed := session.exposures.keys(after=key, limit=BATCH_OF_READERS):
+        yield [visitor for _, visitor in exposed]
+        key = exposed[-1]
+    while events := session.events.after(number, limit=BATCH_OF_READERS):
+        yield [event.visitor for _, event in events]
+        number = events[-1][0]

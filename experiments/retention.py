@@ -110,7 +110,7 @@ def _remove_oldest(session: Session, *, settled_ms: int) -> int:
 
 def _remove_some(key: str, session: Session, *, now_ms: int) -> int:
     """Remove some visitors of an experiment; once there are none, say so to everybody."""
-    visitors = session.exposures.visitors(key, limit=STEP)
+    visitors = [visitor for visitor, _ in session.exposures.after(b"", key, limit=STEP)]
     if visitors:
         remove_visitors(session, key, visitors, session.events.of_visitors(visitors))
         reached(Failpoint.VISITORS_REMOVED)

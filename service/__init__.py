@@ -29,6 +29,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import auth
     from service import cors
     from service import errors
+    from service import exports
     from service import express
     from service import growthbook
     from service import headers
@@ -66,8 +67,8 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     for part in (journal, traces, errors, cors, auth, people, throttle, headers, idempotency, reference, express):
         part.init_app(app)
     answering = (
-        ofrep, ingest, assignments, growthbook, admin, audit, users, visitors, health, metrics, preferences, sdk,
-        reference,
+        ofrep, ingest, assignments, growthbook, admin, audit, users, visitors, exports, health, metrics, preferences,
+        sdk, reference,
     )
     for endpoints in (*answering, login, pages, report_files, actions, setup, preflight_page, replay_page, people_page):
         app.register_blueprint(endpoints.bp)

@@ -25,6 +25,7 @@ COMMANDS = {
     "record": "outcomes",
     "simulate": "simulation",
     "replay": "replay",
+    "export": "exports",
     "visitor": "visitors",
     "erase": "visitors",
     "verify": "database",

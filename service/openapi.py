@@ -43,7 +43,7 @@ _SECURITY_SCHEMES = {
 _GROUPS = {
     "admin": "Experiments", "ofrep": "Evaluation", "assignments": "Lists of visitors", "ingest": "Events",
     "growthbook": "GrowthBook's clients", "sdk": "Web pages", "pages": "Pages", "report_files": "Pages",
-    "reference": "Reference", "users": "People", "audit": "Audit log", "visitors": "Privacy",
+    "reference": "Reference", "users": "People", "audit": "Audit log", "visitors": "Privacy", "exports": "Experiments",
     "login": "Pages", "actions": "Pages", "setup": "Pages",
     "preflight": "Pages", "replay_page": "Pages", "people": "Pages", "health": "Health", "preferences": "Privacy",
 }

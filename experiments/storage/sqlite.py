@@ -45,7 +45,8 @@ _LEVELS = ("off", "normal", "full", "extra")
 
 #: The number of the newest event, and the one that removed events have come to.
 _NUMBERS = (
-    "SELECT coalesce(max(seq), 0), coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'events_numbered'), 0)"
+    "SELECT coalesce(max(seq), 0),"
+    " coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'events_numbered'), 0)"
     " FROM events"
 )
 _STAND_IN = (

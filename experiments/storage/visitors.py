@@ -97,13 +97,14 @@ class Exposures:
             "UPDATE exposures SET n = n + ?3 WHERE experiment = ?1 AND visitor = ?2", changes
         )
 
-    def visitors(self, experiment: str, *, after: bytes = b"", limit: int) -> list[bytes]:
-        """Who was exposed in an experiment, in order, from the next after this one on."""
+    def after(self, visitor: bytes, experiment: str, *, limit: int) -> list[tuple[bytes, ExposureRow]]:
+        """The exposures in an experiment that come next after a visitor's, in the order of visitors."""
         rows = self._connection.execute(
-            "SELECT visitor FROM exposures WHERE experiment = ? AND visitor > ? ORDER BY visitor LIMIT ?",
-            (experiment, after, limit),
+            f"SELECT visitor, {_EXPOSURE} FROM exposures WHERE experiment = ? AND visitor > ?"
+            " ORDER BY visitor LIMIT ?",
+            (experiment, visitor, limit),
         )
-        return [bytes(visitor) for (visitor,) in rows]
+        return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
 
     def removed(
         self, experiment: str, visitors: Collection[bytes] | None = None
