@@ -141,8 +141,9 @@ def cells_of(experiment: Experiment, visitors: Iterable[History], *, without: It
     measures = Measures(experiment)
     for sign, histories in ((1, visitors), (-1, without)):
         for history in histories:
-            for key, sums in _sums(experiment, measures, history):
-                cells[key] = tuple(one + sign * other for one, other in zip(cells[key], sums, strict=True))
+            for key, (more_n, more_total, more_squares) in _sums(experiment, measures, history):
+                n, total, squares = cells[key]
+                cells[key] = (n + sign * more_n, total + sign * more_total, squares + sign * more_squares)
     return cells
 
 

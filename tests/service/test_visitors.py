@@ -126,9 +126,7 @@ def test_the_scheduler_removes_what_is_kept_no_longer_and_the_report_stays(
     clock.advance(seconds=80 * _DAY_SECONDS)
     before = client.get(f"/v1/experiments/{KEY}/report", headers=bearer(keys["admin"])).json
     clock.advance(seconds=365 * _DAY_SECONDS)
-    wait_until(
-        lambda: [count_rows(installation, table) for table in TABLES] == [0, 0, 0, 0], what="no row of a visitor is left"
-    )
+    wait_until(lambda: not any(count_rows(installation, table) for table in TABLES), what="no row of a visitor is left")
     after = client.get(f"/v1/experiments/{KEY}/report", headers=bearer(keys["admin"])).json
     assert before and after and {**after, "as_of": ""} == {**before, "as_of": ""}
     assert verify(installation.store) == []
@@ -184,7 +182,7 @@ def test_a_command_beside_the_server_erases_and_the_server_forgets(beside: Besid
     known = json.loads(beside.installed.done("visitor", "-", stdin="anna-karenina\n"))
     assert len(known["events"]) == 2
     said = beside.installed.done("erase", "-", stdin="anna-karenina\n")
-    assert re.fullmatch(r"1 exposures and 2 events are erased; until [0-9TZ:-]+ nothing that still comes is stored", said)
+    assert re.fullmatch(r"1 exposures and 2 events are erased; until [0-9TZ:-]+ nothing .* is stored", said)
     wait_until(lambda: beside.cause("anna-karenina") == "allocated", what="the server forgets", seconds=2)
     assert beside.cause("bob") == "sticky"
     assert beside.send(bought("anna-karenina", "late"))["items"][0]["code"] == "erased"
