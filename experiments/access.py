@@ -1,10 +1,12 @@
 """Access: all that is known of a visitor, and what was made of it, for whoever asks what is known of them."""
 
 from collections.abc import Iterator
+from typing import Any
 from typing import NamedTuple
 from typing import TypedDict
 
 from experiments.allocation import GRAIN
+from experiments.contexts import read_context
 from experiments.counting import EXPOSURES
 from experiments.counting import Measures
 from experiments.events import checked_visitor
@@ -21,7 +23,7 @@ from experiments.times import iso
 
 
 class KnownExposure(TypedDict):
-    """What the first exposure in an experiment fixed, and how many there were."""
+    """What the first exposure in an experiment fixed, with the attributes that are stored; and how many there were."""
 
     experiment: str
     arm: str
@@ -30,6 +32,7 @@ class KnownExposure(TypedDict):
     propensity: float
     at: str
     asserted: bool
+    attributes: dict[str, Any] | None
     exposures: int
 
 
@@ -48,6 +51,7 @@ class KnownEvent(TypedDict):
     segment: str | None
     epoch: int | None
     propensity: float | None
+    attributes: dict[str, Any] | None
 
 
 class KnownTotal(TypedDict):
@@ -117,6 +121,7 @@ def _exposure(experiment: str, row: ExposureRow) -> KnownExposure:
         "propensity": row.weight / GRAIN,
         "at": iso(row.at_ms),
         "asserted": row.asserted,
+        "attributes": None if row.context is None else read_context(row.context),
         "exposures": row.n,
     }
 
@@ -135,6 +140,7 @@ def _event(row: EventRow) -> KnownEvent:
         "segment": row.segment,
         "epoch": row.epoch,
         "propensity": None if row.weight is None else row.weight / GRAIN,
+        "attributes": None if row.context is None else read_context(row.context),
     }
 
 

@@ -69,7 +69,7 @@ def export(store: Store, key: str, table: str, *, keyring: Keyring, min_cell: in
 def _exposures(source: _Source) -> Export:
     columns: dict[str, Kind] = {
         "visitor": "text", "arm": "text", "segment": "text", "epoch": "whole", "propensity": "number", "at": "time",
-        "asserted": "flag", "exposures": "whole",
+        "asserted": "flag", "attributes": "text", "exposures": "whole",
     }
     return Export(columns, _exposure_pages(source))
 
@@ -84,7 +84,7 @@ def _exposure_pages(source: _Source) -> Iterator[Rows]:
         last = page[-1][0]
         names = source.names([visitor for visitor, _ in page])
         yield [
-            (name, row.arm, row.segment, row.epoch, row.weight / GRAIN, row.at_ms, row.asserted, row.n)
+            (name, row.arm, row.segment, row.epoch, row.weight / GRAIN, row.at_ms, row.asserted, row.context, row.n)
             for name, (_, row) in zip(names, page, strict=True)
         ]
 

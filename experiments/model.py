@@ -29,11 +29,12 @@ LIVE_STATES: tuple[State, ...] = ("running", "paused", "stopped")
 
 @dataclass(frozen=True)
 class Attribute:
-    """A declared attribute; `store` keeps it, coarsened to `bands`, for segment discovery."""
+    """A declared attribute; `store` keeps it for discovery, in `bands` or by its first `prefix` characters."""
 
     type: AttributeType
     store: bool = False
     bands: tuple[Any, ...] = ()
+    prefix: int | None = None
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ class History:
         _, first = self.exposures[0]
         assert first.arm and first.segment and first.epoch is not None and first.weight is not None
         return ExposureRow(
-            first.arm, first.segment, first.epoch, first.weight, first.at_ms, bool(first.asserted), n
+            first.arm, first.segment, first.epoch, first.weight, first.at_ms, bool(first.asserted), first.context,
+            n,
         )
 
     def left(self, numbers: Collection[int], removed: Removed) -> "History":

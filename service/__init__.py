@@ -2,10 +2,10 @@
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open, `journal` and
 `traces` what is told of requests, `cors`, `auth`, `people`, `throttle`, `bodies` and `errors` the door, `express` the
-short way through it, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `audit`, `users`, `health` and `metrics`
-the endpoints, `login`, `pages`, `actions`, `setup`, `preflight_page` and `people_page` what people read, `report_files`
-what they take away, `sdk` what their browsers load, `reference` the description of it all, made from what the views say
-of themselves.
+short way through it, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `gallery_list`, `audit`, `users`,
+`health` and `metrics` the endpoints, `login`, `pages`, `actions`, `setup`, `gallery_page`, `preflight_page` and
+`people_page` what people read, `report_files` what they take away, `sdk` what their browsers load, `reference` the
+description of it all, made from what the views say of themselves.
 """
 
 import os
@@ -31,6 +31,8 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import errors
     from service import exports
     from service import express
+    from service import gallery_list
+    from service import gallery_page
     from service import growthbook
     from service import headers
     from service import health
@@ -67,10 +69,11 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     for part in (journal, traces, errors, cors, auth, people, throttle, headers, idempotency, reference, express):
         part.init_app(app)
     answering = (
-        ofrep, ingest, assignments, growthbook, admin, audit, users, visitors, exports, health, metrics, preferences,
-        sdk, reference,
+        ofrep, ingest, assignments, growthbook, admin, exports, gallery_list, audit, users, visitors, health, metrics,
+        preferences, sdk, reference,
     )
-    for endpoints in (*answering, login, pages, report_files, actions, setup, preflight_page, replay_page, people_page):
+    reading = (login, pages, report_files, actions, setup, gallery_page, preflight_page, replay_page, people_page)
+    for endpoints in (*answering, *reading):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     plain = {} if journal.is_complete() else {**ofrep.LANES, **ingest.LANES}

@@ -96,6 +96,11 @@ def opened(begun: Begun) -> Setup:
     return Setup(begun.stored, FORM.trimmed(sheet_of(document)), dict(body.get("sample", {})), version, False)
 
 
+def prefilled(document: Mapping[str, Any]) -> Setup:
+    """A set-up of a new experiment that begins with a document."""
+    return Setup(None, FORM.trimmed(sheet_of(document)), {}, version_of(None), True)
+
+
 def typed(setup: Setup, step: str, texts: list[tuple[str, Sheet]]) -> Setup:
     """The set-up with what was sent of one step, but for what is frozen."""
     sent = sheet_of_texts(texts)

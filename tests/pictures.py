@@ -32,6 +32,7 @@ PAGES = {
     "campaigns": "/",
     **{f"set-up-{step}": f"{_DRAFT}/edit?step={step}" for step in STEPS},
     "set-up-faults": f"{NEW}?step=basics&faults=1",
+    "gallery": "/gallery",
     "preflight": f"{_DRAFT}/preflight?days=14",
     "report-page": _CAMPAIGN,
     "report-thin": "/experiments/autumn-flyer",

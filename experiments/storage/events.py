@@ -38,6 +38,7 @@ class EventRow(NamedTuple):
     epoch: int | None = None
     weight: int | None = None
     asserted: bool | None = None
+    context: str | None = None
 
     @property
     def key(self) -> EventKey:
@@ -47,13 +48,13 @@ class EventRow(NamedTuple):
 
 _NAMES = (
     "visitor", "id", "digest", "kind", "experiments", "name", "at_ms", "received_ms", "trusted", "identified",
-    "amounts", "arm", "segment", "epoch", "weight", "asserted",
+    "amounts", "arm", "segment", "epoch", "weight", "asserted", "context",
 )
 _EXPERIMENTS = _NAMES.index("experiments")
 _AMOUNTS = _NAMES.index("amounts")
 COLUMNS = ", ".join(f"events.{name}" for name in _NAMES)
 _INSERT = (
-    f"INSERT INTO events ({', '.join(_NAMES)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO events ({', '.join(_NAMES)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (visitor, id) DO NOTHING"
 )
 

@@ -26,7 +26,10 @@ Note = Callable[[Iterable[VisitorKey]], None]
 
 
 class ExposureRow(NamedTuple):
-    """A visitor's first exposure in an experiment; `weight` in ten-thousandths, `n` counts all of them."""
+    """A visitor's first exposure in an experiment; `weight` in ten-thousandths, `n` counts all of them.
+
+    The `context` is what is stored of the visitor's attributes, None where that is nothing.
+    """
 
     arm: str
     segment: str
@@ -34,6 +37,7 @@ class ExposureRow(NamedTuple):
     weight: int
     at_ms: int
     asserted: bool
+    context: str | None = None
     n: int = 1
 
     @property
@@ -42,7 +46,38 @@ class ExposureRow(NamedTuple):
         return Exposure(self.arm, self.segment, self.epoch, self.weight)
 
 
-_FIXED = "arm, segment, epoch, weight, at_ms, asserted"
+class ContextRow(NamedTuple):
+    """Visitors who share context, segment, arm and epoch: how many, and the sums of their values and squared values.
+
+    The visitors of an experiment fall into two halves, 0 and 1, by their stand-ins: evenly, for good, and whatever arm
+    they have.
+    """
+
+    context: str
+    segment: str
+    arm: str
+    epoch: int
+    half: int
+    n: int
+    total: int
+    total_squares: float
+
+
+#: What is in the upper half of the bytes is above this one.
+_MIDDLE = b"\x7f"
+_CONTEXTS = (
+    "SELECT context, segment, arm, epoch, half, count(*), CAST(sum(value) AS BIGINT),"
+    " sum(CAST(value AS DOUBLE PRECISION) * value)"
+    " FROM (SELECT context, segment, arm, epoch,"
+    " CASE WHEN substr(exposures.visitor, 16, 1) > ? THEN 1 ELSE 0 END AS half,"
+    " CASE WHEN total > ? THEN ? ELSE coalesce(total, 0) END AS value"
+    " FROM exposures LEFT JOIN totals ON totals.visitor = exposures.visitor"
+    " AND totals.experiment = exposures.experiment AND metric = ?"
+    " WHERE exposures.experiment = ? AND NOT asserted AND context IS NOT NULL) AS visitors"
+    " GROUP BY context, segment, arm, epoch, half ORDER BY context, segment, arm, epoch, half"
+)
+
+_FIXED = "arm, segment, epoch, weight, at_ms, asserted, context"
 _EXPOSURE = f"{_FIXED}, n"
 
 
@@ -88,7 +123,7 @@ class Exposures:
         if self._note:
             self._note((experiment, visitor) for experiment, visitor, *_ in kept)
         self._connection.executemany(
-            f"INSERT INTO exposures (experiment, visitor, {_EXPOSURE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", kept
+            f"INSERT INTO exposures (experiment, visitor, {_EXPOSURE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", kept
         )
 
     def add(self, changes: Iterable[tuple[str, bytes, int]]) -> None:
@@ -128,6 +163,14 @@ class Exposures:
         """Remove exposures."""
         self._connection.executemany("DELETE FROM exposures WHERE experiment = ? AND visitor = ?", keys)
 
+    def contexts(self, experiment: str, *, metric: str, most: int) -> list[ContextRow]:
+        """The visitors of whom a context is stored, by what they reached in a metric, each `most` at the most.
+
+        Those to whom another arm was shown than was drawn are left out.
+        """
+        rows = self._connection.execute(_CONTEXTS, (_MIDDLE, most, most, metric, experiment))
+        return [ContextRow(*row) for row in rows]
+
     def keys(self, *, after: VisitorKey, limit: int) -> list[VisitorKey]:
         """Who was exposed, in order, from the next after this one on."""
         rows = self._connection.execute(
@@ -163,8 +206,8 @@ def _of_some(
 
 
 def _exposure(row: Sequence[Any]) -> ExposureRow:
-    arm, segment, epoch, weight, at_ms, asserted, n = row
-    return ExposureRow(arm, segment, epoch, weight, at_ms, bool(asserted), n)
+    arm, segment, epoch, weight, at_ms, asserted, context, n = row
+    return ExposureRow(arm, segment, epoch, weight, at_ms, bool(asserted), context, n)
 
 
 class Totals:

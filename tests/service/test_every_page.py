@@ -42,6 +42,7 @@ PLACES = {
         "/experiments/fifty/edit?step=segments&at=segments[9]",
     ],
     "setup.document_page": [f"{_CAMPAIGN}/document"],
+    "gallery_page.gallery_page": ["/gallery"],
     "preflight.preflight_page": [
         "/experiments/loyalty-card/preflight", "/experiments/loyalty-card/preflight?days=3",
         "/experiments/loyalty-card/preflight?days=x&rate=y",

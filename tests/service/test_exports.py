@@ -53,7 +53,9 @@ def table(run: Run, name: str, *, key: str = KEY) -> list[dict[str, str]]:
 def test_exposures_and_outcomes_are_told_with_propensities_and_amounts(mailed: Run) -> None:
     exposures, outcomes = table(mailed, "exposures"), table(mailed, "outcomes")
     assert len(exposures) == 30 and len(outcomes) == 10
-    assert [*exposures[0]] == ["visitor", "arm", "segment", "epoch", "propensity", "at", "asserted", "exposures"]
+    assert [*exposures[0]] == [
+        "visitor", "arm", "segment", "epoch", "propensity", "at", "asserted", "attributes", "exposures"
+    ]
     assert {row["segment"] for row in exposures} == {"womens-shoppers", "everyone-else"}
     assert all(0 < float(row["propensity"]) <= 1 and row["asserted"] == "false" for row in exposures)
     assert sorted(float(row["properties.revenue"]) for row in outcomes) == [number + 0.5 for number in range(0, 30, 3)]
@@ -208,7 +210,7 @@ def test_a_large_table_takes_no_more_memory_than_a_small_one(tmp_path: Path) -> 
     for total in (1000, 150_000):
         with installed.opened() as installation:
             rows = [
-                (KEY, pseudonym(f"{total}-{number}", key=b"k"), "one-letter", "everyone-else", 1, 9000, 0, False, 1)
+                (KEY, pseudonym(f"{total}-{number}", key=b"k"), "one-letter", "everyone-else", 1, 1, 0, False, None, 1)
                 for number in range(total)
             ]
             installation.store.transact(lambda session: session.exposures.insert(rows))
