@@ -94,6 +94,9 @@ _ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("digest",): ("--all",),
     ("assign",): (KEY, "table.csv"),
     ("record",): ("table.csv",),
+    ("export",): (KEY, "--table", "cells"),
+    ("visitor",): ("ann",),
+    ("erase",): ("ann",),
     ("backup",): ("copy.db",),
 }
 _WITHOUT_A_DATABASE = {("simulate",), ("restore",), ("config",), ("demo",)}
