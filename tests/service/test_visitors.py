@@ -94,6 +94,16 @@ def test_all_that_is_known_can_be_read_and_erased_and_what_comes_late_is_ignored
     assert verify(installation.store) == []
 
 
+@pytest.mark.every_database
+def test_an_objection_is_told_and_outlives_the_erasure(ask: Any, client: FlaskClient, keys: dict[str, str]) -> None:
+    assert ask("/v1/opt-outs", {"id": "ann"})[0] == 200
+    since = ask("/v1/visitors/lookup", {"id": "ann"})[1]["opted_out_since"]
+    assert since
+    ask("/v1/visitors/erase", {"id": "ann"})
+    assert ask("/v1/visitors/lookup", {"id": "ann"})[1]["opted_out_since"] == since
+    assert evaluated(client, "ann", key=keys["client"])["cause"] == "opted_out"
+
+
 def test_only_admins_may_ask_and_nothing_but_an_id(ask: Any, client: FlaskClient, keys: dict[str, str]) -> None:
     for name in ("lookup", "erase"):
         for scope in ("client", "server", "report"):
