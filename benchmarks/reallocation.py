@@ -61,7 +61,7 @@ def fill(session: Session, key: str, rng: np.random.Generator) -> None:
                 "reason": "benchmark", "actor": "benchmark", "slot": None, "code": "0", "policy": {}, "inputs": {},
                 "previous": {},
             }
-            last = ledger_row(key, last, kind="published", at_ms=0, weights=weights, details=details)
+            last = ledger_row(key, last, kind="published", at_ms=0, allocation=Allocation(0, weights), details=details)
             session.ledger.append(last)
         session.cells.add(dict(_cells(key, epoch, weights, rng)))
 

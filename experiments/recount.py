@@ -108,9 +108,10 @@ def _values(experiment: Experiment, measures: Measures, history: History) -> Ite
         return
     totals = {metric: total for metric, (total, _) in totals_of(experiment, history).items()}
     place = (experiment.key, exposure.epoch, day_of(exposure.at_ms), exposure.segment, exposure.arm, exposure.asserted)
+    context = exposure.context or "" if experiment.is_contextual else ""
     told_by = ((metric, 1) for metric in _tellers(experiment, history))
     for metric, value in (*measures.values(exposure.arm, totals | {EXPOSURES: exposure.n}), *told_by):
-        yield CellKey(*place, metric), value
+        yield CellKey(*place, metric, context), value
 
 
 def _counts(metric: Metric, exposure: tuple[int, EventRow], outcome: EventRow, *, number: int) -> bool:
