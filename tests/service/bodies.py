@@ -55,6 +55,9 @@ TAKING = {
     "admin.replace_experiment": Taking("PUT", "/v1/experiments/ann", "admin", _DOCUMENT),
     "admin.change_state": Taking("POST", "/v1/experiments/spring-mailing/pause", "admin", _REASON, has_id=False),
     "users.write_role": Taking("POST", "/v1/users/role", "admin", _ROLE, good_id="editor"),
+    "opt_outs.look_up": Taking("POST", "/v1/opt-outs/lookup", "server", {"id": ID}, has_id=False),
+    "opt_outs.remove": Taking("POST", "/v1/opt-outs/remove", "server", {"id": ID}, has_id=False),
+    "opt_outs.add": Taking("POST", "/v1/opt-outs", "server", {"id": ID}, has_id=False),
 }
 #: These look at no body, whatever is sent.
 BODILESS = {"admin.reallocate_experiment"}
