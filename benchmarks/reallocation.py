@@ -18,6 +18,7 @@ from experiments.audit import Deed
 from experiments.allocation import to_weights
 from experiments.counting import BY_CLIENT
 from experiments.ledger import ledger_row
+from experiments.model import Allocation
 from experiments.reallocation import reallocate
 from experiments.storage.cells import CellKey
 from experiments.storage.session import Session

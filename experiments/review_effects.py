@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import replace
 
-from experiments.columns import NO_CELLS
 from experiments.columns import Columns
 from experiments.inputs import last_open_day
 from experiments.inputs import metric_columns
@@ -17,7 +16,7 @@ from experiments.model import Experiment
 from experiments.objective import Posterior
 from experiments.objective import metric_posteriors
 from experiments.readings import Readings
-from experiments.strata import arm_strata
+from experiments.strata import segment_strata
 from stats.changes import Pair
 from stats.changes import change
 from stats.ranking import uplift
@@ -81,19 +80,14 @@ class _Part:
     def __init__(
         self, experiment: Experiment, allocations: Mapping[int, Allocation], cells: Columns, least: int
     ) -> None:
-        self._experiment = experiment
-        self._allocations = allocations
-        self._cells = cells.by_segment()
+        self._goal = experiment.goal
+        self._estimates = segment_strata(cells, allocations).estimates()
         self._least = least
 
     def posteriors(self, segment: str) -> dict[str, Posterior]:
         """What is believed of the arms that enough visitors of the segment had."""
-        cells = self._cells.get(segment, NO_CELLS)
-        if not len(cells.n):
-            return {}
-        estimates = arm_strata(cells, self._allocations, segment=segment).estimates()
-        enough = {arm: one for arm, one in estimates.items() if one.n >= self._least}
-        return metric_posteriors(self._experiment.goal, enough)
+        estimates = self._estimates.get(segment, {})
+        return metric_posteriors(self._goal, {arm: one for arm, one in estimates.items() if one.n >= self._least})
 
 
 def _effects(experiment: Experiment, segment: str, before: _Part, lately: _Part) -> Iterator[Effect]:

@@ -95,6 +95,7 @@ _ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("digest",): ("--all",),
     ("assign",): (KEY, "table.csv"),
     ("record",): ("table.csv",),
+    ("opt-out",): ("ann",),
     ("backup",): ("copy.db",),
 }
 _WITHOUT_A_DATABASE = {("simulate",), ("restore",), ("config",), ("demo",)}
