@@ -20,7 +20,7 @@ from experiments.readings import Readings
 from experiments.report_shape import Diagnostics
 from experiments.report_shape import SampleRatio
 from experiments.strata import ArmStrata
-from experiments.strata import arm_strata
+from experiments.strata import segment_strata
 from stats.mixtures import mean_evidence
 from stats.sample_ratio import combine
 from stats.sample_ratio import sample_ratio_test
@@ -54,7 +54,7 @@ def diagnose(readings: Readings, columns: Table) -> Diagnostics:
 
 
 #: Visitors by epoch and segment, and there by arm.
-_Visitors = Mapping[tuple[int, str], Mapping[str, int]]
+_Visitors = dict[tuple[int, str, str | None], dict[str, int]]
 
 
 def sample_ratio(readings: Readings, exposures: Columns) -> SampleRatio:
@@ -62,8 +62,8 @@ def sample_ratio(readings: Readings, exposures: Columns) -> SampleRatio:
     visitors = _by_place(exposures)
     tests = [
         sample_ratio_test(*groups)
-        for (epoch, segment), counts in visitors.items()
-        if (groups := _groups(counts, readings.allocations[epoch].weights[segment]))
+        for (epoch, segment, context), counts in visitors.items()
+        if (groups := _groups(counts, readings.allocations[epoch].of(segment, context)))
     ]
     p_value = combine([test.statistic for test in tests], [test.degrees for test in tests]).p_value
     return {"p_value": p_value, "alarm": sample_ratio_evidence(readings, exposures) >= ALARM}
@@ -76,8 +76,9 @@ def sample_ratio_evidence(readings: Readings, exposures: Columns) -> float:
     """
     strata: dict[str, list[tuple[Array, Array, Array]]] = defaultdict(list)
     # Where all visitors were erased nobody is held against weights.
-    for segment, cells in exposures.at(exposures.n > 0).by_segment().items():
-        for arm, columns in _contested(arm_strata(cells, readings.allocations, segment=segment)):
+    by_segment = segment_strata(exposures.at(exposures.n > 0), readings.allocations)
+    for segment in by_segment.arms:
+        for arm, columns in _contested(by_segment.of(segment)):
             strata[arm].append(columns)
     return mean_evidence([share_evidence(*map(np.concatenate, zip(*found, strict=True))) for found in strata.values()])
 
@@ -95,10 +96,10 @@ def _contested(found: ArmStrata) -> Iterator[tuple[str, tuple[Array, Array, Arra
 
 
 def _by_place(exposures: Columns) -> _Visitors:
-    visitors: dict[tuple[int, str], dict[str, int]] = defaultdict(dict)
-    columns = exposures.epoch.tolist(), exposures.segment, exposures.arm, exposures.n.tolist()
-    for epoch, segment, arm, n in zip(*columns, strict=True):
-        place = visitors[epoch, segment]
+    visitors: _Visitors = defaultdict(dict)
+    columns = exposures.epoch.tolist(), exposures.segment, exposures.contexts(), exposures.arm, exposures.n.tolist()
+    for epoch, segment, context, arm, n in zip(*columns, strict=True):
+        place = visitors[epoch, segment, context]
         place[arm] = place.get(arm, 0) + round(n)
     return visitors
 

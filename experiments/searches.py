@@ -1,7 +1,7 @@
 """Searches: for one pair of arms, the segments of stored attributes in which the two differ in effect. Pure.
 
 What is tried is chosen on one half of the visitors and tested on the other, so that what is found is no luck of many
-tries. Arms are compared within the segments and epochs in which both had the same chances throughout.
+tries. Arms are compared among visitors of a segment who had the same chances of both at the same time.
 """
 
 from collections.abc import Iterator
@@ -44,9 +44,6 @@ MOST_TESTED = 12
 MOST_TERMS = 4
 _SEEN = float(special.ndtri(0.8))
 
-#: The strata by segment and epoch.
-_Strata = Mapping[tuple[str, int], int]
-
 
 class Record(NamedTuple):
     """What is stored of an experiment's visitors, and by which chances they were given their arms."""
@@ -77,14 +74,16 @@ class Search:
     def __init__(self, record: Record, *, arm: str, against: str, smallest: int = SMALLEST) -> None:
         self.arm, self.against = arm, against
         self._smallest = smallest
-        strata, keys = _strata(record, arm, against), record.experiment.segment_keys
-        rows = [row for row in record.rows if row.arm in (arm, against) and (row.segment, row.epoch) in strata]
+        strata, keys = _Strata(record, arm, against), record.experiment.segment_keys
+        numbered = [(row, strata.of(row)) for row in record.rows if row.arm in (arm, against)]
+        rows = [row for row, stratum in numbered if stratum is not None]
         self.contexts, places = coded([row.context for row in rows])
         parts = np.array([keys.index(row.segment) for row in rows], np.intp)
         self._contexts_by_segment = {keys[part]: places[within] for part, within in gathered(parts)}
         unit = unit_of(record.experiment, record.experiment.goal.key)
-        cells = _Rows(rows, places, parts, strata, arm, unit)
-        self._first, self._second = cells.of_half(0), cells.of_half(1)
+        stratum = np.array([stratum for _, stratum in numbered if stratum is not None], np.intp)
+        self._rows = _Rows(rows, np.stack([places, stratum, parts]), arm, unit)
+        self._first, self._second = self.of_half(0), self.of_half(1)
         self.visitors = np.bincount(places, [row.n for row in rows], minlength=len(self.contexts))
         attributes = Attributes(record.experiment.attributes, self.contexts, self.visitors)
         self.candidates = [*attributes.candidates(smallest=2 * smallest), *self._sets(attributes)]
@@ -94,6 +93,10 @@ class Search:
         if self.candidates:
             costs = np.array([one.cost for one in self.candidates])
             self.choices = choose(self._first, self._groups, costs, most=MOST_TESTED, smallest=smallest)
+
+    def of_half(self, half: int) -> Cells:
+        """What one half of the visitors brought."""
+        return self._rows.of_half(half)
 
     def _sets(self, attributes: Attributes) -> Iterator[Candidate]:
         """Of each attribute the texts for which the arm does better than elsewhere, by the first half."""
@@ -151,28 +154,42 @@ def _groups(candidates: Sequence[Candidate]) -> NDArray[np.bool_]:
     return np.array([one.holds for one in candidates], np.bool_)
 
 
-def _strata(record: Record, arm: str, against: str) -> _Strata:
-    """The stratum of each segment and epoch in which both arms could be had: until a weight of the segment changes."""
-    strata: dict[tuple[str, int], int] = {}
-    newest = -1
-    for segment in record.experiment.segment_keys:
-        before: Mapping[str, int] = {}
-        for epoch, allocation in sorted(record.allocations.items()):
-            weights = allocation.weights.get(segment, {})
-            if arm in weights and against in weights:
-                newest += weights != before
-                strata[segment, epoch] = newest
-            before = weights
-    return strata
+class _Strata:
+    """In which visitors of a segment had the same chances of two arms, as long as none of its weights changed."""
+
+    def __init__(self, record: Record, arm: str, against: str) -> None:
+        self._arms = (arm, against)
+        self._allocations = record.allocations
+        self._runs = {segment: _runs(record.allocations, segment) for segment in record.experiment.segment_keys}
+        self._numbers: dict[tuple[object, ...], int] = {}
+
+    def of(self, row: ContextRow) -> int | None:
+        """The number of a row's stratum; None where one of the arms could not be had."""
+        allocation = self._allocations.get(row.epoch)
+        weights = allocation.of(row.segment, row.context) if allocation else {}
+        if not all(arm in weights for arm in self._arms):
+            return None
+        stratum = (row.segment, self._runs[row.segment][row.epoch], *(weights[arm] for arm in self._arms))
+        return self._numbers.setdefault(stratum, len(self._numbers))
+
+
+def _runs(allocations: Mapping[int, Allocation], segment: str) -> dict[int, int]:
+    """Which epochs have the same weights in a segment and its contexts, one after another."""
+    runs: dict[int, int] = {}
+    before: object = None
+    newest = 0
+    for epoch, allocation in sorted(allocations.items()):
+        weights = (allocation.weights.get(segment), allocation.contexts.get(segment))
+        newest += weights != before
+        runs[epoch], before = newest, weights
+    return runs
 
 
 class _Rows(NamedTuple):
-    """Rows of two arms, which of the contexts each has, and what they are summed by."""
+    """Rows of two arms, and the context, the stratum and the part of each."""
 
     rows: Sequence[ContextRow]
-    contexts: Codes
-    parts: Codes
-    strata: _Strata
+    places: Codes
     arm: str
     unit: float
 
@@ -180,9 +197,7 @@ class _Rows(NamedTuple):
         """What one half of the visitors brought."""
         within = [index for index, row in enumerate(self.rows) if row.half == half]
         some = [self.rows[index] for index in within]
-        stratum = np.array([self.strata[row.segment, row.epoch] for row in some], np.intp)
-        places = np.stack([self.contexts[within], stratum, self.parts[within]])
-        different, cell = np.unique(places, axis=1, return_inverse=True)
+        different, cell = np.unique(self.places[:, within], axis=1, return_inverse=True)
         of_arm = np.array([row.arm == self.arm for row in some], np.intp)
         size = different.shape[1]
         values = np.array([row[-3:] for row in some], np.float64).reshape(-1, 3).T

@@ -16,13 +16,16 @@ from experiments.chains import is_whole
 from experiments.lifecycle import find
 from experiments.model import Experiment
 from experiments.publishing import recompute
+from experiments.recount import Cells
 from experiments.recount import Histories
 from experiments.recount import History
 from experiments.recount import Total
 from experiments.recount import cells_of
 from experiments.recount import histories
 from experiments.recount import totals_of
+from experiments.removals import know_removed
 from experiments.storage.cells import CellKey
+from experiments.storage.cells import CellSums
 from experiments.storage.heads import AUDIT_LOG
 from experiments.storage.heads import Head
 from experiments.storage.heads import ledger_name
@@ -33,6 +36,7 @@ from experiments.storage.store import Store
 MOST_VISITORS = 20
 
 _FIRST_DAY = date(1970, 1, 1)
+_NO_SUMS = (0, 0, 0.0)
 
 
 def verify(store: Store) -> list[str]:
@@ -65,8 +69,14 @@ def _ledger_faults(session: Session, heads: Mapping[str, Head]) -> Iterator[str]
 
 
 def _follows(experiment: Experiment, body: dict[str, Any]) -> bool:
-    weights = {segment: list(map(list, arms.items())) for segment, arms in recompute(experiment, body).items()}
-    return bool(weights == body["weights"])
+    found = recompute(experiment, body)
+    # The order of arms counts too: it is the order of the draw.
+    contexts = {segment: _written(of_segment) for segment, of_segment in found.contexts.items()}
+    return bool(_written(found.weights) == body["weights"] and contexts == body.get("contexts", {}))
+
+
+def _written(weights: Mapping[str, Mapping[str, int]]) -> dict[str, list[list[Any]]]:
+    return {name: list(map(list, arms.items())) for name, arms in weights.items()}
 
 
 def _counter_faults(session: Session) -> Iterator[str]:
@@ -74,7 +84,8 @@ def _counter_faults(session: Session) -> Iterator[str]:
     visitors = histories(_numbered(session, numbers))
     is_sound = True
     for row in session.experiments.all():
-        experiment, known = find(session, row.key).experiment, visitors.get(row.key, {})
+        experiment, known = find(session, row.key).experiment, visitors[row.key]
+        know_removed(session, row.key, known)
         for fault in (*_cell_faults(session, experiment, known), *_visitor_faults(session, experiment, known)):
             is_sound = False
             yield fault
@@ -90,20 +101,31 @@ def _numbered(session: Session, numbers: list[int]) -> Iterator[tuple[int, Any]]
 
 def _cell_faults(session: Session, experiment: Experiment, visitors: Histories) -> Iterator[str]:
     """The cells that differ, and by how much."""
-    expected = cells_of(experiment, visitors)
+    expected = _with(cells_of(experiment, visitors.values()), session.cells.removed(experiment.key))
     counted = {cell.key: (cell.n, cell.total, cell.total_squares) for cell in session.cells.of(experiment.key)}
     for key in sorted(expected.keys() | counted.keys()):
-        should, does = expected.get(key, (0, 0, 0.0)), counted.get(key, (0, 0, 0.0))
+        should, does = expected.get(key, _NO_SUMS), counted.get(key, _NO_SUMS)
         if should[:2] != does[:2] or not isclose(should[2], does[2], rel_tol=1e-9, abs_tol=1e-6):
             yield f"{_cell(key)}: {_sums(does)} are counted, {_sums(should)} are in the events: {_by(does, should)}"
+
+
+def _with(events: Cells, removed: CellSums) -> Cells:
+    """What is in the events, and what was before some of them were removed."""
+    return {
+        key: (n + removed_n, total + removed_total, squares + removed_squares)
+        for key in events.keys() | removed.keys()
+        for n, total, squares in [events.get(key, _NO_SUMS)]
+        for removed_n, removed_total, removed_squares in [removed.get(key, _NO_SUMS)]
+    }
 
 
 def _cell(key: CellKey) -> str:
     day = _FIRST_DAY + timedelta(days=key.day)
     asserted = ", asserted" if key.asserted else ""
+    context = f", context {key.context}" if key.context else ""
     return (
         f"cell of {key.experiment}, epoch {key.epoch}, day {day}, segment {key.segment}, arm {key.arm}{asserted}, "
-        f"metric {key.metric}"
+        f"metric {key.metric}{context}"
     )
 
 

@@ -41,12 +41,13 @@ _SECURITY_SCHEMES = {
 }
 #: What the groups of the reference are called, by blueprint, in order; others by the blueprint's own name.
 _GROUPS = {
-    "admin": "Experiments", "ofrep": "Evaluation", "assignments": "Lists of visitors", "ingest": "Events",
+    "admin": "Experiments", "gallery": "Experiments", "ofrep": "Evaluation", "assignments": "Lists of visitors",
+    "ingest": "Events",
     "growthbook": "GrowthBook's clients", "sdk": "Web pages", "pages": "Pages", "report_files": "Pages",
-    "reference": "Reference", "users": "People", "audit": "Audit log",
-    "login": "Pages", "actions": "Pages", "setup": "Pages",
-    "preflight": "Pages", "replay_page": "Pages", "discovery": "Pages", "people": "Pages", "health": "Health",
-    "preferences": "Privacy",
+    "exports": "Experiments", "reference": "Reference", "users": "People", "audit": "Audit log", "visitors": "Privacy",
+    "login": "Pages", "actions": "Pages", "setup": "Pages", "gallery_page": "Pages",
+    "preflight": "Pages", "replay_page": "Pages", "discovery": "Pages", "review_page": "Pages", "people": "Pages",
+    "health": "Health", "preferences": "Privacy", "opt_outs": "Privacy", "review": "Experiments",
 }
 _INTRODUCTION = (
     "Experiments that find out for whom a tailored message beats the one sent to everybody. Errors are RFC 9457 "

@@ -1,6 +1,7 @@
-"""The demo: a campaign on the real server, with real customers and their real outcomes, on an accelerated clock.
+"""The demo: a campaign on the real server, on an accelerated clock.
 
-`campaigns` says which there are, `child` runs the server, `conversation` speaks HTTP with it, `replay` brings the
-customers, `bookkeeping` compares what was posted with what is reported, `gain` what came of it with an even split, and
-`run` does it all.
+`campaigns` says which there are and `campaign` what is asked of one: `hillstrom` has real customers with their real
+outcomes, whom `replay` brings, and whose `gain` over an even split is told; a `simulated` one has a `crowd` of
+visitors of whom everything is known, so that there is a `confirmation` of the verdict. `child` runs the server,
+`conversation` speaks HTTP with it, `bookkeeping` compares what was posted with what is reported, and `run` does it all.
 """

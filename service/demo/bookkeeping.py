@@ -1,15 +1,16 @@
 """Whether the report counts what the replay posted, neither more nor less."""
 
+from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
 from experiments.errors import BespokeError
-from service.demo.replay import Counts
+from service.demo.campaign import Counts
 
-#: Metrics in the units of the replay's counts: conversions, and cents.
-_UNITS = {"visit": 1, "purchase": 1, "spend": 100}
+#: Where in a report, what it says there, and what was posted.
+Row = tuple[str, dict[str, int], dict[str, int]]
 
 
 class Miscounted(BespokeError):
@@ -18,12 +19,14 @@ class Miscounted(BespokeError):
     code = "miscounted"
 
 
-def check_counts(report: Mapping[str, Any], posted: Counts) -> None:
+def check_counts(report: Mapping[str, Any], posted: Counts, *, units: Mapping[str, int]) -> None:
     """Compare every row that the report shows, segment by segment and in total, with what was posted.
+
+    `units` are the metrics that are compared, each with its smallest units in one.
 
     :raises Miscounted: naming the rows that differ.
     """
-    rows = [*_by_segment(report, posted), *_in_total(report, posted)]
+    rows = [*_by_segment(report, posted, units), *_in_total(report, posted, units)]
     wrong = [f"{where}: reported {reported}, posted {sent}" for where, reported, sent in rows if reported != sent]
     if wrong or not rows:
         raise Miscounted("; ".join(wrong) or "the report shows no row to compare")
@@ -44,31 +47,29 @@ def check_reallocated(ledger: Sequence[Mapping[str, Any]]) -> None:
         raise Idle("the scheduler reallocated nothing: see the server's log")
 
 
-def _by_segment(report: Mapping[str, Any], posted: Counts) -> Iterator[tuple[str, dict[str, int], dict[str, int]]]:
+def _by_segment(report: Mapping[str, Any], posted: Counts, units: Mapping[str, int]) -> Iterator[Row]:
     for row in _shown(report["arms"]):
         place = row["segment"], row["arm"]
-        sent = {what: posted[*place, what] for what in ("visitors", *_UNITS)}
-        yield " / ".join(place), _figures(row), sent
+        sent = {what: posted[*place, what] for what in ("visitors", *units)}
+        yield " / ".join(place), _figures(row, units), sent
 
 
-def _in_total(report: Mapping[str, Any], posted: Counts) -> Iterator[tuple[str, dict[str, int], dict[str, int]]]:
+def _in_total(report: Mapping[str, Any], posted: Counts, units: Mapping[str, int]) -> Iterator[Row]:
     for row in _shown(report["totals"]):
-        sent = {
-            what: sum(n for (_, arm, of_what), n in posted.items() if (arm, of_what) == (row["arm"], what))
-            for what in ("visitors", *_UNITS)
-        }
-        yield row["arm"], _figures(row), sent
+        of_arm = Counter({where: n for where, n in posted.items() if where[1] == row["arm"]})
+        sent = {what: total(of_arm, what) for what in ("visitors", *units)}
+        yield row["arm"], _figures(row, units), sent
 
 
 def _shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if not row.get("suppressed")]
 
 
-def _figures(row: Mapping[str, Any]) -> dict[str, int]:
-    sums = {metric: round(row["metrics"][metric]["sum"] * unit) for metric, unit in _UNITS.items()}
+def _figures(row: Mapping[str, Any], units: Mapping[str, int]) -> dict[str, int]:
+    sums = {metric: round(row["metrics"][metric]["sum"] * unit) for metric, unit in units.items()}
     return {"visitors": row["visitors"], **sums}
 
 
-def totals(posted: Counts) -> dict[str, int]:
-    """What was posted altogether."""
-    return {what: sum(n for (_, _, of), n in posted.items() if of == what) for what in ("visitors", *_UNITS)}
+def total(posted: Counts, what: str) -> int:
+    """What was posted altogether of visitors, or of a metric."""
+    return sum(n for (_, _, of), n in posted.items() if of == what)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import sqrt
 from typing import NamedTuple
 
-from service.demo.replay import Counts
+from service.demo.campaign import Counts
 
 #: Two-sided 95 % of a normal distribution.
 _WIDTH = 1.959964

@@ -9,18 +9,19 @@ offline evaluation of contextual-bandit-based news article recommendation algori
 from collections import Counter
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait
-from dataclasses import dataclass
-from dataclasses import field
 from threading import Event
 from typing import Any
+from typing import NamedTuple
 
-from service.address import Address
 from service.customers import Customer
-from service.demo.campaigns import Campaign
+from service.demo.campaign import Counts
+from service.demo.campaign import Place
+from service.demo.campaign import Tally
 from service.demo.conversation import Conversation
 from service.demo.conversation import Unanswered
 
@@ -28,32 +29,22 @@ _THREADS = 4
 _BATCH = 20
 _LOOK_SECONDS = 0.2
 
-#: What is counted of customers, by (segment, arm, "visitors" or a metric); spend in cents.
-Counts = Counter[tuple[str, str, str]]
+
+class Log(NamedTuple):
+    """The experiment that is asked in place of the one that was, and which of its arms each logged letter is."""
+
+    experiment: str
+    arm_by_letter: Mapping[str, str]
 
 
-@dataclass
-class Tally:
-    """What a replay has met: `logged` counts every customer by the arm of then, `posted` those who agreed with it."""
-
-    asked: int = 0
-    logged: Counts = field(default_factory=Counter)
-    posted: Counts = field(default_factory=Counter)
-
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.asked + other.asked, self.logged + other.logged, self.posted + other.posted)
-
-
-def replay(
-    customers: Sequence[Customer], campaign: Campaign, *, address: Address, key: str, progress: Callable[[int], None]
-) -> Tally:
+def replay(customers: Sequence[Customer], log: Log, place: Place, *, progress: Callable[[int], None]) -> Tally:
     """Bring the customers before the server, about in order; `progress` hears how many more have been.
 
     :raises Unanswered: if the server refuses anything.
     """
     ended = Event()
     shares = [customers[first::_THREADS] for first in range(_THREADS)]
-    parts = [_Part(share, campaign, Conversation(address, key), ended) for share in shares]
+    parts = [_Part(share, log, Conversation(place.address, place.key), ended) for share in shares]
     with ThreadPoolExecutor(_THREADS) as pool:
         works = [pool.submit(part.run) for part in parts]
         try:
@@ -78,12 +69,10 @@ def _watch(works: Sequence[Future[None]], parts: Sequence["_Part"], *, progress:
 class _Part:
     """Some of the customers, over one connection."""
 
-    def __init__(
-        self, customers: Sequence[Customer], campaign: Campaign, conversation: Conversation, ended: Event
-    ) -> None:
+    def __init__(self, customers: Sequence[Customer], log: Log, conversation: Conversation, ended: Event) -> None:
         self.tally = Tally()
         self._customers = customers
-        self._campaign = campaign
+        self._log = log
         self._conversation = conversation
         self._ended = ended
         self._waiting: list[dict[str, Any]] = []
@@ -103,14 +92,14 @@ class _Part:
 
     def _meet(self, customer: Customer) -> None:
         context = {"targetingKey": customer.id, **customer.attributes}
-        answer = self._conversation.post(f"/ofrep/v1/evaluate/flags/{self._campaign.key}", {"context": context})
-        letter, segment = self._campaign.arm_by_letter[customer.arm], answer["metadata"]["segment"]
+        answer = self._conversation.post(f"/ofrep/v1/evaluate/flags/{self._log.experiment}", {"context": context})
+        letter, segment = self._log.arm_by_letter[customer.arm], answer["metadata"]["segment"]
         counts = counted(customer, segment, arm=letter)
         self.tally.asked += 1
         self.tally.logged += counts
         if answer["variant"] == letter:
             self.tally.posted += counts
-            self._waiting.extend(_events(customer, self._campaign.key, token=answer["metadata"]["token"]))
+            self._waiting.extend(_events(customer, self._log.experiment, token=answer["metadata"]["token"]))
         if len(self._waiting) >= _BATCH:
             self._post()
 

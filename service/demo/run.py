@@ -1,8 +1,9 @@
-"""Run the demo: a fresh database, the real server, a campaign from its first customer to its report."""
+"""Run the demo: a fresh database, the real server, a campaign from its first visitor to its report."""
 
 import secrets
 import time
 from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import closing
 from contextlib import suppress
 from pathlib import Path
@@ -22,30 +23,24 @@ from service.address import Address
 from service.address import AddressTaken
 from service.address import free_address
 from service.clock import AcceleratedClock
+from service.clock import Clock
 from service.clock import SystemClock
 from service.config import Config
 from service.config import load_config
-from service.customers import Customer
 from service.demo.bookkeeping import check_counts
 from service.demo.bookkeeping import check_reallocated
-from service.demo.bookkeeping import totals
-from service.demo.campaigns import Campaign
+from service.demo.bookkeeping import total
+from service.demo.campaign import Campaign
+from service.demo.campaign import Place
+from service.demo.campaign import Tally
 from service.demo.child import server
 from service.demo.conversation import Conversation
-from service.demo.gain import Gain
-from service.demo.gain import gain_over
-from service.demo.replay import Tally
-from service.demo.replay import replay
 from service.installation import open_installation
 from service.links import report_link
 from service.report_text import report_text
 from service.signals import when_told_to_end
 
-#: Half a day in a second.
-RATE = 43_200.0
-
 _HOST = "127.0.0.1"
-_WINDOW_DAYS = 14
 _AGO_DAYS = 90
 _LOOK_SECONDS = 0.2
 
@@ -71,24 +66,24 @@ def run_demo(
     port: int,
     stay: bool,
     limit: int | None = None,
-    rate: float = RATE,
+    rate: float | None = None,
 ) -> None:
-    """Run a campaign; `limit` takes only the first so many customers, `stay` leaves the server up until Ctrl-C.
+    """Run a campaign; `limit` takes only the first so many visitors, `stay` leaves the server up until Ctrl-C.
 
-    `rate` says how fast its clock runs.
+    `rate` says how fast its clock runs, in place of the campaign's own.
 
     :raises BespokeError: if anything at all was not as it must be.
     """
     settings = _fresh(folder)
     config = load_config(settings)
     address = _address(port)
-    clock = _clock_from(SystemClock().now_ms() - _AGO_DAYS * DAY_MS, rate=rate)
-    customers = campaign.customers(seed)[:limit]
+    clock = _clock_from(SystemClock().now_ms() - _AGO_DAYS * DAY_MS, rate=rate or campaign.rate)
+    size = min(limit or campaign.size, campaign.size)
     keys = _keys(config, clock)
-    click.echo(f"{campaign.title}: {len(customers):,} customers, seed {seed}")
+    click.echo(f"{campaign.title}: {size:,} visitors, seed {seed}")
     click.echo(f"Server {address}, database {settings['BESPOKE_DATABASE_URL']}")
     with server(settings, address=address, clock=clock):
-        _campaign(campaign, customers, address=address, keys=keys, clock=clock)
+        _campaign(campaign, Place(address, keys.server, clock), admin_key=keys.admin, seed=seed, limit=size)
     if problems := _verified(config):
         raise Inconsistent("; ".join(problems))
     click.echo("Verified: counters and ledger agree with the events.")
@@ -140,36 +135,38 @@ def _keys(config: Config, clock: AcceleratedClock) -> Keys:
         installation.close()
 
 
-def _campaign(
-    campaign: Campaign, customers: list[Customer], *, address: Address, keys: Keys, clock: AcceleratedClock
-) -> None:
+def _campaign(campaign: Campaign, place: Place, *, admin_key: str, seed: int, limit: int) -> None:
     """The campaign from its document to its report, all of it over HTTP."""
-    place = f"/v1/experiments/{campaign.key}"
-    with closing(Conversation(address, keys.admin)) as admin:
+    path = f"/v1/experiments/{campaign.key}"
+    with closing(Conversation(place.address, admin_key)) as admin:
         admin.post("/v1/experiments", campaign.document)
-        admin.post(f"{place}/start")
-    tally = _replay(campaign, customers, address=address, key=keys.server)
+        admin.post(f"{path}/start")
+    tally = campaign.bring(place, seed=seed, limit=limit)
     # A new conversation each: a server hangs up on who is silent for long.
-    with closing(Conversation(address, keys.admin)) as admin:
-        admin.post(f"{place}/stop")
-    _let_mature(clock)
-    with closing(Conversation(address, keys.admin)) as admin:
-        report = admin.get(f"{place}/report")
-        ledger = admin.get(f"{place}/allocations")["allocations"]
-    check_counts(report, tally.posted)
+    with closing(Conversation(place.address, admin_key)) as admin:
+        admin.post(f"{path}/stop")
+    _let_mature(place.clock, window_ms=campaign.window_ms)
+    with closing(Conversation(place.address, admin_key)) as admin:
+        report = admin.get(f"{path}/report")
+        ledger = admin.get(f"{path}/allocations")["allocations"]
+    check_counts(report, tally.posted, units=campaign.units)
     check_reallocated(ledger)
-    _tell(report, ledger, tally)
+    click.echo(f"\n{report_text(report).rstrip()}\n")
+    _tell(ledger, tally)
+    campaign.tell(report, ledger, tally)
 
 
-def _replay(campaign: Campaign, customers: list[Customer], *, address: Address, key: str) -> Tally:
-    with click.progressbar(length=len(customers), label="Customers ask, outcomes come") as bar:
-        return replay(customers, campaign, address=address, key=key, progress=bar.update)
+def _tell(ledger: Sequence[Mapping[str, Any]], tally: Tally) -> None:
+    click.echo(f"Posted: {total(tally.posted, 'visitors'):,} visitors. The report counts exactly these.")
+    looks = sum(row["act"] == "reallocate" for row in ledger)
+    published = sum(row["kind"] == "published" for row in ledger)
+    click.echo(f"The scheduler reallocated {looks} times; {published} epochs were published.")
 
 
-def _let_mature(clock: AcceleratedClock) -> None:
+def _let_mature(clock: Clock, *, window_ms: int) -> None:
     """Wait until the windows of all who came on the last day have ended."""
     begun_ms = clock.now_ms()
-    length = (day_of(begun_ms) + 1 + _WINDOW_DAYS) * DAY_MS - begun_ms
+    length = (day_of(begun_ms) + 1) * DAY_MS + window_ms - begun_ms
     shown = 0
     with click.progressbar(length=length, label="The last windows mature ") as bar:
         while shown < length:
@@ -177,34 +174,6 @@ def _let_mature(clock: AcceleratedClock) -> None:
             passed = min(clock.now_ms() - begun_ms, length)
             bar.update(passed - shown)
             shown = passed
-
-
-def _tell(report: Mapping[str, Any], ledger: list[dict[str, Any]], tally: Tally) -> None:
-    sent = totals(tally.posted)
-    published = sum(row["kind"] == "published" for row in ledger)
-    click.echo(f"\n{report_text(report).rstrip()}\n")
-    click.echo(
-        f"Posted: {sent['visitors']:,} visitors, {sent['visit']:,} visits, {sent['purchase']:,} purchases, "
-        f"{sent['spend'] / 100:,.2f} {report['currency']}. The report counts exactly these."
-    )
-    looks = sum(row["act"] == "reallocate" for row in ledger)
-    click.echo(f"The scheduler reallocated {looks} times; {published} epochs were published.")
-    start = ledger[0]["weights"]
-    all_arms = {segment: dict.fromkeys(arms, 1 / len(arms)) for segment, arms in start.items()}
-    _tell_gain("the letters evenly, no e-mail as it was", _gain(start, tally))
-    _tell_gain("every arm evenly, no e-mail too", _gain(all_arms, tally))
-
-
-def _gain(shares: Mapping[str, Mapping[str, float]], tally: Tally) -> Gain:
-    return gain_over(shares, logged=tally.logged, posted=tally.posted)
-
-
-def _tell_gain(divided: str, gain: Gain) -> None:
-    low, high = gain.interval
-    click.echo(
-        f"Gained over a split of {divided}: {gain.mean:+,.0f} visits on {gain.even:,.0f} "
-        f"(95 % interval {low:+,.0f} to {high:+,.0f})."
-    )
 
 
 def _verified(config: Config) -> list[str]:

@@ -87,8 +87,9 @@ def test_amounts_are_compared_as_conversions_are(house: House) -> None:
     assert 2 < proposal.outside.against_mean < 8 and proposal.inside.ratio.low < 2.5 < proposal.inside.ratio.high
 
 
-def test_a_bandits_log_tells_it_too(house: House) -> None:
-    policy = {"kind": "thompson", "every": "1h", "burn_in": 100, "min_share": 0.1}
+@pytest.mark.parametrize("kind", ["thompson", "contextual_thompson"])
+def test_a_bandits_log_tells_it_too(house: House, kind: str) -> None:
+    policy = {"kind": kind, "every": "1h", "burn_in": 100, "min_share": 0.1}
     key = house.start(letters(policy=policy))
     rng = np.random.default_rng(5)
     for hour in range(12):

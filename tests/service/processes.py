@@ -51,7 +51,9 @@ class Installed:
         self.settings = {"BESPOKE_DATABASE_URL": f"sqlite:///{self.database}"}
         self.environ = {**kept, "PYTHONPATH": str(REPOSITORY), **self.settings}
 
-    def command(self, *arguments: str, stdin: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
+    def command(
+        self, *arguments: str, stdin: str = "", patience_seconds: float = PATIENCE_SECONDS, **settings: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; `stdin` is what it reads there."""
         return subprocess.run(
             self._line(arguments),
@@ -60,13 +62,15 @@ class Installed:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=patience_seconds,
             check=False,
         )
 
-    def done(self, *arguments: str, stdin: str = "", **settings: str) -> str:
+    def done(
+        self, *arguments: str, stdin: str = "", patience_seconds: float = PATIENCE_SECONDS, **settings: str
+    ) -> str:
         """What a command says that does what it is told."""
-        finished = self.command(*arguments, stdin=stdin, **settings)
+        finished = self.command(*arguments, stdin=stdin, patience_seconds=patience_seconds, **settings)
         assert finished.returncode == 0, finished.stderr
         return finished.stdout.strip()
 

@@ -26,19 +26,26 @@ from service.demo.bookkeeping import Idle
 from service.demo.bookkeeping import Miscounted
 from service.demo.bookkeeping import check_counts
 from service.demo.bookkeeping import check_reallocated
+from service.demo.campaign import Counts
 from service.demo.campaigns import UnknownCampaign
 from service.demo.campaigns import campaign_named
+from service.demo.campaigns import campaigns
+from service.demo.confirmation import Unconfirmed
+from service.demo.confirmation import check_verdict
 from service.demo.conversation import Conversation
 from service.demo.conversation import Unanswered
 from service.demo.gain import gain_over
-from service.demo.replay import Counts
+from service.demo.hillstrom import hillstrom
 from service.demo.replay import counted
 from service.demo.run import run_demo
+from service.gallery import gallery
 from service.installation import open_installation
+from tests.service.conftest import Run
 from tests.service.processes import REPOSITORY
+from tests.service.processes import Installed
 from tests.service.processes import free_port
 
-HILLSTROM = campaign_named("hillstrom")
+HILLSTROM = hillstrom()
 SAMPLE = {"limit": 3000, "rate": 432_000.0}
 
 
@@ -159,7 +166,7 @@ def test_a_demo_that_still_runs_keeps_its_database(tmp_path: Path) -> None:
 
 
 def test_a_campaign_that_there_is_not_is_refused() -> None:
-    with pytest.raises(UnknownCampaign, match="'criteo' must be one of hillstrom"):
+    with pytest.raises(UnknownCampaign, match="'criteo' must be one of hillstrom, also-bought, family-rewards"):
         campaign_named("criteo")
 
 
@@ -225,15 +232,16 @@ def row(arm: str, *, segment: str | None, visitors: int, visits: int) -> dict[st
 @pytest.mark.parametrize("visits", [9, 11])
 def test_a_report_that_counts_otherwise_than_was_posted_is_found_out(visits: int) -> None:
     posted: Counts = Counter({("all", "a", "visitors"): 100, ("all", "a", "visit"): 10})
-    right = row("a", segment="all", visitors=100, visits=10)
+    right, units = row("a", segment="all", visitors=100, visits=10), HILLSTROM.units
     total = row("a", segment=None, visitors=100, visits=10)
-    check_counts({"arms": [right], "totals": [total]}, posted)
+    check_counts({"arms": [right], "totals": [total]}, posted, units=units)
     with pytest.raises(Miscounted, match="all / a"):
-        check_counts({"arms": [row("a", segment="all", visitors=100, visits=visits)], "totals": [total]}, posted)
+        wrong = row("a", segment="all", visitors=100, visits=visits)
+        check_counts({"arms": [wrong], "totals": [total]}, posted, units=units)
     with pytest.raises(Miscounted):
-        check_counts({"arms": [right], "totals": []}, posted + posted)
+        check_counts({"arms": [right], "totals": []}, posted + posted, units=units)
     with pytest.raises(Miscounted, match="no row"):
-        check_counts({"arms": [], "totals": []}, posted)
+        check_counts({"arms": [], "totals": []}, posted, units=units)
 
 
 def test_a_scheduler_that_did_nothing_is_found_out() -> None:
@@ -245,3 +253,43 @@ def test_a_scheduler_that_did_nothing_is_found_out() -> None:
 def test_a_server_that_is_not_there_is_said_to_be_so() -> None:
     with pytest.raises(Unanswered, match="was not answered"):
         Conversation(Address("127.0.0.1", free_port()), "key").get("/healthz")
+
+
+SIMULATED = [name for name in campaigns() if name != "hillstrom"]
+
+
+def told_by_the_command(folder: Path, *arguments: str) -> str:
+    """What `bespoke demo` says that ends as it should."""
+    return Installed(folder).done("demo", "--exit", *arguments, BESPOKE_PORT=str(free_port()), patience_seconds=120)
+
+
+@pytest.mark.parametrize(
+    "name", [SIMULATED[0], *(pytest.param(name, marks=pytest.mark.long) for name in SIMULATED[1:])]
+)
+def test_a_campaign_of_the_gallery_ends_in_a_verdict_that_its_truth_confirms(tmp_path: Path, name: str) -> None:
+    said = told_by_the_command(tmp_path, "--campaign", name)
+    assert "The report counts exactly these." in said
+    assert "What is true of the simulated visitors confirms the verdict." in said
+    assert "Verified" in said and f"/experiments/{name}?link=" in said
+
+
+def test_every_campaign_is_named_to_who_asks(run: Run) -> None:
+    listed = run("demo", "--campaign", "help").out.splitlines()
+    assert [line.partition(":")[0] for line in listed] == ["hillstrom", *gallery()]
+    refused = run("demo", "--campaign", "family-reward")
+    assert refused.status == 1
+    assert "family-rewards" in refused.err
+
+
+def test_a_verdict_that_is_not_true_or_has_not_come_is_found_out() -> None:
+    truth = gallery()["family-rewards"].truth
+    families = {"segment": "families", "call": "tailor", "arm": "double-points"}
+    seniors = {"segment": "over-65", "call": "mass", "arm": "quiet-mornings"}
+    others = {"segment": "everyone-else", "call": "mass", "arm": "ten-percent"}
+    check_verdict({"segments": [families, seniors, others]}, truth)
+    for call in ("mass", "keep_testing", "none"):
+        with pytest.raises(Unconfirmed, match=f"families is called {call}, but tailor is true"):
+            check_verdict({"segments": [{**families, "call": call}, seniors, others]}, truth)
+    for call in ("tailor", "keep_testing"):
+        with pytest.raises(Unconfirmed, match="over-65"):
+            check_verdict({"segments": [families, {**seniors, "call": call}, others]}, truth)

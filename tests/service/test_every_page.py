@@ -42,12 +42,17 @@ PLACES = {
         "/experiments/fifty/edit?step=segments&at=segments[9]",
     ],
     "setup.document_page": [f"{_CAMPAIGN}/document"],
+    "gallery_page.gallery_page": ["/gallery"],
     "preflight.preflight_page": [
         "/experiments/loyalty-card/preflight", "/experiments/loyalty-card/preflight?days=3",
         "/experiments/loyalty-card/preflight?days=x&rate=y",
     ],
     "replay_page.replay_page": [f"{_CAMPAIGN}/replay", "/experiments/summer-sale/replay"],
     "discovery.discovery_page": ["/experiments/letters/discovery", f"{_CAMPAIGN}/discovery"],
+    "review_page.review_page": [
+        f"{_CAMPAIGN}/review", "/experiments/summer-sale/review", "/experiments/fifty/review",
+        f"{_CAMPAIGN}/review?since=x",
+    ],
     "people.people_page": ["/people"],
     "reference.docs": ["/docs"],
 }
