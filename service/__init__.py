@@ -77,8 +77,8 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
         health, metrics, preferences, sdk, reference,
     )
     reading = (
-        login, pages, report_files, actions, setup, gallery_page, preflight_page, replay_page, discovery_page, review_page,
-        people_page,
+        login, pages, report_files, actions, setup, gallery_page, preflight_page, replay_page, discovery_page,
+        review_page, people_page,
     )
     for endpoints in (*answering, *reading):
         app.register_blueprint(endpoints.bp)
