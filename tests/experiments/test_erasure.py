@@ -142,7 +142,9 @@ def test_access_tells_all_that_is_known_until_it_is_erased(visited: House) -> No
     erased(visited, "ann")
     left = access(visited.store, "ann", keyring=SECRETS)
     nothing = {"exposures": [], "events": [], "totals": [], "waiting": []}
-    assert left == {"stored_as": known["stored_as"], **nothing, "opted_out_since": None, "erased_until": left["erased_until"]}
+    assert left == {
+        "stored_as": known["stored_as"], **nothing, "opted_out_since": None, "erased_until": left["erased_until"]
+    }
     assert left["erased_until"] and not known["erased_until"]
 
 
