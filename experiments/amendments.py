@@ -1,6 +1,7 @@
 """What may change in the document of an experiment that has started, and what may not.
 
-Free: name, hypothesis, audience, policy (a new epoch follows), the segments' names and review dates, and further arms.
+Free: name, hypothesis, audience, policy (a new epoch follows), the segments' names, review dates and legal bases, and
+further arms.
 Frozen: everything else, since figures from before and after would not be of the same thing.
 """
 
@@ -20,7 +21,7 @@ from experiments.model import Metric
 from experiments.model import Segment
 
 _FROZEN = ("key", "objective", "control_share", "currency", "local_evaluation")
-_FREE_IN_SEGMENTS = ("name", "review_by")
+_FREE_IN_SEGMENTS = ("name", "review_by", "special", "legal_basis")
 _WRITTEN_NAMES = {"window_seconds": "window", "from_seconds": "from", "tiers": "cost_per_exposure"}
 _RULE = "cannot be changed once the experiment has started"
 

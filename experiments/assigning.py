@@ -139,12 +139,13 @@ class _Assigning:
         self._order = order
         self._asking = asking
         self._keyring = keyring
-        self._entry = live_entry(snapshots.within(session), order.experiment)
+        self._snapshot = snapshots.within(session)
+        self._entry = live_entry(self._snapshot, order.experiment)
 
     def answers(self, visitors: Sequence[object]) -> Answers:
         """What everybody gets, counted where that is asked for."""
         assert self._entry.plan is not None, "only experiments that were started are evaluated"
-        listed = read_list(self._entry.experiment, visitors, asking=self._asking)
+        listed = read_list(self._entry.experiment, visitors, asking=self._asking, objects=self._objecting)
         if self._order.exposes:
             self._session.hold(self._stand_ins(listed))
         exposed = self._exposed(listed)
@@ -154,6 +155,14 @@ class _Assigning:
         issued = self._tokens(listed, decisions, contexts)
         receipts = self._expose(listed, issued) if self._order.exposes else [None] * len(issued)
         return Answers(self._entry.plan, listed, decisions, issued, receipts)
+
+    def _objecting(self, ids: Sequence[str]) -> list[int]:
+        """The places of those who have opted out."""
+        opted_out = self._snapshot.opted_out.visitors
+        if not opted_out:
+            return []
+        stand_ins = pseudonyms(ids, key=self._keyring.visitors)
+        return [place for place, stand_in in enumerate(stand_ins) if stand_in in opted_out]
 
     def _decide(
         self,
@@ -170,6 +179,7 @@ class _Assigning:
             state=state,
             consents=listed.consents,
             kept={**exposed, **{index: claim.fixed for index, claim in claims.items()}},
+            opted_out=listed.opted_out,
         )
         if self._order.exposes:
             repeated = self._repeated(listed, decisions, exposed)

@@ -54,10 +54,12 @@ def decide_all(
     state: State = "running",
     consents: Sequence[Consent] | None = None,
     kept: Mapping[int, Exposure] | None = None,
+    opted_out: Sequence[int] = (),
 ) -> Decisions:
     """The arms of visitors, who consent to everything unless `consents` says otherwise of each.
 
-    `kept` is what exposures or tokens fixed before, by the visitor's place in the list.
+    `kept` is what exposures or tokens fixed before, by the visitor's place in the list; `opted_out` are the places of
+    those who object, of whom nothing is kept.
     """
     segments = _segments(plan, columns, len(visitors))
     if consents is not None:
@@ -67,6 +69,8 @@ def decide_all(
         nobodys = plan.first_mass(NO_PERSONALISATION, "no_consent")
         decisions.places[_where(consents, "none")] = decisions.place_of(nobodys)
     keep(plan, decisions, visitors, kept=kept or {}, state=state, consents=consents)
+    if opted_out:
+        decisions.places[list(opted_out)] = decisions.place_of(plan.first_mass(NO_PERSONALISATION, "opted_out"))
     return decisions
 
 

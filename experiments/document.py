@@ -35,6 +35,7 @@ from experiments.reading.values import number
 from experiments.reading.values import one_of
 from experiments.reading.values import paragraph
 from experiments.reading.values import whole
+from experiments.special_categories import special_faults
 
 
 class Standing(TypedDict):
@@ -95,6 +96,17 @@ def parse_document(document: object) -> Experiment:
     experiment = read_sections(Fields(deepcopy(editable(document)), "", problems))
     problems += list(inconsistencies(experiment, problems))
     if problems:
+        raise InvalidDocument(problems)
+    return experiment
+
+
+def parse_document_to_save(document: object) -> Experiment:
+    """The experiment of a document that is about to be saved: one that was saved before such rules is still read.
+
+    :raises InvalidDocument: with every fault found, segments on special categories without a legal basis among them.
+    """
+    experiment = parse_document(document)
+    if problems := list(special_faults(experiment)):
         raise InvalidDocument(problems)
     return experiment
 

@@ -78,6 +78,8 @@ def erase_all(session: Session, stand_ins: Collection[bytes]) -> tuple[int, int]
         wait_no_more(session, experiment, stand_ins, numbers)
         remove_visitors(session, experiment, stand_ins, events)
     session.events.remove([event.key for _, event in events])
+    # Who objects must be known to, or they would be counted again.
+    session.opt_outs.remove_taken_back(stand_ins)
     session.meta.count_removal()
     reached(Failpoint.VISITORS_REMOVED)
     return exposures, len(events)

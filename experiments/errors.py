@@ -8,6 +8,8 @@ BespokeError
 ├── FrozenDocument         a change that a started experiment does not allow
 ├── VerdictChanged         a verdict that was confirmed and is no longer what it was
 ├── InvalidReason          a reason that cannot be kept
+├── UnknownSegment         no segment of that key in the document
+├── InvalidReview          a review that cannot be kept
 ├── IdempotencyKeyReused   a key of one request on another
 ├── InvalidContext         an evaluation context that cannot be used (`code` says which way)
 ├── RejectedEvent          an event that cannot be counted (`code` says why)
@@ -112,6 +114,18 @@ class InvalidReason(BespokeError):
     """The reason cannot be kept."""
 
     code = "invalid_reason"
+
+
+class UnknownSegment(BespokeError):
+    """The document has no segment of this key."""
+
+    code = "unknown_segment"
+
+
+class InvalidReview(BespokeError):
+    """The day of the next review cannot be kept."""
+
+    code = "invalid_review"
 
 
 class IdempotencyKeyReused(BespokeError):

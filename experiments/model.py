@@ -29,12 +29,16 @@ LIVE_STATES: tuple[State, ...] = ("running", "paused", "stopped")
 
 @dataclass(frozen=True)
 class Attribute:
-    """A declared attribute; `store` keeps it for discovery, in `bands` or by its first `prefix` characters."""
+    """A declared attribute; `store` keeps it for discovery, in `bands` or by its first `prefix` characters.
+
+    `special` says whether it is of a special category of personal data; None leaves that to its name.
+    """
 
     type: AttributeType
     store: bool = False
     bands: tuple[Any, ...] = ()
     prefix: int | None = None
+    special: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,18 @@ class Policy:
 
 @dataclass(frozen=True)
 class Segment:
-    """A rule that says who belongs; the first segment whose rule holds wins."""
+    """A rule that says who belongs; the first segment whose rule holds wins.
+
+    `special` says whether it is of a special category of personal data; None leaves that to its words.
+    """
 
     key: str
     name: str
     kind: str
     rule: Mapping[str, Any]
     review_by: str | None = None
+    special: bool | None = None
+    legal_basis: str | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ import numpy as np
 
 from experiments.advice import Advice
 from experiments.advice import advise
-from experiments.allocation import Weights
 from experiments.allocation import first_allocation
 from experiments.arrivals import arrivals
 from experiments.assumptions import Assumptions
@@ -149,7 +148,7 @@ def _first_alike(plans: Mapping[str, Plan], plan: Plan) -> str:
     return next(name for name, other in plans.items() if other is plan or _settled(other) == _settled(plan) != {})
 
 
-def _settled(plan: Plan) -> Weights:
+def _settled(plan: Plan) -> Mapping[str, Mapping[str, int]]:
     """The weights that a plan keeps from beginning to end; none where it may move them."""
     return first_allocation(plan.experiment).weights if is_settled(plan.experiment) else {}
 

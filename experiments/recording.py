@@ -16,6 +16,7 @@ from experiments.events import Terms
 from experiments.events import read_event
 from experiments.failpoints import Failpoint
 from experiments.failpoints import reached
+from experiments.opted_out import OptedOut
 from experiments.partitions import partition_of
 from experiments.receipts import Receipt
 from experiments.signing import Keyring
@@ -48,8 +49,10 @@ def record(
     if sender.objects:
         return [Receipt("ignored", "no_consent") for _ in items]
     read = [_read(item, sent_at=sent_at, sender=sender, terms=terms, fresh_id=fresh_id) for item in items]
-    receipts = {index: outcome for index, outcome in enumerate(read) if isinstance(outcome, Receipt)}
-    events = {index: outcome for index, outcome in enumerate(read) if not isinstance(outcome, Receipt)}
+    opted_out = snapshots.latest.opted_out
+    heard = [_unless_opted_out(outcome, opted_out, keyring=keyring) for outcome in read] if opted_out.visitors else read
+    receipts = {index: outcome for index, outcome in enumerate(heard) if isinstance(outcome, Receipt)}
+    events = {index: outcome for index, outcome in enumerate(heard) if not isinstance(outcome, Receipt)}
     for partition, part in _parted(events, keyring=keyring, partitions=store.partitions):
         batch = Batch(list(part.values()), sender.trusted)
         applied: list[Receipt] = store.transact_together(
@@ -58,6 +61,13 @@ def record(
         reached(Failpoint.EVENTS_COMMITTED)
         receipts.update(zip(part, applied, strict=True))
     return [receipts[index] for index in range(len(items))]
+
+
+def _unless_opted_out(outcome: Countable | Receipt, opted_out: OptedOut, *, keyring: Keyring) -> Countable | Receipt:
+    """What nobody stores is told before the arm is looked at: so no arm loses more than another."""
+    if isinstance(outcome, Receipt) or not opted_out.holds(outcome.visitor, keyring=keyring):
+        return outcome
+    return Receipt("ignored", "opted_out")
 
 
 def _parted(

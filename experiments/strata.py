@@ -123,13 +123,14 @@ def segment_strata(cells: Columns, allocations: Mapping[int, Allocation]) -> Seg
     propensity = _propensities(weights, [arms[segment] for segment in spans.segment.tolist()])
     begins = spans.begins(propensity)
     strata = np.cumsum(begins)
-    rows = strata - strata[spans.starts][spans.segment]
+    rows: Whole = strata - strata[spans.starts][spans.segment]
     shape = len(arms), int(rows.max(initial=-1)) + 1, propensity.shape[1]
     shares, epochs = np.zeros(shape), np.zeros((*shape[:2], 2), np.int64)
     shares[spans.segment, rows] = propensity
     for end, at in enumerate((begins, np.append(begins[1:], True)[: len(begins)])):
         epochs[spans.segment[at], rows[at], end] = spans.epoch[at]
-    places = np.ravel_multi_index((spans.segment[spans.of_cell], rows[spans.of_cell], _columns(cells, spans, arms)), shape)
+    cell_at = spans.segment[spans.of_cell], rows[spans.of_cell], _columns(cells, spans, arms)
+    places = np.ravel_multi_index(cell_at, shape)
     sums = [np.bincount(places, values, math.prod(shape)) for values in (cells.n, cells.total, cells.total_squares)]
     table = np.stack(sums).reshape(3, *shape)
     visitors = Strata(table[0].sum(axis=2), shares, *table)

@@ -23,8 +23,10 @@ COMMANDS = {
     "digest": "digests",
     "assign": "assignments",
     "record": "outcomes",
+    "opt-out": "opt_outs",
     "simulate": "simulation",
     "replay": "replay",
+    "review": "review",
     "export": "exports",
     "visitor": "visitors",
     "erase": "visitors",
@@ -48,7 +50,7 @@ class Commands(click.Group):
         """The command of a name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(f"service.commands.{COMMANDS[cmd_name]}"), cmd_name)
+        command = getattr(import_module(f"service.commands.{COMMANDS[cmd_name]}"), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

@@ -18,6 +18,7 @@ from experiments.errors import IdempotencyKeyReused
 from experiments.errors import InvalidContext
 from experiments.errors import InvalidDocument
 from experiments.errors import InvalidReason
+from experiments.errors import InvalidReview
 from experiments.errors import InvalidSignature
 from experiments.errors import InvalidTransition
 from experiments.errors import LastAdmin
@@ -30,6 +31,7 @@ from experiments.errors import StorageFull
 from experiments.errors import UnansweredPast
 from experiments.errors import UnknownExperiment
 from experiments.errors import UnknownKey
+from experiments.errors import UnknownSegment
 from experiments.errors import UnknownUser
 from experiments.errors import UserExists
 from experiments.errors import VerdictChanged
@@ -50,6 +52,8 @@ STATUS_BY_ERROR: dict[type[BespokeError], int] = {
     UnansweredPast: 409,
     MissingExtra: 409,
     InvalidReason: 422,
+    UnknownSegment: 404,
+    InvalidReview: 422,
     IdempotencyKeyReused: 422,
     InvalidContext: 400,
     InvalidUser: 422,

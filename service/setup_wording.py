@@ -85,6 +85,14 @@ SEGMENT = (
 REVIEW = Field(
     "review_by", "Look at it again by", "A day such as 2027-03-01: tastes change. May be left blank.", is_narrow=True
 )
+SPECIAL = (
+    Field(
+        "special", "Does it say something of health, politics, religion, sexuality, union membership or origin?",
+        options=(("", "Go by its words"), ("true", "Yes"), ("false", "No: somebody has looked")),
+    ),
+    Field("legal_basis", "If so, on which legal basis?", "Such as the explicit consent that you ask for, and where.",
+          is_long=True),
+)
 ARM = (
     Field("key", "Short name", "What reports call it: small letters, digits, - _ and the full stop."),
     Field("role", "Who is it for?", options=ROLES),

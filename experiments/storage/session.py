@@ -16,10 +16,12 @@ from experiments.storage.events import Events
 from experiments.storage.heads import Heads
 from experiments.storage.ledger import Ledger
 from experiments.storage.ledger import Slots
+from experiments.storage.opt_outs import OptOuts
 from experiments.storage.people import Sessions
 from experiments.storage.people import Users
 from experiments.storage.replies import Replies
 from experiments.storage.restores import Restores
+from experiments.storage.reviews import Reviews
 from experiments.storage.tombstones import Tombstones
 from experiments.storage.visitors import Exposures
 from experiments.storage.visitors import Note
@@ -51,6 +53,8 @@ class Session:
         self.heads = Heads(connection)
         self.restores = Restores(connection)
         self.drafts = Drafts(connection)
+        self.reviews = Reviews(connection)
+        self.opt_outs = OptOuts(connection)
         self.tombstones = Tombstones(connection)
 
     def faults(self) -> Iterator[str]:

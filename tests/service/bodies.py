@@ -62,6 +62,9 @@ TAKING = {
     "visitors.lookup": Taking("POST", "/v1/visitors/lookup", "admin", {"id": ID}),
     "visitors.erase_visitor": Taking("POST", "/v1/visitors/erase", "admin", {"id": ID}),
     "users.write_role": Taking("POST", "/v1/users/role", "admin", _ROLE, good_id="editor"),
+    "opt_outs.look_up": Taking("POST", "/v1/opt-outs/lookup", "server", {"id": ID}, has_id=False),
+    "opt_outs.remove": Taking("POST", "/v1/opt-outs/remove", "server", {"id": ID}, has_id=False),
+    "opt_outs.add": Taking("POST", "/v1/opt-outs", "server", {"id": ID}, has_id=False),
 }
 #: These look at no body, whatever is sent.
 BODILESS = {"admin.reallocate_experiment"}

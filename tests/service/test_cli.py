@@ -91,6 +91,7 @@ _ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("experiment", "apply"): ("-",),
     ("report",): (KEY,),
     ("replay",): (KEY,),
+    ("review",): (KEY,),
     ("digest",): ("--all",),
     ("assign",): (KEY, "table.csv"),
     ("record",): ("table.csv",),

@@ -228,11 +228,13 @@ def test_a_restored_backup_is_erased_again(started: Run, tmp_path: Path) -> None
     report = json.loads(run("report", KEY, "--format", "json").out)
     assert run("backup", "old.db").status == 0
     assert run("erase", "ann").status == 0
+    assert run("opt-out", "bob").status == 0
     said = run("restore", "old.db")
     assert (said.status, said.err) == (0, "")
     assert said.out.endswith("1 visitors who were erased since are erased again\n")
     assert json.loads(run("visitor", "ann").out)["exposures"] == []
-    assert len(json.loads(run("visitor", "bob").out)["exposures"]) == 1
+    bob = json.loads(run("visitor", "bob").out)
+    assert len(bob["exposures"]) == 1 and bob["opted_out"]
     assert run("verify").status == 0
     after = json.loads(run("report", KEY, "--format", "json").out)
     assert {**after, "as_of": ""} == {**report, "as_of": ""}
