@@ -87,8 +87,7 @@ class _Part:
     def posteriors(self, segment: str) -> dict[str, Posterior]:
         """What is believed of the arms that enough visitors of the segment had."""
         estimates = self._estimates.get(segment, {})
-        enough = {arm: one for arm, one in estimates.items() if one.n >= self._least}
-        return metric_posteriors(self._goal, enough)
+        return metric_posteriors(self._goal, {arm: one for arm, one in estimates.items() if one.n >= self._least})
 
 
 def _effects(experiment: Experiment, segment: str, before: _Part, lately: _Part) -> Iterator[Effect]:

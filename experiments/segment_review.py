@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -21,6 +22,9 @@ from experiments.overlaps import overlaps
 from experiments.readings import Readings
 from experiments.readings import read
 from experiments.recent import Context
+from experiments.review_drifts import AttributeDrift
+from experiments.review_drifts import DatedContext
+from experiments.review_drifts import drifts
 from experiments.review_effects import Effect
 from experiments.review_effects import effects
 from experiments.review_feeds import Feed
@@ -36,6 +40,7 @@ from experiments.reviews import due_soon
 from experiments.reviews import overdue
 from experiments.reviews import parse_day
 from experiments.reviews import review_days
+from experiments.storage.session import Session
 from experiments.storage.store import Store
 from experiments.times import date_of
 from experiments.times import day_from
@@ -49,7 +54,7 @@ ENOUGH_VISITORS = 100
 
 FindingCode = Literal[
     "overdue", "due_soon", "never_holds", "shadowed", "never_matched", "none_lately", "share_moved", "effect_changed",
-    "attribute_absent", "attribute_constant",
+    "attribute_absent", "attribute_constant", "attribute_drifted",
 ]
 
 
@@ -103,6 +108,7 @@ class Review:
         since: the day (UTC) that parts "before" from "lately".
         stretch_days: whether stretches are days or weeks.
         goal, unit: what effects are of: a rate, a count or money.
+        attributes: whether those that rules ask for still come; `drifts`: whether those that are stored changed.
         recent: how rules fit the newest evaluations of the server that answers; None where they are too few.
     """
 
@@ -116,6 +122,7 @@ class Review:
     visitors: int
     segments: list[SegmentReview]
     attributes: list[Feed]
+    drifts: list[AttributeDrift]
     recent: Recent | None
 
 
@@ -127,16 +134,21 @@ def review(
     :raises UnknownExperiment: if there is none.
     :raises InvalidReview: if the day is none on which "lately" can begin.
     """
-    readings = store.read(lambda session: read(session, key, now_ms=now_ms))
-    return review_of(readings, contexts=contexts, since=since, min_cell=min_cell)
+    def reading(session: Session) -> tuple[Readings, list[DatedContext]]:
+        return read(session, key, now_ms=now_ms), session.exposures.dated_contexts(key)
+
+    readings, stored = store.read(reading)
+    return review_of(readings, stored, contexts=contexts, since=since, min_cell=min_cell)
 
 
-def review_of(readings: Readings, *, contexts: Sequence[Context], since: str | None, min_cell: int) -> Review:
-    """The same of what was read."""
+def review_of(
+    readings: Readings, stored: Sequence[DatedContext], *, contexts: Sequence[Context], since: str | None, min_cell: int
+) -> Review:
+    """The same of what was read; `stored` are the contexts of visitors."""
     experiment, exposures = readings.experiment, readings.columns.get(EXPOSURES, NO_CELLS)
     day = _usual_day(readings, exposures) if since is None else _asked_day(since, readings)
     counts = counted(exposures, experiment.segment_keys, today=day_of(readings.now_ms))
-    attributes = feeds(experiment, contexts)
+    attributes, drifted = feeds(experiment, contexts), drifts(experiment, stored, since_day=day, min_cell=min_cell)
     look = _Look(
         readings,
         {segment: round(float(n)) for segment, n in zip(counts.segments, counts.visitors.sum(axis=1), strict=True)},
@@ -145,6 +157,7 @@ def review_of(readings: Readings, *, contexts: Sequence[Context], since: str | N
         effects(readings, since_day=day, min_cell=min_cell),
         overlaps(experiment),
         attributes,
+        {one.attribute for one in drifted if one.drifted},
         min_cell,
     )
     return Review(
@@ -158,6 +171,7 @@ def review_of(readings: Readings, *, contexts: Sequence[Context], since: str | N
         sum(look.visitors.values()),
         [look.segment(key) for key in experiment.segment_keys],
         attributes,
+        drifted,
         recent_fits(experiment, contexts, min_cell=min_cell),
     )
 
@@ -192,6 +206,7 @@ class _Look:
     effects: Mapping[str, list[Effect]]
     overlaps: Mapping[str, Overlap]
     attributes: Sequence[Feed]
+    drifted: Set[str]
     min_cell: int
 
     @cached_property
@@ -247,6 +262,8 @@ class _Look:
             yield Finding("attribute_absent", absent)
         if constant := tuple(feed.attribute for feed in named if feed.standing == "constant"):
             yield Finding("attribute_constant", constant)
+        if drifted := tuple(feed.attribute for feed in named if feed.attribute in self.drifted):
+            yield Finding("attribute_drifted", drifted)
 
 
 def _of_rule(overlap: Overlap | None) -> Iterator[Finding]:

@@ -10,9 +10,12 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+K = TypeVar("K")
 Row = TypeVar("Row", bound=Mapping[str, Any])
 
 _SHOWN = ("segment", "arm", "role", "weight")
+# Not made of the number of visitors, which could be told from it.
+_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 # What is nothing at all without its figures.
 _WHOLE = ("posterior",)
 
@@ -20,15 +23,11 @@ _WHOLE = ("posterior",)
 def suppress(rows: Sequence[Row], *, min_cell: int) -> list[Row]:
     """The rows of one table, those of fewer visitors than `min_cell` without their figures.
 
-    Where one row of an arm alone were hidden, its figures would be the arm's total less the others: the next smallest
-    is hidden too. A row without visitors hides nobody, and asks for no second.
+    The figures of an arm's hidden rows together are its total less the others: see `withheld`.
     """
-    hidden = {index for index, row in enumerate(rows) if row["visitors"] < min_cell}
+    hidden = set[int]()
     for indices in _by_arm(rows).values():
-        small = [index for index in indices if index in hidden and rows[index]["visitors"] > 0]
-        others = [index for index in indices if index not in hidden]
-        if len(small) == 1 and others:
-            hidden.add(min(others, key=lambda index: rows[index]["visitors"]))
+        hidden |= withheld({index: rows[index]["visitors"] for index in indices}, min_cell=min_cell)
     return [_hide(row) if index in hidden else row for index, row in enumerate(rows)]
 
 
@@ -54,6 +53,28 @@ def _one_more(counts: NDArray[np.float64], hidden: NDArray[np.bool_]) -> NDArray
     more = np.zeros_like(hidden)
     more[rows, left.argmin(axis=1)[rows]] = True
     return more
+
+
+def withheld(visitors: Mapping[K, int], *, min_cell: int) -> set[K]:
+    """What must not be shown of parts whose sum is known: those that are too small, and others until they hide them.
+
+    One alone would be the sum less the others, and several that are too few together would be too few people. A part
+    without visitors hides nobody.
+    """
+    hidden = {part for part, n in visitors.items() if n < min_cell}
+    for part, n in sorted(visitors.items(), key=lambda item: item[1]):
+        small = [visitors[each] for each in hidden if visitors[each]]
+        if not small or (len(small) > 1 and sum(small) >= min_cell):
+            break
+        if n >= min_cell:
+            hidden.add(part)
+    return hidden
+
+
+def coarse_share(share: float, total: int, *, min_cell: int) -> float:
+    """A share that leaves open by at least `min_cell` which number of all these visitors it is."""
+    step = next((step for step in _STEPS if step * total >= 2 * min_cell), 1.0)
+    return round(round(share / step) * step, 2)
 
 
 def _by_arm(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:

@@ -16,7 +16,7 @@ _HEADINGS = (("", 42), ("visitors", 10), ("before", 12), ("lately", 12), ("revie
 def review_text(found: Review) -> str:
     """A review as lines of plain text."""
     view = review_view(found, symbols=False)
-    parts = (_beginning(found, view), _segments(view), _notices(view), _effects(view), _feeds(view))
+    parts = (_beginning(found, view), _segments(view), _notices(view), _effects(view), _feeds(view), _drifts(view))
     return "\n".join(line for part in parts for line in part) + "\n"
 
 
@@ -61,3 +61,10 @@ def _feeds(view: ReviewView) -> Iterator[str]:
         yield ""
         yield "Attributes that rules ask for"
         yield from (line for name, words in view.feeds for line in paragraph(f"  {name}: {words}"))
+
+
+def _drifts(view: ReviewView) -> Iterator[str]:
+    if view.drifts:
+        yield ""
+        yield "Stored attributes then and lately"
+        yield from (line for name, words in view.drifts for line in paragraph(f"  {name}: {words}"))

@@ -10,6 +10,8 @@ from datetime import timedelta
 from experiments.headlines import listed
 from experiments.model import EVERYONE_ELSE
 from experiments.model import NO_PERSONALISATION
+from experiments.review_drifts import MUCH
+from experiments.review_drifts import AttributeDrift
 from experiments.review_effects import Effect
 from experiments.review_feeds import Feed
 from experiments.review_feeds import Recent
@@ -44,6 +46,7 @@ _WORDS: Mapping[FindingCode, str] = {
     "share_moved": "Its share of the visitors is no longer what it was.",
     "effect_changed": "What {names} brings is no longer what it was.",
     "attribute_absent": "Its rule asks for {names}, which none of the newest evaluations brought.",
+    "attribute_drifted": "Its rule asks for {names}, which visitors have otherwise than before.",
     "attribute_constant": "Its rule asks for {names}, which was the same in all of the newest evaluations.",
 }
 
@@ -89,6 +92,7 @@ class ReviewView:
     against: str
     cards: tuple[SegmentCard, ...]
     feeds: tuple[tuple[str, str], ...]
+    drifts: tuple[tuple[str, str], ...]
     recent: str
 
 
@@ -110,6 +114,7 @@ def review_view(found: Review, *, symbols: bool) -> ReviewView:
             if segment.segment not in _RESERVED or segment.visitors != 0
         ),
         feeds=tuple(_feeds(found.attributes)),
+        drifts=tuple((one.attribute, _drift_words(one)) for one in found.drifts),
         recent=_recent(found.recent),
     )
 
@@ -188,6 +193,15 @@ def _feed_words(feed: Feed) -> str:
         case "constant":
             return f"{segments}; the same in all of the newest evaluations"
     return f"{segments}; missing in {share(feed.missing)} of the newest evaluations"
+
+
+def _drift_words(one: AttributeDrift) -> str:
+    if one.index is None:
+        return "too few visitors to tell"
+    how = ("much changed" if one.index >= MUCH else "changed") if one.drifted else "as before"
+    missing = "" if not one.missing_lately else f"; not known of {share(one.missing_lately)} lately"
+    before = f", of {share(one.missing_before)} before" if missing and one.missing_before is not None else ""
+    return f"{how} (stability index {one.index:.2f}{missing}{before})"
 
 
 def _recent(recent: Recent | None) -> str:

@@ -66,8 +66,11 @@ class Scheduler:
         now_ms = self._installation.clock.now_ms()
         self._installation.ticked = monotonic()
         jobs = {
-            "reallocate": self._reallocate, "digest": self._send_digest, "reminders": self._remind,
-            "disk": self._watch_disk, "retention": self._retain,
+            "reallocate": self._reallocate,
+            "digest": self._send_digest,
+            "reminders": self._remind,
+            "disk": self._watch_disk,
+            "retention": self._retain,
         }
         for name, job in jobs.items():
             # One job's trouble must not keep the others from their slots.

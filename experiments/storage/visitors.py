@@ -171,6 +171,15 @@ class Exposures:
         rows = self._connection.execute(_CONTEXTS, (_MIDDLE, most, most, metric, experiment))
         return [ContextRow(*row) for row in rows]
 
+    def dated_contexts(self, experiment: str) -> list[tuple[str, int, int]]:
+        """How many visitors have each context, by the UTC day of first exposure, in days since 1970."""
+        rows = self._connection.execute(
+            "SELECT context, at_ms / 86400000, count(*) FROM exposures"
+            " WHERE experiment = ? AND context IS NOT NULL GROUP BY context, at_ms / 86400000",
+            (experiment,),
+        )
+        return [(context, int(day), int(n)) for context, day, n in rows]
+
     def keys(self, *, after: VisitorKey, limit: int) -> list[VisitorKey]:
         """Who was exposed, in order, from the next after this one on."""
         rows = self._connection.execute(

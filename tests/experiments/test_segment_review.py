@@ -212,6 +212,33 @@ def test_newest_evaluations_say_how_many_fit_and_how_many_are_left(house: House)
     assert (mens.holds, mens.left, mens.taker) == (150 / 200, 50 / 200, "womens-shoppers")
 
 
+@pytest.mark.every_database
+def test_a_stored_attribute_that_visitors_have_otherwise_than_before_is_found(house: House) -> None:
+    document = two_tastes()
+    document["attributes"] |= {
+        "womens": {"type": "boolean", "store": True}, "recency": {"type": "number", "store": True, "bands": [3, 6]},
+    }
+    house.start(document)
+    rng = np.random.default_rng(2)
+    for day in range(10):
+        house.now_ms, events = START + day * DAY, []
+        for number in range(40):
+            context = {"recency": int(rng.integers(1, 9))} | ({"womens": True} if rng.random() < 0.4 else {})
+            if day >= 5 and rng.random() < 0.6:
+                context |= {"womens": True}
+            events.append(house.exposure(KEY, f"{day}-{number}", **context))
+        house.record(*events)
+    found = {one.attribute: one for one in reviewed(house, since="2024-10-09").drifts}
+    assert found.keys() == {"womens", "recency"}
+    womens, recency = found["womens"], found["recency"]
+    assert womens.drifted and womens.index is not None and womens.index > 0.25
+    assert womens.missing_before is not None and womens.missing_lately is not None
+    assert womens.missing_before > 0.5 > womens.missing_lately
+    assert not recency.drifted and recency.missing_lately == 0
+    assert "attribute_drifted" in codes(reviewed(house, since="2024-10-09"))
+    assert [one.index for one in reviewed(house, since="2024-10-05").drifts] == [None, None]
+
+
 def test_a_change_is_judged_for_all_effects_together(house: House) -> None:
     run(house, womens=(0.3, 0.3), tailored=(0.25, 0.16))
     [effect] = of(reviewed(house)).effects

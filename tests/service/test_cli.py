@@ -95,6 +95,7 @@ _ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("digest",): ("--all",),
     ("assign",): (KEY, "table.csv"),
     ("record",): ("table.csv",),
+    ("opt-out",): ("ann",),
     ("export",): (KEY, "--table", "cells"),
     ("visitor",): ("ann",),
     ("erase",): ("ann",),
