@@ -47,7 +47,7 @@ _GROUPS = {
     "reference": "Reference", "users": "People", "audit": "Audit log",
     "login": "Pages", "actions": "Pages", "setup": "Pages", "gallery_page": "Pages",
     "preflight": "Pages", "replay_page": "Pages", "people": "Pages", "health": "Health", "preferences": "Privacy",
-    "opt_outs": "Privacy",
+    "opt_outs": "Privacy", "privacy": "Pages",
 }
 _INTRODUCTION = (
     "Experiments that find out for whom a tailored message beats the one sent to everybody. Errors are RFC 9457 "

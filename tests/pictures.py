@@ -42,6 +42,7 @@ PAGES = {
     "ledger": f"{_CAMPAIGN}/ledger",
     "document": f"{_CAMPAIGN}/document",
     "people": "/people",
+    "privacy": "/privacy",
     "audit": "/audit",
     "refused": "/experiments/nothing",
     "reference": "/docs",

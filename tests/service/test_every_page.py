@@ -49,6 +49,7 @@ PLACES = {
     ],
     "replay_page.replay_page": [f"{_CAMPAIGN}/replay", "/experiments/summer-sale/replay"],
     "people.people_page": ["/people"],
+    "privacy.privacy_page": ["/privacy"],
     "reference.docs": ["/docs"],
 }
 #: Pages for those who are not logged in.
