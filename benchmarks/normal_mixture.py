@@ -14,7 +14,7 @@ from benchmarks.campaigns import MASS
 from benchmarks.campaigns import Campaign
 from benchmarks.campaigns import letter
 from experiments.contests import ALPHA
-from experiments.strata import arm_strata
+from experiments.strata import segment_strata
 from stats.sequences import radius
 
 Array = NDArray[np.float64]
@@ -31,9 +31,8 @@ class Difference(NamedTuple):
 
 def by_visitors(campaign: Campaign, segment: str) -> Difference:
     """Strata weighted by their visitors: the doubly robust means that the report prints."""
-    goal = campaign.columns(GOAL)[GOAL].by_segment()[segment]
-    arms = arm_strata(goal, campaign.readings.allocations, segment=segment)
-    means = arms.estimates()
+    strata = segment_strata(campaign.columns(GOAL)[GOAL], campaign.allocations)
+    means, arms = strata.estimates()[segment], strata.of(segment)
     one, other = means[letter(segment)], means[MASS]
     if one.effective_n == 0 or other.effective_n == 0:
         return Difference(0.0, 1.0, 1.0)
@@ -43,8 +42,7 @@ def by_visitors(campaign: Campaign, segment: str) -> Difference:
 
 def by_information(campaign: Campaign, segment: str) -> Difference:
     """Epochs weighted by n_T n_M / (n_T + n_M) (Mantel and Haenszel 1959): no weights give a narrower interval."""
-    goal = campaign.columns(GOAL)[GOAL].by_segment()[segment]
-    arms = arm_strata(goal, campaign.readings.allocations, segment=segment)
+    arms = segment_strata(campaign.columns(GOAL)[GOAL], campaign.allocations).of(segment)
     sums = np.stack([arms.strata.n, arms.strata.total])
     one, other = (sums[..., arms.arms.index(arm)] for arm in (letter(segment), MASS))
     seen = (one[0] > 0) & (other[0] > 0)

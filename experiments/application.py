@@ -100,7 +100,9 @@ class Application:
         key = entry.experiment.key
         visitor.expose(
             key,
-            ExposureRow(event.arm, event.segment, event.epoch, event.weight, event.at_ms, bool(event.asserted)),
+            ExposureRow(
+                event.arm, event.segment, event.epoch, event.weight, event.at_ms, bool(event.asserted), event.context
+            ),
         )
         assert visitor.place, "whoever is exposed counts somewhere"
         self._additions.add_newcomer(visitor.place, entry.measures)

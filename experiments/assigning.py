@@ -11,6 +11,9 @@ import numpy as np
 from experiments import tokens
 from experiments.assignment import Assignment
 from experiments.assignment import Plan
+from experiments.codes import Codes
+from experiments.codes import coded
+from experiments.codes import gathered
 from experiments.deciding import Decisions
 from experiments.deciding import decide_all
 from experiments.deciding import keep
@@ -19,6 +22,7 @@ from experiments.evaluation import Asking
 from experiments.evaluation import Evaluation
 from experiments.evaluation import claim_of
 from experiments.evaluation import live_entry
+from experiments.evaluation import may_be_counted
 from experiments.evaluation import note
 from experiments.evaluation import promised
 from experiments.events import ExposureEvent
@@ -144,8 +148,11 @@ class _Assigning:
         listed = read_list(self._entry.experiment, visitors, asking=self._asking, objects=self._objecting)
         if self._order.exposes:
             self._session.hold(self._stand_ins(listed))
-        decisions = self._decide(self._entry.plan, listed)
-        issued = self._tokens(listed, decisions)
+        exposed = self._exposed(listed)
+        claims = self._promised(listed, exposed)
+        decisions = self._decide(self._entry.plan, listed, exposed, claims)
+        contexts = self._contexts(self._entry.plan, listed, exposed, claims)
+        issued = self._tokens(listed, decisions, contexts)
         receipts = self._expose(listed, issued) if self._order.exposes else [None] * len(issued)
         return Answers(self._entry.plan, listed, decisions, issued, receipts)
 
@@ -157,15 +164,21 @@ class _Assigning:
         stand_ins = pseudonyms(ids, key=self._keyring.visitors)
         return [place for place, stand_in in enumerate(stand_ins) if stand_in in opted_out]
 
-    def _decide(self, plan: Plan, listed: VisitorList) -> Decisions:
-        exposed, state = self._exposed(listed), self._entry.stored.state
+    def _decide(
+        self,
+        plan: Plan,
+        listed: VisitorList,
+        exposed: Mapping[int, Exposure],
+        claims: Mapping[int, tokens.Claim],
+    ) -> Decisions:
+        state = self._entry.stored.state
         decisions = decide_all(
             plan,
             listed.visitors,
             columns=listed.columns,
             state=state,
             consents=listed.consents,
-            kept=exposed | self._promised(listed, exposed),
+            kept={**exposed, **{index: claim.fixed for index, claim in claims.items()}},
             opted_out=listed.opted_out,
         )
         if self._order.exposes:
@@ -191,15 +204,33 @@ class _Assigning:
             if stand_in in row_by_stand_in
         }
 
-    def _promised(self, listed: VisitorList, exposed: Mapping[int, Exposure]) -> dict[int, Exposure]:
-        """What tokens hold of visitors who were not exposed, by place."""
+    def _promised(self, listed: VisitorList, exposed: Mapping[int, Exposure]) -> dict[int, tokens.Claim]:
+        """What tokens say of visitors who were not exposed, by place."""
         now_ms = self._asking.now_ms
-        kept = {
+        claims = {
             index: promised(self._entry, listed.visitors[index], token=token, now_ms=now_ms, keyring=self._keyring)
             for index, token in enumerate(listed.tokens)
             if token is not None and index not in exposed
         }
-        return {index: exposure for index, exposure in kept.items() if exposure is not None}
+        return {index: claim for index, claim in claims.items() if claim is not None}
+
+    def _contexts(
+        self,
+        plan: Plan,
+        listed: VisitorList,
+        exposed: Mapping[int, Exposure],
+        claims: Mapping[int, tokens.Claim],
+    ) -> Sequence[str | None]:
+        """What is stored of each visitor once exposed: of those whose arm is drawn now, and what tokens hold."""
+        if not plan.contexts:
+            return []
+        contexts = plan.contexts.of_all(listed.columns, len(listed.visitors))
+        for index, consent in enumerate(listed.consents):
+            if index in claims:
+                contexts[index] = claims[index].context
+            elif consent != "personalise" or index in exposed:
+                contexts[index] = None
+        return contexts
 
     def _repeated(
         self, listed: VisitorList, decisions: Decisions, exposed: Mapping[int, Exposure]
@@ -215,16 +246,18 @@ class _Assigning:
                 repeated[index] = first[visitor]
                 continue
             drawn = different[decisions.places[index]]
-            if claim_of(self._order.experiment, drawn, asking=self._asking):
+            if may_be_counted(drawn):
                 first[visitor] = Exposure(drawn.arm, drawn.segment, drawn.epoch, drawn.weight)
         return repeated
 
-    def _tokens(self, listed: VisitorList, decisions: Decisions) -> list[str | None]:
-        """The tokens of those who may be counted, for each assignment at once."""
+    def _tokens(
+        self, listed: VisitorList, decisions: Decisions, contexts: Sequence[str | None]
+    ) -> list[str | None]:
+        """The tokens of those who may be counted, for each assignment and context at once."""
         visitors = np.array(listed.visitors, np.object_)
         issued = np.full(len(visitors), None, np.object_)
-        for assignment, holders in decisions.groups():
-            claim = claim_of(self._order.experiment, assignment, asking=self._asking)
+        for assignment, context, holders in _sharing(decisions, contexts):
+            claim = claim_of(self._order.experiment, assignment, context=context, asking=self._asking)
             if claim:
                 issued[holders] = tokens.issue_all(claim, visitors[holders].tolist(), key=self._keyring.tokens)
         said: list[str | None] = issued.tolist()
@@ -247,3 +280,16 @@ class _Assigning:
         return exposure_by_assignment(
             visitor, self._order.experiment, token=token, call_id=self._order.call_id, now_ms=self._asking.now_ms
         )
+
+
+def _sharing(
+    decisions: Decisions, contexts: Sequence[str | None]
+) -> Iterator[tuple[Assignment, str | None, Codes]]:
+    """Each assignment and context that somebody has, and who: places in the list, in order."""
+    if not contexts:
+        yield from ((assignment, None, holders) for assignment, holders in decisions.groups())
+        return
+    different, codes = coded(contexts)
+    for assignment, holders in decisions.groups():
+        for code, within in gathered(codes[holders]):
+            yield assignment, different[code], holders[within]

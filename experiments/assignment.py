@@ -8,6 +8,7 @@ from typing import Literal
 from typing import NamedTuple
 
 from experiments.allocation import GRAIN
+from experiments.contexts import Contexts
 from experiments.hashing import Ranges
 from experiments.hashing import choose
 from experiments.hashing import position
@@ -53,6 +54,7 @@ class Plan:
         self._rules = [(segment.key, compile_rule(segment.rule, types)) for segment in experiment.segments]
         self._state = seed_state(experiment.key)
         self._draws = _draws(allocation)
+        self.contexts = Contexts(experiment.attributes)
         self._messages = {arm.key: compile_message(arm.message or {}, arm.channel) for arm in experiment.arms}
 
     def under(self, allocation: Allocation) -> "Plan":

@@ -93,11 +93,15 @@ class Columns(NamedTuple):
         """The same cells, each segment's for itself."""
         return {name: self.at(cells) for name, cells in self.segment.groups().items()}
 
-    def visitors(self) -> dict[str, int]:
-        """How many visitors each arm has."""
-        cells, visitors = np.bincount(self.arm.codes), np.bincount(self.arm.codes, self.n)
-        rows = zip(self.arm.different, cells.tolist(), visitors.tolist(), strict=False)
-        return {arm: round(n) for arm, has_cells, n in rows if has_cells}
+    def visitors(self) -> dict[tuple[str, str], int]:
+        """How many visitors each segment and arm has that has cells."""
+        arms = len(self.arm.different)
+        places = self.segment.codes * arms + self.arm.codes
+        cells, visitors = np.bincount(places), np.bincount(places, self.n)
+        return {
+            (self.segment.different[place // arms], self.arm.different[place % arms]): round(visitors[place])
+            for place in np.flatnonzero(cells).tolist()
+        }
 
 
 def columns_of(cells: Sequence[Cell]) -> Columns:

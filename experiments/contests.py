@@ -8,8 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.columns import NO_CELLS
-from experiments.columns import Columns
 from experiments.columns import Table
 from experiments.counting import PROFIT
 from experiments.estimates import Book
@@ -18,9 +16,9 @@ from experiments.model import Experiment
 from experiments.objective import is_rate
 from experiments.readings import Readings
 from experiments.report_shape import Call
-from experiments.strata import arm_strata
+from experiments.strata import ArmStrata
+from experiments.strata import segment_strata
 from stats import evidence
-from stats.adaptive import Estimate
 from stats.equality import ceilings_for_mass
 from stats.equality import evidence_for_mass
 
@@ -47,12 +45,42 @@ class Contest(NamedTuple):
     not_better: float
 
 
+class Conversions(NamedTuple):
+    """What contests by conversions rest on, stratum by stratum of constant propensities; shapes (contests, strata).
+
+    Attributes:
+        tailored, mass: conversions of the two arms.
+        shares: the tailored arm's part of their two propensities; 0 where a contest has no stratum.
+    """
+
+    tailored: Array
+    mass: Array
+    shares: Array
+
+    def at(self, which: Flags) -> "Conversions":
+        """Some of the contests."""
+        return Conversions(*(part[which] for part in self))
+
+
 def contests(readings: Readings, book: Book, columns: Table) -> list[Contest]:
     """Every tailored arm in every segment that it is open to."""
     experiment = readings.experiment
-    goal = columns[experiment.goal.key].by_segment()
+    places = contested(experiment)
+    if is_by_conversions(experiment):
+        strata = segment_strata(columns[experiment.goal.key], readings.allocations)
+        rival = experiment.first_mass.key
+        return by_conversions(places, joined([_conversions(strata.of(segment), arm, rival) for segment, arm in places]))
+    visitors = visitors_by_segment(experiment, book)
     return [
-        _contest(readings, book, goal.get(segment, NO_CELLS), segment, arm.key)
+        Contest(segment, arm, *_by_means(experiment, book, segment, arm, visitors=visitors[segment]))
+        for segment, arm in places
+    ]
+
+
+def contested(experiment: Experiment) -> list[tuple[str, str]]:
+    """Segment and arm of every contest."""
+    return [
+        (segment, arm.key)
         for segment in experiment.segment_keys
         for arm in experiment.open_arms(segment)
         if arm.role == "tailored"
@@ -64,37 +92,40 @@ def is_by_conversions(experiment: Experiment) -> bool:
     return experiment.objective != "profit" and is_rate(experiment.goal)
 
 
-def _contest(readings: Readings, book: Book, goal: Columns, segment: str, arm: str) -> Contest:
-    experiment = readings.experiment
-    if is_by_conversions(experiment):
-        return Contest(segment, arm, *_by_conversions(readings, goal, segment, arm))
-    metric = PROFIT if experiment.objective == "profit" else experiment.goal.key
-    mass = book[segment, experiment.first_mass.key].means[metric]
-    visitors = visitors_by_segment(experiment, book)[segment]
-    return Contest(segment, arm, *_by_means(book[segment, arm].means[metric], mass, visitors=visitors))
-
-
-def _by_conversions(readings: Readings, goal: Columns, segment: str, arm: str) -> tuple[float, float]:
+def by_conversions(places: Sequence[tuple[str, str]], found: Conversions) -> list[Contest]:
     """Given a conversion on either arm, which of the two had it: valid whatever the weights and base rates did."""
-    strata = arm_strata(goal, readings.allocations, segment=segment)
-    if arm not in strata.arms:
-        return 0.0, 0.0
-    both = [strata.arms.index(arm), strata.arms.index(readings.experiment.first_mass.key)]
-    propensity = strata.strata.propensity[:, both]
-    tailored, rival = strata.strata.total[:, both].T
-    shares = propensity[:, 0] / propensity.sum(axis=1)
-    return (
-        evidence.evidence_for_gain(tailored, rival, shares),
-        evidence_for_mass(tailored, rival, shares, margin=MARGIN),
-    )
+    better, not_better = evidence.evidence_for_gain(*found), evidence_for_mass(*found, margin=MARGIN)
+    return [Contest(*place, *both) for place, *both in zip(places, better.tolist(), not_better.tolist(), strict=True)]
 
 
-def _by_means(arm: Estimate, mass: Estimate, *, visitors: int) -> tuple[float, float]:
+def joined(parts: Sequence[Conversions]) -> Conversions:
+    """Contests one after another; those with fewer strata than others have empty ones at the end."""
+    contests = sum(len(part.shares) for part in parts)
+    longest = max((part.shares.shape[1] for part in parts), default=0)
+    table, first = np.zeros((3, contests, longest)), 0
+    for part in parts:
+        rows, strata = part.shares.shape
+        table[:, first : first + rows, :strata] = part
+        first += rows
+    return Conversions(*table)
+
+
+def _conversions(found: ArmStrata, arm: str, rival: str) -> Conversions:
+    if arm not in found.arms:
+        return Conversions(*np.zeros((3, 1, 0)))
+    both = [found.arms.index(arm), found.arms.index(rival)]
+    propensity, conversions = found.strata.propensity[:, both], found.strata.total[:, both]
+    tailored, mass = conversions.T[:, None]
+    return Conversions(tailored, mass, (propensity[:, 0] / propensity.sum(axis=1))[None])
+
+
+def _by_means(experiment: Experiment, book: Book, segment: str, arm: str, *, visitors: int) -> tuple[float, float]:
     """That the arm's mean is higher, and that it is not higher by what matters."""
-    matters = MARGIN * abs(mass.mean)
+    metric = PROFIT if experiment.objective == "profit" else experiment.goal.key
+    own, mass = (book[segment, key].means[metric] for key in (arm, experiment.first_mass.key))
     return (
-        evidence.evidence_for_higher_mean(arm, mass, visitors),
-        evidence.evidence_for_higher_mean(mass, arm, visitors, margin=-matters),
+        evidence.evidence_for_higher_mean(own, mass, visitors),
+        evidence.evidence_for_higher_mean(mass, own, visitors, margin=-MARGIN * abs(mass.mean)),
     )
 
 
@@ -113,11 +144,10 @@ def segment_call(call_of_each: Collection[Call]) -> Call:
     return next((call for call in CALLS if call in call_of_each), "mass")
 
 
-def may_be_called(conversions_tailored: Array, conversions_mass: Array, shares: Array) -> Flags:
-    """Which of many contests by conversions could be called, shapes (contests, strata); of the others it is certain."""
+def may_be_called(found: Conversions) -> Flags:
+    """Which of many contests by conversions could be called; of the others that they are not is certain, and cheap."""
     needed = -log(ALPHA)
-    strata = conversions_tailored, conversions_mass, shares
-    better, not_better = evidence.ceilings_for_gain(*strata), ceilings_for_mass(*strata, margin=MARGIN)
+    better, not_better = evidence.ceilings_for_gain(*found), ceilings_for_mass(*found, margin=MARGIN)
     return np.asarray((better >= needed) | (not_better >= needed))
 
 

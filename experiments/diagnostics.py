@@ -20,7 +20,7 @@ from experiments.readings import Readings
 from experiments.report_shape import Diagnostics
 from experiments.report_shape import SampleRatio
 from experiments.strata import ArmStrata
-from experiments.strata import arm_strata
+from experiments.strata import segment_strata
 from stats.mixtures import mean_evidence
 from stats.sample_ratio import combine
 from stats.sample_ratio import sample_ratio_test
@@ -76,8 +76,9 @@ def sample_ratio_evidence(readings: Readings, exposures: Columns) -> float:
     """
     strata: dict[str, list[tuple[Array, Array, Array]]] = defaultdict(list)
     # Where all visitors were erased nobody is held against weights.
-    for segment, cells in exposures.at(exposures.n > 0).by_segment().items():
-        for arm, columns in _contested(arm_strata(cells, readings.allocations, segment=segment)):
+    by_segment = segment_strata(exposures.at(exposures.n > 0), readings.allocations)
+    for segment in by_segment.arms:
+        for arm, columns in _contested(by_segment.of(segment)):
             strata[arm].append(columns)
     return mean_evidence([share_evidence(*map(np.concatenate, zip(*found, strict=True))) for found in strata.values()])
 

@@ -8,6 +8,8 @@ BespokeError
 ├── FrozenDocument         a change that a started experiment does not allow
 ├── VerdictChanged         a verdict that was confirmed and is no longer what it was
 ├── InvalidReason          a reason that cannot be kept
+├── UnknownSegment         no segment of that key in the document
+├── InvalidReview          a review that cannot be kept
 ├── IdempotencyKeyReused   a key of one request on another
 ├── InvalidContext         an evaluation context that cannot be used (`code` says which way)
 ├── RejectedEvent          an event that cannot be counted (`code` says why)
@@ -21,6 +23,7 @@ BespokeError
 ├── InvalidSetting         a setting that stops start-up
 ├── SecretMismatch         a secret that is not the one the database was made with
 ├── UnansweredPast         a log too short for any what-if
+├── MissingExtra           a form of output that needs a package which is not installed
 ├── InvalidBackup          a backup that cannot be made or restored
 └── StorageError           the database cannot do it now
     ├── StorageBusy        another process holds the lock; try again
@@ -111,6 +114,18 @@ class InvalidReason(BespokeError):
     """The reason cannot be kept."""
 
     code = "invalid_reason"
+
+
+class UnknownSegment(BespokeError):
+    """The document has no segment of this key."""
+
+    code = "unknown_segment"
+
+
+class InvalidReview(BespokeError):
+    """The day of the next review cannot be kept."""
+
+    code = "invalid_review"
 
 
 class IdempotencyKeyReused(BespokeError):
@@ -214,6 +229,12 @@ class UnansweredPast(BespokeError):
     """The log is too short to say anything of what might have been."""
 
     code = "unanswered_past"
+
+
+class MissingExtra(BespokeError):
+    """A package that this needs is not installed."""
+
+    code = "missing_extra"
 
 
 class StorageError(BespokeError):

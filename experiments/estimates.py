@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from experiments.columns import NO_CELLS
 from experiments.columns import Columns
 from experiments.columns import Table
 from experiments.counting import EXPOSURES
@@ -15,7 +14,7 @@ from experiments.model import Experiment
 from experiments.readings import Readings
 from experiments.strata import Sums
 from experiments.strata import add
-from experiments.strata import arm_strata
+from experiments.strata import segment_strata
 from stats.adaptive import NOTHING
 from stats.adaptive import Estimate
 from stats.adaptive import Stratum
@@ -57,21 +56,17 @@ def columns_by_metric(readings: Readings) -> dict[str, Columns]:
 
 def corrected(readings: Readings, columns: Table) -> Book:
     """Estimates that stay right while weights move: stratified by the runs of epochs with constant propensity."""
-    parts = {metric: of_metric.by_segment() for metric, of_metric in columns.items()}
-    book: dict[tuple[str, str], ArmEstimates] = {}
-    for segment in readings.experiment.segment_keys:
-        found = {
-            metric: arm_strata(part.get(segment, NO_CELLS), readings.allocations, segment=segment)
-            for metric, part in parts.items()
-        }
-        totals = {metric: one.sums() for metric, one in found.items()}
-        means = {metric: one.estimates() for metric, one in found.items()}
-        for arm in readings.experiment.open_arms(segment):
-            book[segment, arm.key] = ArmEstimates(
-                {metric: one.get(arm.key, Sums()) for metric, one in totals.items()},
-                {metric: one.get(arm.key, NOTHING) for metric, one in means.items()},
-            )
-    return book
+    found = {metric: segment_strata(cells, readings.allocations) for metric, cells in columns.items()}
+    totals = {metric: one.sums() for metric, one in found.items()}
+    means = {metric: one.estimates() for metric, one in found.items()}
+    return {
+        (segment, arm.key): ArmEstimates(
+            {metric: one.get(segment, {}).get(arm.key, Sums()) for metric, one in totals.items()},
+            {metric: one.get(segment, {}).get(arm.key, NOTHING) for metric, one in means.items()},
+        )
+        for segment in readings.experiment.segment_keys
+        for arm in readings.experiment.open_arms(segment)
+    }
 
 
 def naive(book: Book) -> Book:

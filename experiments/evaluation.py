@@ -141,17 +141,22 @@ def note(context: Mapping[str, Any], visitor: str, *, consent: Consent, asking: 
         asking.recent.note(context, visitor, now_ms=asking.now_ms)
 
 
-def claim_of(key: str, assignment: Assignment, *, asking: Asking) -> tokens.Claim | None:
+def may_be_counted(assignment: Assignment) -> bool:
+    """Whether an exposure may follow: only a running experiment gives its arms for keeps, and not to everybody."""
+    return assignment.cause in ("allocated", "sticky")
+
+
+def claim_of(key: str, assignment: Assignment, *, context: str | None, asking: Asking) -> tokens.Claim | None:
     """What the token of an assignment says, by which an exposure may follow; None where nothing may be counted."""
-    # Only a running experiment gives its arms for keeps, and only to people who may be counted.
-    if assignment.cause not in ("allocated", "sticky"):
+    if not may_be_counted(assignment):
         return None
     expires_ms = tokens.expiry(asking.now_ms, lifetime_seconds=asking.token_seconds)
-    return tokens.Claim(key, assignment.segment, assignment.arm, assignment.epoch, assignment.weight, expires_ms)
+    arm, segment, weight, epoch, _ = assignment
+    return tokens.Claim(key, segment, arm, epoch, weight, expires_ms, context)
 
 
-def promised(entry: Entry, visitor: str, *, token: object, now_ms: int, keyring: Keyring) -> Exposure | None:
-    """What a token of this visitor holds; None where it is not good, or nothing was promised."""
+def promised(entry: Entry, visitor: str, *, token: object, now_ms: int, keyring: Keyring) -> tokens.Claim | None:
+    """What a token of this visitor says; None where it is not good, or nothing was promised."""
     # Paused means that nobody new gets anything but the mass arm, whatever was promised.
     if entry.stored.state == "paused" or not isinstance(token, str):
         return None
@@ -163,7 +168,7 @@ def promised(entry: Entry, visitor: str, *, token: object, now_ms: int, keyring:
         return None
     if is_lost(claim.epoch, entry.restored_at):
         return None
-    return Exposure(claim.arm, claim.segment, claim.epoch, claim.weight)
+    return claim
 
 
 def _objected(store: Store, entry: Entry, visitor: str, *, asking: Asking, keyring: Keyring) -> Evaluation:
@@ -176,10 +181,11 @@ def _evaluation(
     store: Store, entry: Entry, caller: Caller, *, looked_up: LookedUp, asking: Asking, keyring: Keyring
 ) -> Evaluation:
     visitor, now_ms = caller.visitor, asking.now_ms
-    kept = looked_up.exposed.get(entry.experiment.key)
+    kept, claimed = looked_up.exposed.get(entry.experiment.key), None
     # Whoever may not be counted is kept nothing, and no database is asked for what a token of theirs names.
     if kept is None and caller.consent != "none":
-        kept = promised(entry, visitor, token=caller.token, now_ms=now_ms, keyring=keyring)
+        claimed = promised(entry, visitor, token=caller.token, now_ms=now_ms, keyring=keyring)
+        kept = claimed and claimed.fixed
     plan = _plan_that_knows(kept, store, entry)
     assignment = decide(
         plan,
@@ -192,10 +198,16 @@ def _evaluation(
     )
     if looked_up.fault and kept is None:
         _check_settled(entry, visitor, assignment, fault=looked_up.fault)
-    claim = claim_of(entry.experiment.key, assignment, asking=asking)
+    context = _drawn_context(plan, caller) if kept is None else claimed and claimed.context
+    claim = claim_of(entry.experiment.key, assignment, context=context, asking=asking)
     token = tokens.issue(claim, visitor, key=keyring.tokens) if claim else None
     role = plan.experiment.arm_by_key[assignment.arm].role
     return Evaluation(assignment, role, plan.message(assignment.arm, caller.attributes), token)
+
+
+def _drawn_context(plan: Plan, caller: Caller) -> str | None:
+    """What is stored of a visitor whose arm was drawn just now."""
+    return plan.contexts.of(caller.attributes) if caller.consent == "personalise" else None
 
 
 def _check_settled(entry: Entry, visitor: str, assignment: Assignment, *, fault: NotLookedUp) -> None:

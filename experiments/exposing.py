@@ -19,13 +19,17 @@ from experiments.tokens import read
 
 
 class Exposed(NamedTuple):
-    """An arm and how it was given; `asserted` where the sender named another arm than the draw gives."""
+    """An arm and how it was given; `asserted` where the sender named another arm than the draw gives.
+
+    The `context` is what is stored of the visitor, None where that is nothing.
+    """
 
     arm: str
     segment: str
     epoch: int
     weight: int
     asserted: bool
+    context: str | None
 
 
 def exposed_to(
@@ -64,7 +68,7 @@ def _by_token(event: ExposureEvent, token: str, *, key: bytes, restored_at: Coll
         raise RejectedEvent("token_expired", "properties.token has expired")
     if is_lost(claim.epoch, restored_at):
         raise RejectedEvent("unknown_epoch", f"properties.token is of epoch {claim.epoch}, which a restore has lost")
-    return Exposed(claim.arm, claim.segment, claim.epoch, claim.weight, False)
+    return Exposed(claim.arm, claim.segment, claim.epoch, claim.weight, False, claim.context)
 
 
 def _by_word(event: ExposureEvent, plan: Plan, *, experiment: Experiment, state: State) -> Exposed:
@@ -73,20 +77,22 @@ def _by_word(event: ExposureEvent, plan: Plan, *, experiment: Experiment, state:
         raise RejectedEvent("unknown_arm", f"properties.variation_id: {shown(arm)} is no arm of {event.experiment}")
     if state != "running":
         raise RejectedEvent("not_running", f"{event.experiment} is {state}: new exposures need a token from before")
-    drawn = plan.draw(event.visitor, _segment(event, plan))
+    segment, context = _segment_and_context(event, plan)
+    drawn = plan.draw(event.visitor, segment)
     if drawn.arm == arm:
-        return Exposed(arm, drawn.segment, drawn.epoch, drawn.weight, False)
-    weight = plan.allocation.weights[drawn.segment].get(arm, 0)
-    return Exposed(arm, drawn.segment, drawn.epoch, weight, True)
+        return Exposed(arm, segment, drawn.epoch, drawn.weight, False, context)
+    weight = plan.allocation.weights[segment].get(arm, 0)
+    return Exposed(arm, segment, drawn.epoch, weight, True, context)
 
 
-def _segment(event: ExposureEvent, plan: Plan) -> str:
+def _segment_and_context(event: ExposureEvent, plan: Plan) -> tuple[str, str | None]:
     if event.consent == "measure":
-        return NO_PERSONALISATION
+        return NO_PERSONALISATION, None
     # Who says nothing of attributes does not know them; a local evaluation knew that there are none.
     if not event.traits and event.epoch is None:
-        return EVERYONE_ELSE
+        return EVERYONE_ELSE, None
     try:
-        return plan.segment_of(declared_attributes(plan.experiment, event.traits))
+        attributes = declared_attributes(plan.experiment, event.traits)
+        return plan.segment_of(attributes), plan.contexts.of(attributes)
     except InvalidContext as error:
         raise RejectedEvent("invalid_traits", f"context.traits: {error}") from error

@@ -16,7 +16,7 @@ from experiments.model import Allocation
 from experiments.model import Experiment
 from experiments.model import Metric
 from experiments.objective import is_rate
-from experiments.strata import arm_strata
+from experiments.strata import segment_strata
 from experiments.times import DAY_MS
 from experiments.weighing import Weighing
 from experiments.weighing import earnings
@@ -74,23 +74,28 @@ def policy_inputs(
     counted = metric_columns(experiment, columns, metric=experiment.goal.key, before_day=before_day)
     profit = metric_columns(experiment, columns, metric=PROFIT, before_day=before_day)
     seen = _seen(experiment, counted, profit, weighing)
-    goals, profits = seen.goal.by_segment(), seen.profit.by_segment()
-    visitors = goals if seen.goal is counted else counted.by_segment()
+    goals, profits = (_estimates(cells, allocations) for cells in (seen.goal, seen.profit))
+    visitors = counted.visitors()
     return {
         segment: SegmentInput(
             conversions.get(segment, 0),
-            _arm_inputs(
-                experiment,
-                segment,
-                visitors.get(segment, NO_CELLS),
-                goal=goals.get(segment, NO_CELLS),
-                profit=profits.get(segment, NO_CELLS),
-                matured=seen.matured,
-                allocations=allocations,
-            ),
+            {
+                arm.key: ArmInput(
+                    visitors.get((segment, arm.key), 0),
+                    _informed(
+                        goals.get(segment, {}).get(arm.key, NOTHING), seen.matured.get((segment, arm.key), 1.0)
+                    ),
+                    profits.get(segment, {}).get(arm.key, NOTHING),
+                )
+                for arm in experiment.open_arms(segment)
+            },
         )
         for segment in experiment.segment_keys
     }
+
+
+def _estimates(cells: Columns, allocations: Mapping[int, Allocation]) -> dict[str, dict[str, Estimate]]:
+    return segment_strata(cells, allocations).estimates() if len(cells.n) else {}
 
 
 class _Seen(NamedTuple):
@@ -111,30 +116,6 @@ def _seen(experiment: Experiment, goal: Columns, profit: Columns, weighing: Weig
         profit_sums(profit, earned, weighing.of(profit)),
         matured_shares(goal, weights) if is_rate(experiment.goal) else {},
     )
-
-
-def _arm_inputs(
-    experiment: Experiment,
-    segment: str,
-    counted: Columns,
-    *,
-    goal: Columns,
-    profit: Columns,
-    matured: Mapping[tuple[str, str], float],
-    allocations: Mapping[int, Allocation],
-) -> dict[str, ArmInput]:
-    visitors = counted.visitors()
-    goals, profits = (
-        arm_strata(cells, allocations, segment=segment).estimates() if len(cells.n) else {} for cells in (goal, profit)
-    )
-    return {
-        arm.key: ArmInput(
-            visitors.get(arm.key, 0),
-            _informed(goals.get(arm.key, NOTHING), matured.get((segment, arm.key), 1.0)),
-            profits.get(arm.key, NOTHING),
-        )
-        for arm in experiment.open_arms(segment)
-    }
 
 
 def _informed(found: Estimate, matured: float) -> Estimate:

@@ -29,7 +29,7 @@ LIVE_STATES: tuple[State, ...] = ("running", "paused", "stopped")
 
 @dataclass(frozen=True)
 class Attribute:
-    """A declared attribute; `store` keeps it, coarsened to `bands`, for segment discovery.
+    """A declared attribute; `store` keeps it for discovery, in `bands` or by its first `prefix` characters.
 
     `special` says whether it is of a special category of personal data; None leaves that to its name.
     """
@@ -37,6 +37,7 @@ class Attribute:
     type: AttributeType
     store: bool = False
     bands: tuple[Any, ...] = ()
+    prefix: int | None = None
     special: bool | None = None
 
 

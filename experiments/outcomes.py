@@ -1,5 +1,6 @@
 """Outcomes: how one simulated campaign goes, with a look at every midnight."""
 
+from collections.abc import Iterator
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -9,7 +10,12 @@ from numpy.typing import NDArray
 
 from experiments.allocation import GRAIN
 from experiments.allocation import first_allocation
+from experiments.batches import batched
 from experiments.contests import segment_call
+from experiments.looks import LOOKS
+from experiments.looks import Look
+from experiments.looks import Seen
+from experiments.looks import looks
 from experiments.model import Experiment
 from experiments.model import Policy
 from experiments.simulation import Campaign
@@ -64,31 +70,36 @@ def run(plan: Plan, *, rng: np.random.Generator) -> Outcome:
     A segment's verdict is its first call; `none`, which overrules, whenever it comes.
     """
     campaign = Campaign(plan.experiment, plan.world, days=plan.days, rng=rng)
-    every = max(1, -(-plan.experiment.policy.every_seconds // 86_400))
     called: dict[str, Called] = {}
-    for day in range(1, plan.days + 1):
-        campaign.live(plan.visitors_per_day)
-        called = _look(campaign, plan, called)
-        if day % every == 0 and day < plan.days:
-            campaign.reallocate()
+    for seen in batched(_midnights(campaign, plan), size=LOOKS):
+        for look in looks(seen, waiting=plan.truth.tailored.keys() - called):
+            called |= _verdicts(look, plan.truth, called)
     return _outcome(campaign, plan, called)
 
 
-def _look(campaign: Campaign, plan: Plan, called: Mapping[str, Called]) -> dict[str, Called]:
-    """The verdicts by now."""
-    truth = plan.truth
-    waiting = {segment: arms for segment, arms in truth.tailored.items() if segment not in called}
-    if not campaign.may_be_called(waiting):
-        return dict(called)
-    calls, barren = campaign.calls()
-    now = {segment: segment_call([calls[segment, arm] for arm in arms]) for segment, arms in waiting.items()}
-    now |= {segment: "none" for segment in barren & truth.tailored.keys() if _is_news(called, segment, "none")}
-    found = {
-        segment: Called(call, campaign.day, truth.holds(segment, call, _called_for(calls, segment)))
+def _midnights(campaign: Campaign, plan: Plan) -> Iterator[Seen]:
+    """What can be seen at each midnight, after which weights may move."""
+    every = max(1, -(-plan.experiment.policy.every_seconds // 86_400))
+    for day in range(1, plan.days + 1):
+        campaign.live(plan.visitors_per_day)
+        yield campaign.seen()
+        if day % every == 0 and day < plan.days:
+            campaign.reallocate()
+
+
+def _verdicts(look: Look, truth: Truth, called: Mapping[str, Called]) -> dict[str, Called]:
+    """The verdicts that a look adds."""
+    now = {
+        segment: segment_call([look.calls[segment, arm] for arm in arms])
+        for segment, arms in truth.tailored.items()
+        if segment not in called
+    }
+    now |= {segment: "none" for segment in look.barren & truth.tailored.keys() if _is_news(called, segment, "none")}
+    return {
+        segment: Called(call, look.day, truth.holds(segment, call, _called_for(look.calls, segment)))
         for segment, call in now.items()
         if call != "keep_testing"
     }
-    return {**called, **found}
 
 
 def _is_news(called: Mapping[str, Called], segment: str, call: str) -> bool:

@@ -102,7 +102,7 @@ def _beliefs(experiment: Experiment, inputs: Inputs) -> dict[str, Beliefs]:
         for segment in experiment.segment_keys
         if segment in inputs
     }
-    pooled = pooled_objective(experiment, evidence)
+    pooled = pooled_objective(experiment, evidence, is_ranked=experiment.policy.kind != "epsilon_greedy")
     return {segment: arms for segment, arms in zip(evidence, pooled.arms, strict=True) if segment in ready}
 
 

@@ -16,13 +16,14 @@ from stats.posteriors import NormalPosterior
 Evidence = Mapping[str, tuple[Estimates, Estimates]]
 
 
-def pooled_objective(experiment: Experiment, evidence: Evidence) -> Pooled:
+def pooled_objective(experiment: Experiment, evidence: Evidence, *, is_ranked: bool = True) -> Pooled:
     """What is believed of the objective of every arm in every segment, in the order of the segments given.
 
-    Tailored arms share one overall effect of tailoring; in the goal's unit, or in money for profit of values.
+    Where it is not ranked no arm has a chance of being best. Tailored arms share one overall effect of tailoring; in
+    the goal's unit, or in money for profit of values.
     """
     roles = {arm.key: arm.role for arm in experiment.arms if arm.role == "tailored"}
-    candidates = [arm.key for arm in experiment.arms if arm.role != "control"]
+    candidates = [arm.key for arm in experiment.arms if is_ranked and arm.role != "control"]
     if is_rate(experiment.goal):
         counts = [
             {arm: _count(experiment, goal[arm], profit[arm]) for arm in goal} for goal, profit in evidence.values()

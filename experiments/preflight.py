@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from dataclasses import replace
@@ -14,6 +15,7 @@ import numpy as np
 
 from experiments.advice import Advice
 from experiments.advice import advise
+from experiments.allocation import first_allocation
 from experiments.arrivals import arrivals
 from experiments.assumptions import Assumptions
 from experiments.document import parse_document
@@ -28,6 +30,7 @@ from experiments.model import Policy
 from experiments.outcomes import Outcome
 from experiments.outcomes import Plan
 from experiments.outcomes import run
+from experiments.policies import is_settled
 from experiments.reading.assumptions import read_assumptions
 from experiments.reading.policy import KINDS
 from experiments.truth import truth_of
@@ -94,8 +97,10 @@ def preflight(
     _check_size(experiment, world, days=days)
     plan = Plan(experiment, world, truth_of(experiment, world, days=days), days, assumed.visitors_per_day)
     plans = {name: plan._replace(experiment=variant) for name, variant in _variants(experiment).items()}
-    found = _simulated(plans.values(), runs=runs, seed=seed, workers=workers, watched=watched)
-    forecasts = tuple(forecast(name, found[place], plan.truth) for place, name in enumerate(plans))
+    alike = {name: _first_alike(plans, one) for name, one in plans.items()}
+    simulated = {name: plans[name] for name in dict.fromkeys(alike.values())}
+    found = _simulated(simulated, runs=runs, seed=seed, workers=workers, watched=watched)
+    forecasts = tuple(forecast(name, found[alike[name]], plan.truth) for name in plans)
     worth_testing = tuple(effects(plan))
     return Preflight(
         experiment.key,
@@ -138,6 +143,16 @@ def _floor(experiment: Experiment) -> float:
     return min(experiment.policy.min_share, (1 - experiment.control_share) / most)
 
 
+def _first_alike(plans: Mapping[str, Plan], plan: Plan) -> str:
+    """The first of the plans whose campaigns go as this one's, number by number."""
+    return next(name for name, other in plans.items() if other is plan or _settled(other) == _settled(plan) != {})
+
+
+def _settled(plan: Plan) -> Mapping[str, Mapping[str, int]]:
+    """The weights that a plan keeps from beginning to end; none where it may move them."""
+    return first_allocation(plan.experiment).weights if is_settled(plan.experiment) else {}
+
+
 class _Part(NamedTuple):
     """Some of a plan's campaigns, by their numbers."""
 
@@ -147,13 +162,13 @@ class _Part(NamedTuple):
 
 
 def _simulated(
-    plans: Iterable[Plan], *, runs: int, seed: int, workers: int, watched: Watched
-) -> list[list[Outcome]]:
+    plans: Mapping[str, Plan], *, runs: int, seed: int, workers: int, watched: Watched
+) -> dict[str, list[Outcome]]:
     """The outcomes of each plan, in the order of the campaigns' numbers."""
     starts = range(0, runs, _AT_ONCE)
-    parts = [_Part(plan, range(runs)[start : start + _AT_ONCE], seed) for plan in plans for start in starts]
+    parts = [_Part(plan, range(runs)[start : start + _AT_ONCE], seed) for plan in plans.values() for start in starts]
     outcomes = list(chain.from_iterable(watched(_worked_off(parts, workers=workers), len(parts))))
-    return [outcomes[first : first + runs] for first in range(0, len(outcomes), runs)]
+    return {name: outcomes[place * runs : (place + 1) * runs] for place, name in enumerate(plans)}
 
 
 def _worked_off(parts: list[_Part], *, workers: int) -> Iterator[list[Outcome]]:

@@ -14,6 +14,7 @@ from experiments.publishing import curve_in_use
 from experiments.restraints import FREE
 from experiments.restraints import Restraints
 from experiments.restraints import restraints_of
+from experiments.reviews import LastReviews
 from experiments.storage.session import Session
 
 
@@ -21,7 +22,8 @@ class Readings(NamedTuple):
     """An experiment and its counters at one moment (ms since 1970, UTC).
 
     `asserted` are visitors who were shown another arm than was drawn; `is_corrected` says whether the policy now
-    corrects for conversions that are still to come; `restraints` are what keeps it from moving weights.
+    corrects for conversions that are still to come; `restraints` are what keeps it from moving weights; `reviews` are
+    the last ones of its segments.
     """
 
     stored: StoredExperiment
@@ -34,6 +36,7 @@ class Readings(NamedTuple):
     asserted: int = 0
     is_corrected: bool = False
     restraints: Restraints = FREE
+    reviews: LastReviews = {}
 
     @property
     def experiment(self) -> Experiment:
@@ -64,4 +67,5 @@ def read(session: Session, key: str, *, now_ms: int) -> Readings:
         session.cells.asserted_visitors(key, metric=EXPOSURES),
         curve_in_use(session, stored.experiment, now_ms=now_ms) is not None,
         restraints_of(session.ledger.last(key)),
+        session.reviews.of(key),
     )

@@ -4,8 +4,8 @@ What is true stands in a `World`; a `Campaign` holds the cells that a store woul
 reallocation comes at midnight, and a look sees what has come by then.
 """
 
-from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,23 +15,23 @@ from experiments.allocation import first_allocation
 from experiments.arrivals import arrivals
 from experiments.columns import Columns
 from experiments.columns import Names
-from experiments.columns import Table
-from experiments.contests import calls
+from experiments.contests import Conversions
+from experiments.contests import contested
 from experiments.contests import contests
 from experiments.contests import is_by_conversions
-from experiments.contests import may_be_called
 from experiments.contests import unprofitable
 from experiments.counting import EXPOSURES
 from experiments.counting import PROFIT
 from experiments.currency import minor_digits
 from experiments.currency import to_minor
 from experiments.economics import profit_rates
-from experiments.estimates import Book
 from experiments.estimates import corrected
 from experiments.inputs import Inputs
 from experiments.inputs import metric_columns
 from experiments.inputs import metrics_asked
 from experiments.inputs import policy_inputs
+from experiments.looks import Seen
+from experiments.looks import looks
 from experiments.model import Allocation
 from experiments.model import Experiment
 from experiments.model import StoredExperiment
@@ -79,6 +79,10 @@ class Campaign:
         self._in_force = self._table()
         self._profit_rates = self._rates_of_profit()
         self._arms = Names.of(self.places.arms.ravel().tolist())
+        self._contested = contested(experiment)
+        self._rivals = self._places(self._contested), self._places(
+            [(segment, experiment.first_mass.key) for segment, _ in self._contested]
+        )
 
     @property
     def epoch(self) -> int:
@@ -186,32 +190,28 @@ class Campaign:
             curve = goal_curve(self.experiment.goal, lags, now_ms=self.now_ms)
         return weighing_by(self.experiment, self._starts_ms, curve=curve, now_ms=self.now_ms)
 
-    def may_be_called(self, tailored: Mapping[str, Iterable[str]]) -> bool:
-        """Whether any of these arms could be called; what is cheap to exclude needs no report."""
-        if not is_by_conversions(self.experiment):
-            return True
-        pairs = [
-            (segment, arm, self.experiment.first_mass.key) for segment, arms in tailored.items() for arm in arms
-        ]
-        places = [[self.places.place(segment, arm) for arm in arms] for segment, *arms in pairs]
-        if not places:
-            return False
-        rows, columns = np.moveaxis(np.array(places), -1, 0)
-        won, lost = np.moveaxis(self.converted[: self.day, rows, columns], 0, -1).swapaxes(0, 1)
-        own, other = np.moveaxis(self.weights[: self.day, rows, columns], 0, -1).swapaxes(0, 1)
-        return bool(may_be_called(won, lost, own / (own + other)).any())
+    def seen(self) -> Seen:
+        """What a look at this midnight rests on."""
+        experiment, places = self.experiment, self._contested
+        if is_by_conversions(experiment):
+            return Seen(self.day, places, self._conversions())
+        stored = self.columns(experiment.goal.key, EXPOSURES, PROFIT)
+        columns = {metric: metric_columns(experiment, stored, metric=metric) for metric in stored}
+        readings, book = self.readings, corrected(self.readings, columns)
+        return Seen(self.day, places, contests(readings, book, columns), unprofitable(readings, book))
 
-    def calls(self) -> tuple[dict[tuple[str, str], Call], frozenset[str]]:
+    def _conversions(self) -> Conversions:
+        """Those that contests rest on, by epoch."""
+        begins = np.flatnonzero(np.diff(self._epochs[: self.day], prepend=0))
+        won, weights = np.add.reduceat(self.converted[: self.day], begins), self.weights[begins]
+        (rows, tailored), (_, mass) = self._rivals
+        shares = weights[:, rows, tailored] / (weights[:, rows, tailored] + weights[:, rows, mass])
+        return Conversions(won[:, rows, tailored].T, won[:, rows, mass].T, shares.T)
+
+    def calls(self) -> tuple[Mapping[tuple[str, str], Call], frozenset[str]]:
         """What a report would call every tailored arm in every segment, and the segments in which nothing pays."""
-        readings, columns, book = self._read()
-        return calls(contests(readings, book, columns)), unprofitable(readings, book)
-
-    def _read(self) -> tuple[Readings, Table, Book]:
-        readings, experiment = self.readings, self.experiment
-        metrics = [experiment.goal.key] if is_by_conversions(experiment) else [experiment.goal.key, EXPOSURES, PROFIT]
-        stored = self.columns(*metrics)
-        columns = {metric: metric_columns(experiment, stored, metric=metric) for metric in metrics}
-        return readings, columns, {} if is_by_conversions(experiment) else corrected(readings, columns)
+        (look,) = looks([self.seen()], waiting=self.places.segments)
+        return look.calls, look.barren
 
     def reallocate(self) -> None:
         """Publish the weights that the policy wants, where they moved enough."""
@@ -223,6 +223,11 @@ class Campaign:
             self._starts_ms[self.epoch + 1] = self.now_ms
             self.allocations[self.epoch + 1] = Allocation(self.epoch + 1, wanted)
             self._in_force = self._table()
+
+    def _places(self, arms: Sequence[tuple[str, str]]) -> tuple[NDArray[np.intp], ...]:
+        """Rows and columns of arms in segments."""
+        places = np.array([self.places.place(*arm) for arm in arms], np.intp)
+        return tuple(places.reshape(len(arms), 2).T)
 
     def _rates_of_profit(self) -> Array:
         """What one of the goal adds to a visitor's profit, and an exposure takes; shape (2, segments, arms)."""

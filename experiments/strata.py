@@ -1,8 +1,12 @@
 """Cells read as strata: for each segment and arm, the runs of epochs in which no propensity of the segment changed."""
 
+import math
 from collections.abc import Mapping
+from collections.abc import Sequence
 from itertools import chain
+from itertools import pairwise
 from typing import NamedTuple
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +19,10 @@ from stats.adaptive import Strata
 from stats.adaptive import estimates
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Whole = NDArray[np.int64]
+
+T = TypeVar("T")
 
 
 class Sums(NamedTuple):
@@ -35,41 +43,121 @@ class ArmStrata(NamedTuple):
 
     arms: tuple[str, ...]
     strata: Strata
-    epochs: tuple[tuple[int, int], ...]
-
-    def estimates(self) -> dict[str, Estimate]:
-        """Every arm's mean per visitor."""
-        return dict(zip(self.arms, estimates(self.strata), strict=True))
-
-    def sums(self) -> dict[str, Sums]:
-        """Every arm's sums as they stand."""
-        columns = np.stack([self.strata.n, self.strata.total, self.strata.total_squares]).sum(axis=1).T
-        rows = zip(self.arms, columns.tolist(), strict=True)
-        return {arm: Sums(round(n), total, total_squares) for arm, (n, total, total_squares) in rows}
+    epochs: Whole
 
 
-def arm_strata(cells: Columns, allocations: Mapping[int, Allocation], *, segment: str) -> ArmStrata:
-    """The strata of a segment's arms, the oldest first, from the segment's cells.
+class SegmentStrata(NamedTuple):
+    """The strata of all segments that have cells, a segment an entry; what is beyond its own strata and arms is 0.
+
+    Attributes:
+        arms: of each segment, in the order of the columns.
+        strata: of shape (segments, strata, arms).
+        epochs: the first and last epoch of each stratum; shape (segments, strata, 2).
+    """
+
+    arms: dict[str, tuple[str, ...]]
+    strata: Strata
+    epochs: Whole
+
+    def of(self, segment: str) -> ArmStrata:
+        """One segment's strata; none where it has no cells."""
+        if segment not in self.arms:
+            return ArmStrata((), Strata(np.zeros(0), *np.zeros((4, 0, 0))), np.zeros((0, 2), np.int64))
+        place, arms = list(self.arms).index(segment), self.arms[segment]
+        epochs, (visitors, *by_arm) = self.epochs[place], self.strata
+        rows = np.count_nonzero(epochs[:, 0])
+        own = Strata(visitors[place, :rows], *(part[place, :rows, : len(arms)] for part in by_arm))
+        return ArmStrata(arms, own, epochs[:rows])
+
+    def estimates(self) -> dict[str, dict[str, Estimate]]:
+        """Every arm's mean per visitor, by segment."""
+        return self._by_arm(estimates(self.strata))
+
+    def sums(self) -> dict[str, dict[str, Sums]]:
+        """Every arm's sums as they stand, by segment."""
+        _, _, *sums = self.strata
+        rows = np.stack(sums, axis=-1).sum(axis=1).tolist()
+        return self._by_arm([[Sums(round(n), *totals) for n, *totals in row] for row in rows])
+
+    def _by_arm(self, rows: Sequence[Sequence[T]]) -> dict[str, dict[str, T]]:
+        named = zip(self.arms.items(), rows, strict=True)
+        return {segment: dict(zip(arms, row, strict=False)) for (segment, arms), row in named}
+
+
+class _Spans(NamedTuple):
+    """The epochs in which each segment has cells, one segment after another, and which of these each cell is of.
+
+    Attributes:
+        names: of the segments.
+        starts: the place of each segment's first epoch.
+        segment: of each place, the segment's own.
+    """
+
+    names: list[str]
+    starts: Whole
+    segment: Whole
+    epoch: Whole
+    of_cell: Whole
+
+    def weights(self, allocations: Mapping[int, Allocation]) -> list[Mapping[str, int]]:
+        """The segment's weights in each epoch."""
+        places = zip(self.epoch.tolist(), self.segment.tolist(), strict=True)
+        return [allocations[epoch].weights[self.names[segment]] for epoch, segment in places]
+
+    def begins(self, propensity: Array) -> Flags:
+        """The epochs with which a stratum begins: other weights than in the one before, or another segment."""
+        begins = np.ones(len(propensity), np.bool_)
+        begins[1:] = (propensity[1:] != propensity[:-1]).any(axis=1) | (self.segment[1:] != self.segment[:-1])
+        return begins
+
+
+def segment_strata(cells: Columns, allocations: Mapping[int, Allocation]) -> SegmentStrata:
+    """The strata of every segment's arms, the oldest first.
 
     Epochs that follow one another with the same weights are one stratum: in it the arms are compared as they stand.
     """
-    epochs, epoch_of_cell = np.unique(cells.epoch, return_inverse=True)
-    weights = [allocations[epoch].weights[segment] for epoch in epochs.tolist()]
-    arms = {arm: place for place, arm in enumerate(dict.fromkeys(chain.from_iterable(weights)))}
-    propensity = np.array([[of_epoch.get(arm, 0) for arm in arms] for of_epoch in weights], np.float64)
-    propensity = propensity.reshape(len(epochs), len(arms)) / GRAIN
-    begins = np.ones(len(epochs), np.bool_)
-    begins[1:] = (propensity[1:] != propensity[:-1]).any(axis=1)
-    table = _table(cells, (np.cumsum(begins) - 1)[epoch_of_cell], arms, strata=int(begins.sum()))
-    visitors = Strata(table[0].sum(axis=1), propensity[begins], *table)
-    ends = np.append(begins[1:], True)[: len(begins)]
-    return ArmStrata(tuple(arms), visitors, tuple(zip(epochs[begins].tolist(), epochs[ends].tolist(), strict=True)))
+    spans = _spans(cells)
+    weights = spans.weights(allocations)
+    bounds = pairwise([*spans.starts.tolist(), len(weights)])
+    arms = [tuple(dict.fromkeys(chain.from_iterable(weights[start:end]))) for start, end in bounds]
+    propensity = _propensities(weights, [arms[segment] for segment in spans.segment.tolist()])
+    begins = spans.begins(propensity)
+    strata = np.cumsum(begins)
+    rows: Whole = strata - strata[spans.starts][spans.segment]
+    shape = len(arms), int(rows.max(initial=-1)) + 1, propensity.shape[1]
+    shares, epochs = np.zeros(shape), np.zeros((*shape[:2], 2), np.int64)
+    shares[spans.segment, rows] = propensity
+    for end, at in enumerate((begins, np.append(begins[1:], True)[: len(begins)])):
+        epochs[spans.segment[at], rows[at], end] = spans.epoch[at]
+    cell_at = spans.segment[spans.of_cell], rows[spans.of_cell], _columns(cells, spans, arms)
+    places = np.ravel_multi_index(cell_at, shape)
+    sums = [np.bincount(places, values, math.prod(shape)) for values in (cells.n, cells.total, cells.total_squares)]
+    table = np.stack(sums).reshape(3, *shape)
+    visitors = Strata(table[0].sum(axis=2), shares, *table)
+    return SegmentStrata(dict(zip(spans.names, arms, strict=True)), visitors, epochs)
 
 
-def _table(cells: Columns, rows: NDArray[np.intp], column_by_arm: Mapping[str, int], *, strata: int) -> Array:
-    """Visitors, sums and sums of squares; shape (3, strata, arms)."""
-    table = np.zeros((3, strata * len(column_by_arm)))
-    places = rows * len(column_by_arm) + cells.arm.placed(column_by_arm)
-    for part, values in zip(table, (cells.n, cells.total, cells.total_squares), strict=True):
-        part += np.bincount(places, values, minlength=len(part))
-    return table.reshape(3, strata, len(column_by_arm))
+def _propensities(weights: Sequence[Mapping[str, int]], arms: Sequence[Sequence[str]]) -> Array:
+    """Of each row's arms, 0 where they have no weight; as wide as the widest row."""
+    propensity = np.zeros((len(weights), max(map(len, arms), default=0)))
+    for row, of_row, by_arm in zip(propensity, arms, weights, strict=True):
+        row[: len(of_row)] = [by_arm.get(arm, 0) for arm in of_row]
+    return propensity / GRAIN
+
+
+def _spans(cells: Columns) -> _Spans:
+    width = int(cells.epoch.max(initial=0)) + 1
+    places, of_cell = np.unique(cells.segment.codes * width + cells.epoch, return_inverse=True)
+    codes, epoch = np.divmod(places, width)
+    different, starts, segment = np.unique(codes, return_index=True, return_inverse=True)
+    return _Spans([cells.segment.different[code] for code in different.tolist()], starts, segment, epoch, of_cell)
+
+
+def _columns(cells: Columns, spans: _Spans, arms: Sequence[Sequence[str]]) -> Whole:
+    """The column of each cell's arm in its segment."""
+    codes = {arm: code for code, arm in enumerate(cells.arm.different)}
+    columns = np.zeros((len(arms), len(codes)), np.int64)
+    for row, of_segment in zip(columns, arms, strict=True):
+        known = [(codes[arm], column) for column, arm in enumerate(of_segment) if arm in codes]
+        row[[code for code, _ in known]] = [column for _, column in known]
+    return columns[spans.segment[spans.of_cell], cells.arm.codes]

@@ -7,6 +7,9 @@ from typing import Any
 from typing import TypeVar
 from typing import cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 K = TypeVar("K")
 Row = TypeVar("Row", bound=Mapping[str, Any])
 
@@ -26,6 +29,30 @@ def suppress(rows: Sequence[Row], *, min_cell: int) -> list[Row]:
     for indices in _by_arm(rows).values():
         hidden |= withheld({index: rows[index]["visitors"] for index in indices}, min_cell=min_cell)
     return [_hide(row) if index in hidden else row for index, row in enumerate(rows)]
+
+
+def hidden_counts(counts: NDArray[np.float64], *, min_cell: int) -> NDArray[np.bool_]:
+    """Which counts of a table are hidden, if the sums of its rows and of its columns are known: the small ones.
+
+    Where one of a row or a column alone were hidden, it would be the sum less the others: the next smallest is hidden
+    too, until no count is found that way. None at all hides nobody.
+    """
+    hidden = (counts > 0) & (counts < min_cell)
+    for _ in range(counts.size):
+        alone = _one_more(counts, hidden) | _one_more(counts.T, hidden.T).T
+        if not alone.any():
+            break
+        hidden |= alone
+    return hidden
+
+
+def _one_more(counts: NDArray[np.float64], hidden: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The smallest that is left of each row of which one alone is hidden."""
+    left = np.where(hidden | (counts == 0), np.inf, counts)
+    rows = (hidden.sum(axis=1) == 1) & np.isfinite(left).any(axis=1)
+    more = np.zeros_like(hidden)
+    more[rows, left.argmin(axis=1)[rows]] = True
+    return more
 
 
 def withheld(visitors: Mapping[K, int], *, min_cell: int) -> set[K]:

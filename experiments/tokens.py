@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from experiments.errors import InvalidSignature
+from experiments.model import Exposure
 from experiments.signing import sign
 from experiments.signing import sign_all
 from experiments.signing import unsign
@@ -15,7 +16,10 @@ _DAY_MS = 86_400_000
 
 
 class Claim(NamedTuple):
-    """What a token says; `weight` in ten-thousandths, `expires_ms` since 1970, UTC."""
+    """What a token says; `weight` in ten-thousandths, `expires_ms` since 1970, UTC.
+
+    The `context` is the visitor's when the arm was drawn; None where nothing of that is stored.
+    """
 
     experiment: str
     segment: str
@@ -23,6 +27,12 @@ class Claim(NamedTuple):
     epoch: int
     weight: int
     expires_ms: int
+    context: str | None = None
+
+    @property
+    def fixed(self) -> Exposure:
+        """What an exposure by this token fixes."""
+        return Exposure(self.arm, self.segment, self.epoch, self.weight)
 
 
 _CLAIM = msgspec.json.Decoder(Claim)
@@ -35,13 +45,18 @@ def expiry(now_ms: int, *, lifetime_seconds: int) -> int:
 
 def issue(claim: Claim, visitor: str, *, key: bytes) -> str:
     """The token of an assignment, bound to its visitor."""
-    return sign(msgspec.json.encode(claim), key=key, bound_to=visitor.encode("utf-8", "surrogatepass"))
+    return sign(_payload(claim), key=key, bound_to=visitor.encode("utf-8", "surrogatepass"))
 
 
 def issue_all(claim: Claim, visitors: Iterable[str], *, key: bytes) -> list[str]:
     """The tokens of visitors who share an assignment, each bound to its own."""
     bound_to = [visitor.encode("utf-8", "surrogatepass") for visitor in visitors]
-    return sign_all(msgspec.json.encode(claim), key=key, bound_to=bound_to)
+    return sign_all(_payload(claim), key=key, bound_to=bound_to)
+
+
+def _payload(claim: Claim) -> bytes:
+    # Without a context a token is what it was before there were any, which nodes of both versions read.
+    return msgspec.json.encode(claim if claim.context is not None else claim[:-1])
 
 
 def read(token: str, visitor: str, *, key: bytes) -> Claim:

@@ -3,7 +3,6 @@
 Only policies see this; a report counts every visitor as one.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -176,13 +175,15 @@ def _places(cells: Columns) -> Iterator[tuple[int, int, str, str]]:
 
 def matured_shares(cells: Columns, weights: Weights) -> dict[tuple[str, str], float]:
     """The share of its conversions that each arm's visitors show by now, by (segment, arm)."""
-    whole, seen = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-    counted, recent = cells.at(weights.worthwhile), (cells.n * weights.recent)[weights.worthwhile]
-    matured = weights.matured[weights.worthwhile]
-    for segment, arm, n, share in zip(counted.segment, counted.arm, recent.tolist(), matured.tolist(), strict=True):
-        whole[segment, arm] += n
-        seen[segment, arm] += n * share
-    return {place: min(seen[place] / n, 1.0) for place, n in whole.items() if n > 0}
+    told, arms = weights.worthwhile, len(cells.arm.different)
+    places, recent = (cells.segment.codes * arms + cells.arm.codes)[told], (cells.n * weights.recent)[told]
+    whole, seen = np.bincount(places, recent), np.bincount(places, recent * weights.matured[told])
+    known = np.flatnonzero(whole > 0)
+    shares = np.minimum(seen[known] / whole[known], 1.0)
+    return {
+        (cells.segment.different[place // arms], cells.arm.different[place % arms]): share
+        for place, share in zip(known.tolist(), shares.tolist(), strict=True)
+    }
 
 
 def goal_worth(experiment: Experiment) -> float:

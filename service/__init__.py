@@ -2,10 +2,10 @@
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open, `journal` and
 `traces` what is told of requests, `cors`, `auth`, `people`, `throttle`, `bodies` and `errors` the door, `express` the
-short way through it, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `gallery_list`, `audit`, `users`,
-`opt_outs`, `health` and `metrics` the endpoints, `login`, `pages`, `actions`, `setup`, `gallery_page`,
-`preflight_page`, `people_page` and `privacy_page` what people read, `report_files` what they take away, `sdk` what
-their browsers load, `reference` the description of it all, made from what the views say of themselves.
+short way through it, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `review`, `gallery_list`, `audit`,
+`users`, `opt_outs`, `health` and `metrics` the endpoints, `login`, `pages`, `actions`, `setup`, `gallery_page`,
+`preflight_page`, `review_page`, `people_page` and `privacy_page` what people read, `report_files` what they take away,
+`sdk` what their browsers load, `reference` the description of it all, made from what the views say of themselves.
 """
 
 import os
@@ -29,6 +29,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import auth
     from service import cors
     from service import errors
+    from service import exports
     from service import express
     from service import gallery_list
     from service import gallery_page
@@ -51,11 +52,14 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import reference
     from service import replay_page
     from service import report_files
+    from service import review
+    from service import review_page
     from service import sdk
     from service import setup
     from service import throttle
     from service import traces
     from service import users
+    from service import visitors
     from service.config import load_config
     from service.current import EXTENSION
     from service.installation import open_installation
@@ -69,11 +73,11 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     for part in (journal, traces, errors, cors, auth, people, throttle, headers, idempotency, reference, express):
         part.init_app(app)
     answering = (
-        ofrep, ingest, assignments, growthbook, admin, gallery_list, audit, users, opt_outs, health, metrics,
-        preferences, sdk, reference,
+        ofrep, ingest, assignments, growthbook, admin, exports, review, gallery_list, audit, users, visitors, opt_outs,
+        health, metrics, preferences, sdk, reference,
     )
     reading = (
-        login, pages, report_files, actions, setup, gallery_page, preflight_page, replay_page, people_page,
+        login, pages, report_files, actions, setup, gallery_page, preflight_page, replay_page, review_page, people_page,
         privacy_page,
     )
     for endpoints in (*answering, *reading):

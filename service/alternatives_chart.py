@@ -5,6 +5,7 @@ from typing import Any
 
 from service.charts import Spec
 from service.charts import base
+from service.forest import framed
 from service.forest import intervals
 from service.forest import means
 from service.forest import names
@@ -16,9 +17,7 @@ from service.palette import MUTED
 def alternatives_chart(gains: Sequence[tuple[str, float, float, float]], *, title: str, width: int = 560) -> Spec:
     """The gains of policies: name, low, mean, high of each, from the top down."""
     rows = [dict(zip(("policy", "low", "mean", "high"), gain, strict=True)) for gain in gains]
-    return base("What other policies would have brought", _words(rows, title=title)) | {
-        "width": width,
-        "height": {"step": 30},
+    return framed(base("What other policies would have brought", _words(rows, title=title)), width=width) | {
         "data": {"values": rows},
         "encoding": {"y": names("policy", width=width), "color": {"value": MUTED}},
         "layer": [zero_line(), intervals(title=title, ticks=ticks(width)), means()],

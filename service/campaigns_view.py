@@ -75,6 +75,8 @@ class CampaignsView(NamedTuple):
 #: The shelves in their order, by the states that stand on them.
 _STATES_BY_TITLE = {"Running": ("running", "paused"), "Drafts": ("draft",), "Stopped": ("stopped",)}
 _URGENT = "Needs your attention"
+#: The kinds of concern for which nothing has to be done today, or can be.
+_NOTED_ONLY: tuple[ConcernKind, ...] = ("review_soon", "intervals")
 
 #: By kind, the sentence and whether it is loud.
 _WORDS: Mapping[ConcernKind, tuple[str, bool]] = {
@@ -87,6 +89,7 @@ _WORDS: Mapping[ConcernKind, tuple[str, bool]] = {
     "no_visitors": ("Nothing is arriving: it runs, but no new visitor has been counted since {day}.", True),
     "no_outcomes": ("Nothing is arriving: not one {names} was counted, though visitors have had their time.", True),
     "review": ("The day to review has passed for {names}.", False),
+    "review_soon": ("The day to review comes soon for {names}.", False),
     "intervals": ("Conversions are too rare in places to promise what the intervals say.", False),
 }
 
@@ -117,8 +120,8 @@ def disk_warning(disk: Space | None) -> str | None:
 
 
 def _is_urgent(summary: Summary) -> bool:
-    """Rare conversions are noted, but nobody can do anything about them today."""
-    return any(concern.kind != "intervals" for concern in summary.concerns)
+    """What is noted only need not be done today, or cannot be."""
+    return any(concern.kind not in _NOTED_ONLY for concern in summary.concerns)
 
 
 def _campaigns(summaries: Sequence[Summary], *, today: int, min_cell: int) -> tuple[Campaign, ...]:

@@ -18,9 +18,11 @@ from experiments.errors import IdempotencyKeyReused
 from experiments.errors import InvalidContext
 from experiments.errors import InvalidDocument
 from experiments.errors import InvalidReason
+from experiments.errors import InvalidReview
 from experiments.errors import InvalidSignature
 from experiments.errors import InvalidTransition
 from experiments.errors import LastAdmin
+from experiments.errors import MissingExtra
 from experiments.errors import RejectedEvent
 from experiments.errors import InvalidUser
 from experiments.errors import StorageBusy
@@ -29,6 +31,7 @@ from experiments.errors import StorageFull
 from experiments.errors import UnansweredPast
 from experiments.errors import UnknownExperiment
 from experiments.errors import UnknownKey
+from experiments.errors import UnknownSegment
 from experiments.errors import UnknownUser
 from experiments.errors import UserExists
 from experiments.errors import VerdictChanged
@@ -47,7 +50,10 @@ STATUS_BY_ERROR: dict[type[BespokeError], int] = {
     FrozenDocument: 409,
     VerdictChanged: 409,
     UnansweredPast: 409,
+    MissingExtra: 409,
     InvalidReason: 422,
+    UnknownSegment: 404,
+    InvalidReview: 422,
     IdempotencyKeyReused: 422,
     InvalidContext: 400,
     InvalidUser: 422,

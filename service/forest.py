@@ -4,13 +4,28 @@ from service.charts import Spec
 from service.palette import INK
 from service.palette import MUTED
 
+#: How much wider than the font of the layout a reader's own may be.
+_WIDER = 0.16
+
+
+def framed(spec: Spec, *, width: int) -> Spec:
+    """The drawing at this width, with room on the left for names in a wider font than it was laid out with."""
+    return spec | {
+        "width": width, "height": {"step": 30},
+        "padding": spec["padding"] | {"left": round(_longest_name(width) * _WIDER)},
+    }
+
+
+def _longest_name(width: int) -> float:
+    return max(110, width * 0.36)
+
 
 def names(field: str, *, width: int) -> Spec:
     """The names on the left, in the order of the rows."""
     return {
         "field": field, "type": "nominal", "sort": None, "title": None,
         "axis": {
-            "domain": False, "ticks": False, "labelLimit": max(110, width * 0.36),
+            "domain": False, "ticks": False, "labelLimit": _longest_name(width),
             "labelColor": INK, "labelFontSize": 12,
         },
     }

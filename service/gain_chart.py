@@ -6,6 +6,7 @@ from typing import Any
 
 from service.charts import Spec
 from service.charts import base
+from service.forest import framed
 from service.forest import intervals
 from service.forest import means
 from service.forest import names
@@ -25,9 +26,7 @@ def gain_chart(
     `segments` are those of the verdict; ones without a gain are left out. Figures are multiplied by `scale`.
     """
     rows = [_row(segment, scale=scale) for segment in segments if segment["gain"]]
-    return base("Gain in each segment", _words(rows, title=title)) | {
-        "width": width,
-        "height": {"step": 30},
+    return framed(base("Gain in each segment", _words(rows, title=title)), width=width) | {
         "data": {"values": rows},
         "encoding": {
             "y": names("segment", width=width),

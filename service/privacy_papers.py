@@ -51,16 +51,20 @@ _OPERATORS = "whoever has the database"
 def data_map(written: Written) -> list[Kept]:
     """Everything that the database keeps; every table stands in one line."""
     horizon, session = written["BESPOKE_DEDUPLICATION_HORIZON"], written["BESPOKE_SESSION_LIFETIME"]
+    events, exposures = written["BESPOKE_RETENTION_EVENTS"], written["BESPOKE_RETENTION_EXPOSURES"]
     return [
         Kept(
-            "events: a keyed hash in place of the visitor's id, name, time, declared amounts, a digest of the body",
-            ("events", "waiting"), "to count each event once, and to count again (bespoke verify)",
-            f"{_DURING}; events older than {horizon} are not taken in", _OPERATORS,
+            "events: a keyed hash in place of the visitor's id, name, time, declared amounts, a digest of the body, and "
+            "attributes that are declared to be stored, coarsened",
+            ("events", "waiting"), "to count each event once, to count again, and to propose segments",
+            f"for {events} once they can change no count any more; those older than {horizon} are not taken in",
+            f"{_OPERATORS}; admins, of one visitor or as an export",
         ),
         Kept(
             "exposures and totals: by the same hash, the arm, the segment, the time, and what was reached",
-            ("exposures", "totals"), "so that a visitor keeps the arm, and counts where first exposed", _DURING,
-            f"{_OPERATORS}; keys of scope server learn a visitor's arm by asking for it",
+            ("exposures", "totals"), "so that a visitor keeps the arm, and counts where first exposed",
+            f"for {exposures} after the campaign has stopped and none of their events is kept",
+            f"{_OPERATORS}; admins, as above; keys of scope server learn a visitor's arm by asking for it",
         ),
         Kept(
             "counters without identity: by campaign, epoch, day, segment and arm", ("cells", "lags", "counters"),
@@ -73,7 +77,12 @@ def data_map(written: Written) -> list[Kept]:
             "until taken back, and then as a word that it was", "keys of scope server, one visitor at a time",
         ),
         Kept(
-            "campaigns and decisions about weights", ("experiments", "ledger", "slots", "heads", "restores", "meta"),
+            "who was erased: a hash of that hash, under another key", ("tombstones",), "to store nothing more of them",
+            "until nothing from before can come any more, backups included", _OPERATORS,
+        ),
+        Kept(
+            "campaigns, decisions about weights, reviews of segments",
+            ("experiments", "ledger", "slots", "heads", "restores", "meta", "reviews"),
             "to run them, and to prove how they ran", _DURING, "viewers, and keys of scope report",
         ),
         Kept(

@@ -60,7 +60,10 @@ class Stratum:
 
 
 class Strata(NamedTuple):
-    """All arms of one segment over time: visitors, shape (strata); the rest as of `Stratum`, shape (strata, arms)."""
+    """All arms of one segment over time: visitors, shape (strata); the rest as of `Stratum`, shape (strata, arms).
+
+    Of several segments, shapes (segments, strata) and (segments, strata, arms).
+    """
 
     visitors: Array
     propensity: Array
@@ -96,11 +99,12 @@ def estimate(strata: Sequence[Stratum]) -> Estimate:
     """One arm's mean in one segment over strata in the order of time; see `estimates`."""
     columns = [[[getattr(stratum, name)] for stratum in strata] for name in Strata._fields[1:]]
     visitors = np.array([stratum.visitors for stratum in strata], dtype=np.float64)
-    return estimates(Strata(visitors, *(np.array(column, dtype=np.float64).reshape(-1, 1) for column in columns)))[0]
+    by_arm = (np.array(column, dtype=np.float64).reshape(1, -1, 1) for column in columns)
+    return estimates(Strata(visitors[None], *by_arm))[0][0]
 
 
-def estimates(strata: Strata) -> list[Estimate]:
-    """The mean of every arm of one segment over its strata in the order of time.
+def estimates(strata: Strata) -> list[list[Estimate]]:
+    """The mean of every arm of several segments, by segment, over its strata in the order of time.
 
     Σ n_k Γ_k / Σ n_k with Γ_k = m_k + (s_k - n_ak m_k) / (n_k e_k): n_k visitors, e_k propensity, n_ak and s_k the
     arm's visitors and their sum, m_k its mean over earlier strata. Effective size (Σ n_k)² / Σ (n_k / e_k), less where
@@ -111,22 +115,24 @@ def estimates(strata: Strata) -> list[Estimate]:
     0, `complete` becomes False). A later stratum in which it was open but had no visitor keeps its weight: Γ_k = m_k.
     """
     steps = _steps(strata)
-    visitors = (steps.used * steps.visitors).sum(axis=0)
-    own = [Moments(*sums) for sums in np.stack([strata.n, strata.total, strata.total_squares]).sum(axis=1).T.tolist()]
+    visitors = (steps.used * steps.visitors).sum(axis=1)
+    n, total, squares = np.stack([strata.n, strata.total, strata.total_squares]).sum(axis=2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        means = (steps.used * steps.visitors * steps.value).sum(axis=0) / visitors
-        sizes = visitors**2 / (steps.used * steps.visitors**2 / steps.expected).sum(axis=0)
+        plain = total / n
+        variances = np.where(n < 2, 0.0, np.maximum(squares - total * plain, 0.0) / (n - 1))
+        means = (steps.used * steps.visitors * steps.value).sum(axis=1) / visitors
+        sizes = visitors**2 / (steps.used * steps.visitors**2 / steps.expected).sum(axis=1)
         sizes = sizes / _unevenness(strata, steps, means)
-    columns = (steps.used.sum(axis=0), means, sizes, steps.complete)
-    return [_summary(*figures) for figures in zip(own, *(column.tolist() for column in columns), strict=True)]
+    used = steps.used.sum(axis=1)
+    figures = used, np.where(used > 1, means, plain), np.where(used > 1, sizes, n), variances, n, steps.complete
+    return [
+        [_summary(*arm) for arm in zip(*row, strict=True)]
+        for row in zip(*(part.tolist() for part in figures), strict=True)
+    ]
 
 
-def _summary(own: Moments, steps: int, mean: float, size: float, complete: bool) -> Estimate:
-    if not steps:
-        return Estimate(0.0, 0.0, 0.0, 0.0, complete)
-    if steps == 1:
-        return Estimate(own.mean, own.n, own.variance, own.n, complete)
-    return Estimate(mean, size, own.variance, own.n, complete)
+def _summary(used: int, mean: float, size: float, variance: float, n: float, complete: bool) -> Estimate:
+    return Estimate(mean, size, variance, n, complete) if used else Estimate(0.0, 0.0, 0.0, 0.0, complete)
 
 
 def combine(estimates: Sequence[Estimate], shares: Sequence[float]) -> Estimate:
@@ -190,9 +196,9 @@ class _Steps(NamedTuple):
 
 
 def _steps(strata: Strata) -> _Steps:
-    visitors = np.broadcast_to(strata.visitors[:, None], strata.n.shape)
+    visitors = np.broadcast_to(strata.visitors[..., None], strata.n.shape)
     came, is_open = visitors > 0, strata.propensity > 0
-    before, total_before = strata.n.cumsum(axis=0) - strata.n, strata.total.cumsum(axis=0) - strata.total
+    before, total_before = strata.n.cumsum(axis=1) - strata.n, strata.total.cumsum(axis=1) - strata.total
     is_first = (before <= 0) & (strata.n > 0)
     used = came & is_open & ((before > 0) | is_first)
     # The plain mean in the first stratum, the mean so far later.
@@ -200,7 +206,7 @@ def _steps(strata: Strata) -> _Steps:
     base = np.where(is_first, strata.total, total_before) / known
     expected = np.where(used, np.where(is_first, strata.n, visitors * strata.propensity), 1.0)
     value = np.where(used, base + (strata.total - strata.n * base) / expected, 0.0)
-    return _Steps(visitors, used, expected, value, np.asarray((is_open | ~came).all(axis=0)))
+    return _Steps(visitors, used, expected, value, np.asarray((is_open | ~came).all(axis=1)))
 
 
 def _unevenness(strata: Strata, steps: _Steps, means: Array) -> Array:
@@ -212,7 +218,8 @@ def _unevenness(strata: Strata, steps: _Steps, means: Array) -> Array:
     """
     leverages = steps.used * steps.visitors / steps.expected
     # Σ (x - mean)²
-    squares = np.maximum(strata.total_squares - 2 * means * strata.total + strata.n * means**2, 0.0)
-    leaned, plain = (leverages**2 * squares).sum(axis=0), (leverages * squares).sum(axis=0)
-    visitors, nominal = (steps.used * steps.visitors).sum(axis=0), (steps.visitors * leverages).sum(axis=0)
+    about = means[:, None]
+    squares = np.maximum(strata.total_squares - 2 * about * strata.total + strata.n * about**2, 0.0)
+    leaned, plain = (leverages**2 * squares).sum(axis=1), (leverages * squares).sum(axis=1)
+    visitors, nominal = (steps.used * steps.visitors).sum(axis=1), (steps.visitors * leverages).sum(axis=1)
     return np.where(plain > 0, np.maximum(leaned * visitors / (plain * nominal), 1.0), 1.0)

@@ -4,6 +4,8 @@ One contest is one segment under one spread between segments. `stats.ranking` is
 are answered in one pass, for arms whose beliefs are correlated (they share the base of their segment).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
@@ -25,6 +27,8 @@ _FEW = 12
 _NARROW = 1e-4
 _NEWTON_STEPS = 6
 _SMALL_STEP = 1e-6
+# From here on the series of polygamma functions have all digits.
+_LARGE = 30.0
 # How near to 1/2 a rate has log odds that are more symmetric than its cube root.
 _EVEN = 0.25
 
@@ -131,11 +135,11 @@ def _beta_of(logit: Array, variance: Array) -> tuple[Array, Array]:
     alpha = 1 / (variance * (1 - rate)) + 0.5
     beta = 1 / (variance * rate) + 0.5
     for _ in range(_NEWTON_STEPS):
-        slope_alpha, slope_beta = special.zeta(2, alpha), special.zeta(2, beta)
+        slope_alpha, slope_beta = _trigamma(alpha), _trigamma(beta)
         off_mean = special.psi(alpha) - special.psi(beta) - logit
         off_variance = np.log((slope_alpha + slope_beta) / variance)
-        bend_alpha = -2 * alpha * special.zeta(3, alpha) / (slope_alpha + slope_beta)
-        bend_beta = -2 * beta * special.zeta(3, beta) / (slope_alpha + slope_beta)
+        bend_alpha = alpha * _tetragamma(alpha) / (slope_alpha + slope_beta)
+        bend_beta = beta * _tetragamma(beta) / (slope_alpha + slope_beta)
         lean_alpha, lean_beta = alpha * slope_alpha, -beta * slope_beta
         determinant = lean_alpha * bend_beta - lean_beta * bend_alpha
         step_alpha = np.clip((lean_beta * off_variance - bend_beta * off_mean) / determinant, -1, 1)
@@ -145,3 +149,23 @@ def _beta_of(logit: Array, variance: Array) -> tuple[Array, Array]:
         if max(np.abs(step_alpha).max(initial=0.0), np.abs(step_beta).max(initial=0.0)) < _SMALL_STEP:
             break
     return alpha, beta
+
+
+def _trigamma(x: Array) -> Array:
+    """ψ'(x), where x is large by its series (Abramowitz and Stegun 1964, 6.4.12), at a tenth of the price."""
+    square = 1 / (x * x)
+    series = 1 / x + square / 2 + square / x * (1 / 6 - square * (1 / 30 - square * (1 / 42 - square / 30)))
+    return _where_small(x, series, lambda small: special.zeta(2, small))
+
+
+def _tetragamma(x: Array) -> Array:
+    """ψ''(x), likewise (6.4.13)."""
+    square = 1 / (x * x)
+    series = -square * (1 + 1 / x + square * (1 / 2 - square * (1 / 6 - square * (1 / 6 - square * 3 / 10))))
+    return _where_small(x, series, lambda small: -2 * special.zeta(3, small))
+
+
+def _where_small(x: Array, series: Array, exact: Callable[[Array], Array]) -> Array:
+    small = x < _LARGE
+    series[small] = exact(x[small])
+    return series

@@ -71,6 +71,8 @@ class DelayCurve:
         if oldest is None:
             return 1 - self._waiting(youngest)
         within(youngest, "youngest", low=-math.inf, high=oldest)
+        if youngest >= 1:
+            return 1.0
         if oldest - youngest < _SHORTEST_SPAN:
             return 1 - self._waiting((youngest + oldest) / 2)
         return 1 - (self._waited(oldest) - self._waited(youngest)) / (oldest - youngest)

@@ -8,14 +8,13 @@ from numpy.typing import NDArray
 
 from stats.evidence import ceilings_for_gain
 from stats.evidence import evidence_for_no_gain
-from stats.mixtures import mean_evidence
 
 Array = NDArray[np.float64]
 
 
 def evidence_for_equality(
     conversions_tailored: ArrayLike, conversions_mass: ArrayLike, shares: ArrayLike, *, margin: float
-) -> float:
+) -> Array:
     """Log evidence against "tailored converts better by the margin or more", fastest where both convert alike.
 
     The likelihood ratio of r = 1 against r = 1 + margin, of conversions that are the tailored arm's with chance
@@ -30,15 +29,19 @@ def evidence_for_equality(
     """
     if not 0 < margin < math.inf:
         raise ValueError(f"margin is {margin}, must be finite and above 0")
-    return float(_for_equality(conversions_tailored, conversions_mass, shares, margin=margin))
+    return _for_equality(conversions_tailored, conversions_mass, shares, margin=margin)
 
 
 def evidence_for_mass(
     conversions_tailored: ArrayLike, conversions_mass: ArrayLike, shares: ArrayLike, *, margin: float
-) -> float:
-    """Log evidence against "tailored converts better by the margin or more", whether it converts alike or worse."""
+) -> Array:
+    """Log evidence against "tailored converts better by the margin or more", whether it converts alike or worse.
+
+    The mean of the evidence in which it is the faster and of that in which the other is; see `stats.mixtures`.
+    """
     strata = conversions_tailored, conversions_mass, shares
-    return mean_evidence([evidence_for_equality(*strata, margin=margin), evidence_for_no_gain(*strata, margin=margin)])
+    equal, no_gain = evidence_for_equality(*strata, margin=margin), evidence_for_no_gain(*strata, margin=margin)
+    return np.asarray(np.logaddexp(equal, no_gain) - math.log(2))
 
 
 def ceilings_for_mass(

@@ -23,25 +23,26 @@ from stats.checks import between
 from stats.checks import finite
 from stats.checks import not_negative
 from stats.checks import positive
-from stats.quadrature import panels
+from stats.ratios import Ratios
+from stats.ratios import ceilings
+from stats.ratios import mixed
+from stats.ratios import ratios
 from stats.sequences import tuning
 
 Array = NDArray[np.float64]
 
 # Half the mass of the mixture lies below a gain of 18 %, a twentieth above 63 %.
 PRIOR_SCALE = 0.25
-_REACH = 45.0
-_NEWTON_STEPS = 60
 _LARGE_EXPONENT = 700.0
-_CEILING_STEPS = 5
 
 
 def evidence_for_gain(
     conversions_tailored: ArrayLike, conversions_mass: ArrayLike, shares: ArrayLike, *, scale: float = PRIOR_SCALE
-) -> float:
-    """Log evidence against "tailored converts no better than mass", from one segment's strata.
+) -> Array:
+    """Log evidence against "tailored converts no better than mass", of many contests at once.
 
-    E = ∫ Π_k r^{t_k} / (e_k r + 1 - e_k)^{t_k + m_k} π(dr), log r half-normal of this scale.
+    E = ∫ Π_k r^{t_k} / (e_k r + 1 - e_k)^{t_k + m_k} π(dr), log r half-normal of this scale. Shapes (…, strata), of
+    the result (…).
 
     Args:
         conversions_tailored, conversions_mass: t_k and m_k, conversions per stratum of constant propensities.
@@ -50,14 +51,13 @@ def evidence_for_gain(
 
     A stratum with a share of 0 or 1 offered no choice and says nothing. No conversions: 0.
     """
-    positive(scale, "scale")
-    tailored, mass, share = _strata(conversions_tailored, conversions_mass, shares)
-    return _mixed(tailored, mass, share, scale)
+    contests, shape = _ratios(conversions_tailored, conversions_mass, shares, scale)
+    return mixed(contests).reshape(shape)
 
 
 def evidence_for_loss(
     conversions_tailored: ArrayLike, conversions_mass: ArrayLike, shares: ArrayLike, *, scale: float = PRIOR_SCALE
-) -> float:
+) -> Array:
     """Log evidence against "tailored converts no worse than mass": the same with the arms exchanged."""
     return evidence_for_gain(conversions_mass, conversions_tailored, 1 - np.asarray(shares, np.float64), scale=scale)
 
@@ -69,7 +69,7 @@ def evidence_for_no_gain(
     *,
     margin: float,
     scale: float = PRIOR_SCALE,
-) -> float:
+) -> Array:
     """Log evidence against "tailored converts better by the margin or more", a ratio of at least 1 + margin.
 
     So arms that are practically equal come to an end: what matters is excluded. Under r = 1 + margin a conversion is
@@ -85,31 +85,12 @@ def evidence_for_no_gain(
 def ceilings_for_gain(
     conversions_tailored: ArrayLike, conversions_mass: ArrayLike, shares: ArrayLike, *, scale: float = PRIOR_SCALE
 ) -> Array:
-    """What `evidence_for_gain` cannot exceed, for many contests at once; shapes (contests, strata), result (contests).
+    """What `evidence_for_gain` cannot exceed, at a small part of its price.
 
-    With f(u) the exponent of the mixed ratio, log E = log ∫ e^f(u) √(2/π) / scale du, and f bends by 1 / scale² at
-    least: so log E <= f(u) + f'(u)²·scale²/2 + log 2 at any u, the nearer to the peak the closer. A contest that even
-    this does not bring to log(1/α) cannot be called. Strata without conversions, or without a choice, say nothing.
+    A contest that even this does not bring to log(1/α) cannot be called.
     """
-    positive(scale, "scale")
-    arrays = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in (conversions_tailored, conversions_mass, shares)))
-    won, lost, share = arrays
-    choice = (share > 0) & (share < 1)
-    both, share = np.where(choice, won + lost, 0.0), np.where(choice, share, 0.5)
-    total = np.where(choice, won, 0.0).sum(axis=-1)
-    u = np.zeros(total.shape)
-    best = np.full(total.shape, np.inf)
-    for _ in range(_CEILING_STEPS):
-        chance = share / (share + (1 - share) * np.exp(-u[..., None]))
-        growth = (both * (u[..., None] + np.log(share / chance))).sum(axis=-1)
-        slope = total - (both * chance).sum(axis=-1) - u / scale**2
-        curvature = (both * chance * (1 - chance)).sum(axis=-1) + 1 / scale**2
-        height = total * u - growth - 0.5 * (u / scale) ** 2
-        # Where the peak lies below u = 0 the integrand only falls.
-        rise = np.where((u == 0) & (slope <= 0), 0.0, 0.5 * (slope * scale) ** 2)
-        best = np.minimum(best, height + rise)
-        u = np.maximum(u + slope / curvature, 0.0)
-    return np.asarray(best + math.log(2))
+    contests, shape = _ratios(conversions_tailored, conversions_mass, shares, scale)
+    return ceilings(contests).reshape(shape)
 
 
 def evidence_for_higher_mean(
@@ -188,94 +169,23 @@ def closed_calls(log_evidences: ArrayLike, *, alpha: float = 0.05) -> NDArray[np
         raise ValueError(f"log_evidences is {logs.tolist()}, must be a list of numbers")
     order = np.argsort(logs, kind="stable")
     evidences = np.exp(np.minimum(logs[order], _LARGE_EXPONENT / 2))
-    below = np.concatenate([[0.0], np.cumsum(evidences)[:-1]]) if len(logs) else evidences
-    sizes = np.arange(1, len(logs) + 1)
+    below = np.cumsum(evidences) - evidences
     calls = np.empty(len(logs), dtype=np.bool_)
-    for place, own in enumerate(evidences):
-        means = (own + below[: place + 1]) / sizes[: place + 1]
-        calls[order[place]] = means.min() * alpha >= 1
+    for place in range(len(logs)):
+        sizes = np.arange(1, place + 2)
+        calls[order[place]] = ((evidences[place] + below[: place + 1]) * alpha >= sizes).all()
     return calls
 
 
-def _strata(tailored: ArrayLike, mass: ArrayLike, shares: ArrayLike) -> tuple[Array, Array, Array]:
+def _ratios(tailored: ArrayLike, mass: ArrayLike, shares: ArrayLike, scale: float) -> tuple[Ratios, tuple[int, ...]]:
+    """The contests as rows, and the shape that they came in."""
+    positive(scale, "scale")
     arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(x, dtype=np.float64)) for x in (tailored, mass, shares)))
     for array, name in zip(arrays[:2], ("conversions_tailored", "conversions_mass"), strict=True):
         if not (np.isfinite(array) & (array >= 0)).all():
             raise ValueError(f"{name} is {array.tolist()}, must be finite and not negative")
-    share = arrays[2]
-    if not ((share >= 0) & (share <= 1)).all():
-        raise ValueError(f"shares is {share.tolist()}, must lie between 0 and 1")
-    choice = (share > 0) & (share < 1) & (arrays[0] + arrays[1] > 0)
-    return arrays[0][choice], arrays[1][choice], share[choice]
-
-
-class _LogRatio:
-    """The log likelihood ratio of u = log r against 0, less u²/(2 scale²): concave in u."""
-
-    def __init__(self, tailored: Array, mass: Array, share: Array, scale: float) -> None:
-        self._won = float(tailored.sum())
-        self._all = tailored + mass
-        self._share = share
-        self._log_odds = np.log(share) - np.log1p(-share)
-        self._precision = 1 / scale**2
-
-    def at(self, u: Array) -> Array:
-        """Values at points u >= 0."""
-        growth = u + np.log1p((1 - self._share) * np.expm1(-u[:, None])).T
-        values: Array = self._won * u - self._all @ growth - 0.5 * self._precision * u * u
-        return values
-
-    def slope(self, u: float) -> float:
-        """The first derivative."""
-        return self._won - float(self._all @ special.expit(self._log_odds + u)) - self._precision * u
-
-    def curvature(self, u: float) -> float:
-        """The second derivative, negative."""
-        chance = special.expit(self._log_odds + u)
-        return -float(self._all @ (chance * (1 - chance))) - self._precision
-
-
-def _mixed(tailored: Array, mass: Array, share: Array, scale: float) -> float:
-    """Laplace finds where the integrand lives, quadrature integrates it."""
-    if not len(share):
-        return 0.0
-    ratio = _LogRatio(tailored, mass, share, scale)
-    peak = _peak(ratio)
-    highest = float(ratio.at(np.array([peak]))[0])
-    width = 1 / math.sqrt(-ratio.curvature(peak))
-    # Where even the start is past the peak, the integrand falls off at once.
-    fall = max(-ratio.slope(peak), 0.0)
-    length = min(width, 1 / fall) if fall else width
-    lower = max(peak - _reach(ratio, peak, highest, -length), 0.0) if peak > 0 else 0.0
-    grid = panels([(lower, peak + _reach(ratio, peak, highest, length), length)])
-    integral = float(grid.weights @ np.exp(ratio.at(grid.nodes) - highest))
-    return highest + math.log(integral) + 0.5 * math.log(2 / math.pi) - math.log(scale)
-
-
-def _peak(ratio: _LogRatio) -> float:
-    """The highest point at u >= 0."""
-    if ratio.slope(0.0) <= 0:
-        return 0.0
-    low, high = 0.0, 1.0
-    while ratio.slope(high) > 0:
-        low, high = high, 2 * high
-    u = (low + high) / 2
-    for _ in range(_NEWTON_STEPS):
-        slope = ratio.slope(u)
-        low, high = (u, high) if slope > 0 else (low, u)
-        following = u - slope / ratio.curvature(u)
-        following = following if low < following < high else (low + high) / 2
-        if abs(following - u) <= 1e-6 * (1 + u) / math.sqrt(-ratio.curvature(u)):
-            return following
-        u = following
-    return u
-
-
-def _reach(ratio: _LogRatio, peak: float, highest: float, length: float) -> float:
-    """How far from the peak the integrand falls to e^-45, in whole multiples of a length that doubles."""
-    steps = np.abs(length) * np.exp2(np.arange(64) / 2)
-    points = peak + np.sign(length) * steps
-    inside = steps[points > 0]
-    values = ratio.at(np.maximum(points[points > 0], 0.0))
-    low = values < highest - _REACH
-    return float(inside[np.argmax(low)]) if low.any() else float(peak)
+    if not ((arrays[2] >= 0) & (arrays[2] <= 1)).all():
+        raise ValueError(f"shares is {arrays[2].tolist()}, must lie between 0 and 1")
+    shape = arrays[0].shape[:-1]
+    rows = (array.reshape(math.prod(shape), array.shape[-1]) for array in arrays)
+    return ratios(*rows, scale=scale), shape

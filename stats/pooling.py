@@ -97,7 +97,7 @@ def pool_rates(
         roles: arms of one role share an overall effect, as do tailored arms that are made one for each segment. An arm
             of a role that is open in several segments departs from it by an effect of its own. Arms without a role
             stand for themselves.
-        candidates: the arms that are ranked; all where None.
+        candidates: the arms that are ranked; all where None, and without any it costs a third less.
 
     Where only one segment has visitors, its arms have the exact Beta(1, 1) posteriors. Segments without visitors get
     what the others suggest. Raises ValueError for counts below 0 or not finite.
@@ -115,11 +115,8 @@ def pool_rates(
     believed = found.believed.only(kept)
     slopes = np.sqrt(found.variance[kept] / believed.variance)
     beliefs = Beliefs(weights[found.spreads[kept]], found.mean[kept] - seen.costs, slopes, believed)
-    axis = _as_they_stand(places, beliefs)
-    if not _differ(seen.costs, places):
-        own = contenders.own_variances(believed.covariance(), places.candidates)
-        axis = contenders.symmetrised(believed.mean + origin, own, np.broadcast_to(special.expit(origin), own.shape))
-    return _pooled(places, beliefs, axis, _alone(seen, places), _spread(weights, SPREADS))
+    best = _best_of_rates(places, beliefs, seen, origin) if places.candidates.any() else np.zeros(places.present.shape)
+    return _pooled(places, beliefs, best, _alone(seen, places), _spread(weights, SPREADS))
 
 
 def pool_means(
@@ -147,7 +144,8 @@ def pool_means(
     believed = believed.only(kept)
     beliefs = Beliefs(weights[kept], believed.mean, np.ones_like(believed.mean), believed)
     alone: dict[int, list[Posterior]] = {0: list(estimates[0].values())} if len(estimates) == 1 else {}
-    return _pooled(places, beliefs, _as_they_stand(places, beliefs), alone, _spread(weights, SPREADS * unit))
+    best = _best(places, beliefs, _as_they_stand(places, beliefs))
+    return _pooled(places, beliefs, best, alone, _spread(weights, SPREADS * unit))
 
 
 def _seen(places: Table, counts: Sequence[Mapping[str, Count]]) -> _Seen:
@@ -193,6 +191,26 @@ def _differ(costs: Array, places: Table) -> bool:
     return bool((highest - lowest > _SAME_COST).any())
 
 
+def _best(places: Table, beliefs: Beliefs, axis: tuple[Array, Array]) -> Array:
+    """Σ_τ w(τ)·P(best | τ); shape (segments, cells)."""
+    shape = beliefs.means.shape
+    contests = (-1, shape[-1])
+    candidates = np.broadcast_to(places.candidates, shape).reshape(contests)
+    shares = contenders.best(axis[0].reshape(contests), axis[1].reshape(contests), candidates).reshape(shape)
+    best = np.tensordot(beliefs.weights, shares, axes=1)
+    total = best.sum(axis=-1, keepdims=True)
+    return np.asarray(best / np.where(total > 0, total, 1.0))
+
+
+def _best_of_rates(places: Table, beliefs: Beliefs, seen: _Seen, origin: Array) -> Array:
+    """The same for rates, which are ranked as they stand only where costs tell."""
+    if _differ(seen.costs, places):
+        return _best(places, beliefs, _as_they_stand(places, beliefs))
+    own = contenders.own_variances(beliefs.believed.covariance(), places.candidates)
+    typical = np.broadcast_to(special.expit(origin), own.shape)
+    return _best(places, beliefs, contenders.symmetrised(beliefs.believed.mean + origin, own, typical))
+
+
 def _as_they_stand(places: Table, beliefs: Beliefs) -> tuple[Array, Array]:
     """Means, and variances of their own, by which arms are ranked."""
     return beliefs.means, contenders.own_variances(beliefs.covariance(), places.candidates)
@@ -213,9 +231,8 @@ def _alone(seen: _Seen, places: Table) -> dict[int, list[Posterior]]:
 
 
 def _pooled(
-    places: Table, beliefs: Beliefs, axis: tuple[Array, Array], alone: Mapping[int, Sequence[Posterior]], spread: Spread
+    places: Table, beliefs: Beliefs, best: Array, alone: Mapping[int, Sequence[Posterior]], spread: Spread
 ) -> Pooled:
-    best = _best(places, beliefs, axis)
     for segment, posteriors in alone.items():
         beliefs = beliefs.with_exact(segment, posteriors)
         ranked = np.flatnonzero(places.candidates[segment]).tolist()
@@ -226,14 +243,3 @@ def _pooled(
         {arm: PooledArm(*cell) for arm, cell in zip(row, cells)} for row, cells in zip(places.arms, figures)
     )
     return Pooled(arms, spread, beliefs)
-
-
-def _best(places: Table, beliefs: Beliefs, axis: tuple[Array, Array]) -> Array:
-    """Σ_τ w(τ)·P(best | τ); shape (segments, cells)."""
-    shape = beliefs.means.shape
-    contests = (-1, shape[-1])
-    candidates = np.broadcast_to(places.candidates, shape).reshape(contests)
-    shares = contenders.best(axis[0].reshape(contests), axis[1].reshape(contests), candidates).reshape(shape)
-    best = np.tensordot(beliefs.weights, shares, axes=1)
-    total = best.sum(axis=-1, keepdims=True)
-    return np.asarray(best / np.where(total > 0, total, 1.0))

@@ -42,30 +42,32 @@ class Panels(NamedTuple):
     @property
     def nodes(self) -> Array:
         """Every node, panel after panel; shape (panels · NODES)."""
-        nodes: Array = (self.middles[:, None] + self.halves[:, None] * _rule().nodes).ravel()
+        nodes: Array = (self.middles[:, None] + self.halves[:, None] * rule().nodes).ravel()
         return nodes
 
     @property
     def weights(self) -> Array:
         """The weight of every node."""
-        weights: Array = (self.halves[:, None] * _rule().weights).ravel()
+        weights: Array = (self.halves[:, None] * rule().weights).ravel()
         return weights
 
     def cumulate(self, values: Array) -> Cumulated:
         """Integrals of each row up to every node and beyond it; each keeps its small end exact."""
         rows = len(values)
         pieces = values.reshape(rows, len(self.halves), NODES) * self.halves[:, None]
-        totals = pieces @ _rule().weights
+        totals = pieces @ rule().weights
         below = np.zeros_like(totals)
         above = np.zeros_like(totals)
         np.cumsum(totals[:, :-1], axis=1, out=below[:, 1:])
         above[:, :-1] = np.cumsum(totals[:, :0:-1], axis=1)[:, ::-1]
-        up_to = pieces @ _rule().up_to + below[:, :, None]
-        beyond = pieces @ _rule().beyond + above[:, :, None]
+        up_to = pieces @ rule().up_to + below[:, :, None]
+        beyond = pieces @ rule().beyond + above[:, :, None]
         return Cumulated(up_to.reshape(rows, -1), beyond.reshape(rows, -1))
 
 
-class _Rule(NamedTuple):
+class Rule(NamedTuple):
+    """A rule on (-1, 1): its nodes, their weights, and what integrates values up to each node and beyond it."""
+
     nodes: Array
     weights: Array
     up_to: Array
@@ -73,7 +75,7 @@ class _Rule(NamedTuple):
 
 
 @functools.cache
-def _rule() -> _Rule:
+def rule() -> Rule:
     """Nodes and weights on (-1, 1), and the matrices that integrate the interpolating polynomial up to each node.
 
     With ℓ_k = w_k Σ_j (2j + 1)/2 P_j(x_k) P_j and ∫_{-1}^x P_j = (P_{j+1} - P_{j-1})(x) / (2j + 1).
@@ -83,7 +85,7 @@ def _rule() -> _Rule:
     legendre = special.eval_legendre(degrees[:, None], nodes)
     integrals = np.vstack([1 + nodes, legendre[2:] - legendre[:-2]]) / 2
     up_to = weights[:, None] * (legendre[:NODES].T @ integrals)
-    return _Rule(nodes, weights, up_to, weights[:, None] - up_to)
+    return Rule(nodes, weights, up_to, weights[:, None] - up_to)
 
 
 def panels(stretches: Iterable[tuple[float, float, float]]) -> Panels:

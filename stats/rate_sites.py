@@ -71,10 +71,11 @@ class _Tilted(NamedTuple):
 def rates(prior: Prior, outcomes: Outcomes) -> Rates:
     """The posterior for each spread of the prior that may be true."""
     sites = _first_sites(outcomes)
-    spreads = _possible(believe(prior, sites).log_evidence, outcomes)
-    prior = prior._replace(spreads=prior.spreads[spreads])
-    for _ in range(_SWEEPS):
-        believed = believe(prior, sites)
+    believed = believe(prior, sites)
+    spreads = _possible(believed.log_evidence, outcomes)
+    prior, believed = prior._replace(spreads=prior.spreads[spreads]), believed.only(spreads)
+    for sweep in range(_SWEEPS):
+        believed = believe(prior, sites) if sweep else believed
         cavity = _cavity(believed, sites)
         tilted = _tilted(cavity, outcomes, believed.mean)
         moved = np.abs(tilted.mean - believed.mean) / np.sqrt(believed.variance)

@@ -40,6 +40,7 @@ PAGES = {
     "actions": f"{_CAMPAIGN}/actions",
     "confirm": f"{_CAMPAIGN}/actions/finish",
     "ledger": f"{_CAMPAIGN}/ledger",
+    "review": f"{_CAMPAIGN}/review",
     "document": f"{_CAMPAIGN}/document",
     "people": "/people",
     "privacy": "/privacy",

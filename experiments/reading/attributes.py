@@ -20,9 +20,11 @@ from experiments.reading.values import flag
 from experiments.reading.values import line
 from experiments.reading.values import number
 from experiments.reading.values import one_of
+from experiments.reading.values import whole
 
 MAX_ATTRIBUTES = 64
 MAX_BANDS = 100
+_LONGEST_PREFIX = 20
 _LONGEST_NAME = 64
 _LARGEST_NUMBER = 2.0**53
 #: Names that mean something else in an evaluation context.
@@ -67,22 +69,35 @@ def _kept_texts(value: object) -> tuple[str, ...]:
 
 _TYPE = Field("type", one_of(_TYPES), "what its values are", is_required=True)
 _STORE = Field("store", flag, "keep it, coarsened, so that segments can be discovered", default=False)
+_NOT_STORED = Field("store", Reading(flag, {"const": False}), "nothing of it is kept", default=False)
+_STORED = Field("store", Reading(flag, {"const": True}), "it is kept, coarsened", is_required=True)
 _SPECIAL = Field("special", flag, "whether it is of a special category of personal data; its name tells where unsaid")
-_STORED = Field("store", Reading(flag, {"const": True}), "bands are of what is stored", is_required=True)
 
 
-def _banded(types: tuple[AttributeType, ...], bands: Reading[tuple[Any, ...]], help: str) -> Section:
-    """An attribute that is stored in bands."""
+def _stored(types: tuple[AttributeType, ...], *coarsened: Field[Reading[Any]]) -> Section:
+    """An attribute that is stored."""
     return Section(
         "Attribute",
-        (Field("type", one_of(types), "what its values are", is_required=True), _STORED,
-         Field("bands", bands, help, is_required=True), _SPECIAL),
+        (Field("type", one_of(types), "what its values are", is_required=True), _STORED, *coarsened, _SPECIAL),
     )
 
 
-_OF_NUMBERS = _banded(("number",), _edges, "the edges between the bands, ascending")
-_OF_TEXTS = _banded(("string", "version", "list"), _kept_texts, "the texts that are kept; others are stored as other")
-_ATTRIBUTE = Either((_TYPE.shape, Section("Attribute", (_TYPE, _STORE, _SPECIAL)), _OF_NUMBERS, _OF_TEXTS))
+def _bands_of(reading: Reading[tuple[Any, ...]], help: str) -> Field[Reading[Any]]:
+    return Field("bands", reading, help, is_required=True)
+
+
+_PREFIX = Field("prefix", whole(1, _LONGEST_PREFIX), "how many first characters are kept", is_required=True)
+_OF_NUMBERS = _stored(("number",), _bands_of(_edges, "the edges between the bands, ascending"))
+_OF_TEXTS = _stored(
+    ("string", "version", "list"), _bands_of(_kept_texts, "the texts that are kept; others are stored as other")
+)
+_BEGINNINGS = _stored(("string", "version"), _PREFIX)
+_AS_THEY_ARE = _stored(("boolean", "string", "version"))
+_ATTRIBUTE = Either((
+    _TYPE.shape, Section("Attribute", (_TYPE, _NOT_STORED, _SPECIAL)), _AS_THEY_ARE, _OF_NUMBERS, _OF_TEXTS, _BEGINNINGS
+))
+#: Everything that may be said of an attribute.
+_ANY = Section("Attribute", (*_OF_NUMBERS.fields, _PREFIX))
 
 
 @taking({"type": "string", "maxLength": _LONGEST_NAME, "pattern": _NAME, "not": {"enum": list(RESERVED_NAMES)}})
@@ -128,12 +143,17 @@ def _attribute(section: Fields, name: str) -> Attribute:
 
 
 def _described_attribute(fields: Fields) -> Attribute:
-    fields.only(_OF_NUMBERS)
+    fields.only(_ANY)
     type_ = fields.require(_TYPE, None)
     store = fields.read(_STORE)
     if not store:
         fields.refuse_given("bands", rule="have no use without store: true")
-    return Attribute(type_ or "string", store, _bands(fields, type_) or (), fields.find(_SPECIAL))
+        fields.refuse_given("prefix", rule="has no use without store: true")
+    elif type_ in ("number", "list") and "bands" not in fields.values:
+        fields.refuse("bands", f"are required to store a {type_}: as it is, it would tell visitors apart")
+    return Attribute(
+        type_ or "string", store, _bands(fields, type_) or (), _prefix(fields, type_), fields.find(_SPECIAL)
+    )
 
 
 def _bands(fields: Fields, type_: AttributeType | None) -> tuple[Any, ...] | None:
@@ -143,4 +163,14 @@ def _bands(fields: Fields, type_: AttributeType | None) -> tuple[Any, ...] | Non
         fields.refuse_given("bands", rule="have no use for an attribute of two values")
         return None
     reading: Reading[tuple[Any, ...]] = _edges if type_ == "number" else _kept_texts
-    return fields.find(Field("bands", reading, ""))
+    return fields.find(_bands_of(reading, ""))
+
+
+def _prefix(fields: Fields, type_: AttributeType | None) -> int | None:
+    if type_ not in (None, "string", "version"):
+        fields.refuse_given("prefix", rule="is of texts only")
+        return None
+    if "bands" in fields.values:
+        fields.refuse_given("prefix", rule="has no use where there are bands")
+        return None
+    return fields.find(_PREFIX)

@@ -21,6 +21,8 @@ from experiments.storage.people import Sessions
 from experiments.storage.people import Users
 from experiments.storage.replies import Replies
 from experiments.storage.restores import Restores
+from experiments.storage.reviews import Reviews
+from experiments.storage.tombstones import Tombstones
 from experiments.storage.visitors import Exposures
 from experiments.storage.visitors import Note
 from experiments.storage.visitors import Totals
@@ -51,7 +53,9 @@ class Session:
         self.heads = Heads(connection)
         self.restores = Restores(connection)
         self.drafts = Drafts(connection)
+        self.reviews = Reviews(connection)
         self.opt_outs = OptOuts(connection)
+        self.tombstones = Tombstones(connection)
 
     def faults(self) -> Iterator[str]:
         """What is wrong with the database beneath its rows, a line for each."""

@@ -15,6 +15,9 @@ from experiments.storage.events import EventRow
 from experiments.storage.events import event_of
 
 
+#: The counter of outcomes that waited for an exposure, and were removed.
+ORPHANS = "orphans"
+
 #: A visitor in an experiment.
 VisitorKey = tuple[str, bytes]
 
@@ -23,7 +26,10 @@ Note = Callable[[Iterable[VisitorKey]], None]
 
 
 class ExposureRow(NamedTuple):
-    """A visitor's first exposure in an experiment; `weight` in ten-thousandths, `n` counts all of them."""
+    """A visitor's first exposure in an experiment; `weight` in ten-thousandths, `n` counts all of them.
+
+    The `context` is what is stored of the visitor's attributes, None where that is nothing.
+    """
 
     arm: str
     segment: str
@@ -31,6 +37,7 @@ class ExposureRow(NamedTuple):
     weight: int
     at_ms: int
     asserted: bool
+    context: str | None = None
     n: int = 1
 
     @property
@@ -39,7 +46,39 @@ class ExposureRow(NamedTuple):
         return Exposure(self.arm, self.segment, self.epoch, self.weight)
 
 
-_EXPOSURE = "arm, segment, epoch, weight, at_ms, asserted, n"
+class ContextRow(NamedTuple):
+    """Visitors who share context, segment, arm and epoch: how many, and the sums of their values and squared values.
+
+    The visitors of an experiment fall into two halves, 0 and 1, by their stand-ins: evenly, for good, and whatever arm
+    they have.
+    """
+
+    context: str
+    segment: str
+    arm: str
+    epoch: int
+    half: int
+    n: int
+    total: int
+    total_squares: float
+
+
+#: What is in the upper half of the bytes is above this one.
+_MIDDLE = b"\x7f"
+_CONTEXTS = (
+    "SELECT context, segment, arm, epoch, half, count(*), CAST(sum(value) AS BIGINT),"
+    " sum(CAST(value AS DOUBLE PRECISION) * value)"
+    " FROM (SELECT context, segment, arm, epoch,"
+    " CASE WHEN substr(exposures.visitor, 16, 1) > ? THEN 1 ELSE 0 END AS half,"
+    " CASE WHEN total > ? THEN ? ELSE coalesce(total, 0) END AS value"
+    " FROM exposures LEFT JOIN totals ON totals.visitor = exposures.visitor"
+    " AND totals.experiment = exposures.experiment AND metric = ?"
+    " WHERE exposures.experiment = ? AND NOT asserted AND context IS NOT NULL) AS visitors"
+    " GROUP BY context, segment, arm, epoch, half ORDER BY context, segment, arm, epoch, half"
+)
+
+_FIXED = "arm, segment, epoch, weight, at_ms, asserted, context"
+_EXPOSURE = f"{_FIXED}, n"
 
 
 class Exposures:
@@ -84,7 +123,7 @@ class Exposures:
         if self._note:
             self._note((experiment, visitor) for experiment, visitor, *_ in kept)
         self._connection.executemany(
-            f"INSERT INTO exposures (experiment, visitor, {_EXPOSURE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", kept
+            f"INSERT INTO exposures (experiment, visitor, {_EXPOSURE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", kept
         )
 
     def add(self, changes: Iterable[tuple[str, bytes, int]]) -> None:
@@ -92,6 +131,54 @@ class Exposures:
         self._connection.executemany(
             "UPDATE exposures SET n = n + ?3 WHERE experiment = ?1 AND visitor = ?2", changes
         )
+
+    def after(self, visitor: bytes, experiment: str, *, limit: int) -> list[tuple[bytes, ExposureRow]]:
+        """The exposures in an experiment that come next after a visitor's, in the order of visitors."""
+        rows = self._connection.execute(
+            f"SELECT visitor, {_EXPOSURE} FROM exposures WHERE experiment = ? AND visitor > ?"
+            " ORDER BY visitor LIMIT ?",
+            (experiment, visitor, limit),
+        )
+        return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
+
+    def removed(
+        self, experiment: str, visitors: Collection[bytes] | None = None
+    ) -> list[tuple[bytes, ExposureRow]]:
+        """The exposures of everybody, or of some, of whom exposure events were removed; `n` counts those."""
+        rows = _of_some(
+            self._connection,
+            f"SELECT visitor, {_FIXED}, removed_n FROM exposures WHERE removed_n > 0 AND experiment = ?",
+            experiment,
+            visitors,
+        )
+        return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
+
+    def mark_removed(self, rows: Iterable[tuple[str, bytes, int]]) -> None:
+        """Say of how many exposures the events were removed: experiment, visitor, how many."""
+        self._connection.executemany(
+            "UPDATE exposures SET removed_n = ?3 WHERE experiment = ?1 AND visitor = ?2", rows
+        )
+
+    def remove(self, keys: Iterable[VisitorKey]) -> None:
+        """Remove exposures."""
+        self._connection.executemany("DELETE FROM exposures WHERE experiment = ? AND visitor = ?", keys)
+
+    def contexts(self, experiment: str, *, metric: str, most: int) -> list[ContextRow]:
+        """The visitors of whom a context is stored, by what they reached in a metric, each `most` at the most.
+
+        Those to whom another arm was shown than was drawn are left out.
+        """
+        rows = self._connection.execute(_CONTEXTS, (_MIDDLE, most, most, metric, experiment))
+        return [ContextRow(*row) for row in rows]
+
+    def dated_contexts(self, experiment: str) -> list[tuple[str, int, int]]:
+        """How many visitors have each context, by the UTC day of first exposure, in days since 1970."""
+        rows = self._connection.execute(
+            "SELECT context, at_ms / 86400000, count(*) FROM exposures"
+            " WHERE experiment = ? AND context IS NOT NULL GROUP BY context, at_ms / 86400000",
+            (experiment,),
+        )
+        return [(context, int(day), int(n)) for context, day, n in rows]
 
     def keys(self, *, after: VisitorKey, limit: int) -> list[VisitorKey]:
         """Who was exposed, in order, from the next after this one on."""
@@ -118,9 +205,18 @@ class Exposures:
         return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
 
 
+def _of_some(
+    connection: Connection, question: str, experiment: str, visitors: Collection[bytes] | None
+) -> Iterable[Any]:
+    """What a question that ends with the experiment's place finds of everybody, or of some visitors."""
+    if visitors is None:
+        return connection.execute(question, (experiment,))
+    return connection.of_each(visitors, f"{question} AND visitor = ?", (experiment,))
+
+
 def _exposure(row: Sequence[Any]) -> ExposureRow:
-    arm, segment, epoch, weight, at_ms, asserted, n = row
-    return ExposureRow(arm, segment, epoch, weight, at_ms, bool(asserted), n)
+    arm, segment, epoch, weight, at_ms, asserted, context, n = row
+    return ExposureRow(arm, segment, epoch, weight, at_ms, bool(asserted), context, n)
 
 
 class Totals:
@@ -142,6 +238,28 @@ class Totals:
         return self._connection.of_each(
             visitors, "SELECT visitor, metric, total FROM totals WHERE experiment = ? AND visitor = ?", (experiment,)
         )
+
+    def removed(
+        self, experiment: str, visitors: Collection[bytes] | None = None
+    ) -> list[tuple[bytes, str, int]]:
+        """What events that were removed have added to the totals of everybody, or of some: visitor, metric, sum."""
+        rows = _of_some(
+            self._connection,
+            "SELECT visitor, metric, removed FROM totals WHERE removed <> 0 AND experiment = ?",
+            experiment,
+            visitors,
+        )
+        return [(bytes(visitor), metric, removed) for visitor, metric, removed in rows]
+
+    def mark_removed(self, rows: Iterable[tuple[str, bytes, str, int]]) -> None:
+        """Say how much of totals came of events that were removed: experiment, visitor, metric, sum."""
+        self._connection.executemany(
+            "UPDATE totals SET removed = ?4 WHERE experiment = ?1 AND visitor = ?2 AND metric = ?3", rows
+        )
+
+    def remove(self, keys: Iterable[VisitorKey]) -> None:
+        """Remove every total of visitors."""
+        self._connection.executemany("DELETE FROM totals WHERE experiment = ? AND visitor = ?", keys)
 
     def all(self, experiment: str) -> dict[tuple[bytes, str], int]:
         """Every total of an experiment, by visitor and metric."""
@@ -191,10 +309,11 @@ class Waiting:
         self._connection.executemany("DELETE FROM waiting WHERE experiment = ? AND visitor = ? AND event = ?", keys)
 
     def counts(self, experiment: str, *, now_ms: int) -> tuple[int, int]:
-        """How many events wait, and how many have become orphans."""
+        """How many events wait, and how many have become orphans, those removed since included."""
         row = self._connection.execute(
             "SELECT count(*) FILTER (WHERE until_ms > ?), count(*) FILTER (WHERE until_ms <= ?)"
+            " + coalesce((SELECT n FROM counters WHERE experiment = ? AND name = ?), 0)"
             " FROM waiting WHERE experiment = ?",
-            (now_ms, now_ms, experiment),
+            (now_ms, now_ms, experiment, ORPHANS, experiment),
         ).fetchone()
         return int(row[0]), int(row[1])

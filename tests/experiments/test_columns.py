@@ -27,7 +27,8 @@ def test_segments_hold_every_cell_once_in_the_order_it_came(cells: list[Cell]) -
 @given(st.lists(_CELL))
 def test_visitors_of_the_arms_are_those_of_all_cells(cells: list[Cell]) -> None:
     visitors = columns_of(cells).visitors()
-    assert visitors == {arm: sum(cell[5] for cell in cells if cell[4] == arm) for arm in {cell[4] for cell in cells}}
+    places = {(cell[3], cell[4]) for cell in cells}
+    assert visitors == {place: sum(cell[5] for cell in cells if cell[3:5] == place) for place in places}
 
 
 def test_metrics_are_told_apart() -> None:

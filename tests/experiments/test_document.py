@@ -103,6 +103,10 @@ def test_costs_may_be_volume_tiers():
     ({"type": "string", "store": True, "bands": ["Urban", "Rural"]}, Attribute("string", True, ("Urban", "Rural"))),
     ({"type": "number", "store": True, "bands": [18, 35, 65]}, Attribute("number", True, (18.0, 35.0, 65.0))),
     ({"type": "boolean", "store": True}, Attribute("boolean", True)),
+    ({"type": "list", "store": True, "bands": ["news"]}, Attribute("list", True, ("news",))),
+    ({"type": "string", "store": True}, Attribute("string", True)),
+    ({"type": "string", "store": True, "prefix": 2}, Attribute("string", True, (), 2)),
+    ({"type": "number", "store": False}, Attribute("number")),
 ])
 def test_an_attribute_is_declared_by_its_type_or_by_an_object(declared, attribute):
     assert parse_document(tiny(attributes={"home": declared})).attributes == {"home": attribute}
@@ -230,6 +234,14 @@ REFUSALS = [
     (["attributes", "home"], {"type": "string", "store": True, "bands": ["a", "a"]}, "attributes.home.bands", "repeat"),
     (["attributes", "home"], {"type": "string", "store": True, "bands": []}, "attributes.home.bands", "1 to 100"),
     (["attributes", "home"], {"type": "boolean", "store": True, "bands": [1]}, "attributes.home.bands", "two values"),
+    (["attributes", "home"], {"type": "number", "store": True}, "attributes.home.bands", "required to store a number"),
+    (["attributes", "home"], {"type": "list", "store": True}, "attributes.home.bands", "required to store a list"),
+    (["attributes", "home"], {"type": "string", "prefix": 2}, "attributes.home.prefix", "without store: true"),
+    (["attributes", "home"], {"type": "string", "store": True, "prefix": 0}, "attributes.home.prefix", "from 1 to 20"),
+    (["attributes", "home"], {"type": "number", "store": True, "bands": [1], "prefix": 2}, "attributes.home.prefix",
+     "of texts only"),
+    (["attributes", "home"], {"type": "string", "store": True, "bands": ["a"], "prefix": 2}, "attributes.home.prefix",
+     "where there are bands"),
     (["attributes"], {f"a{index}": "string" for index in range(65)}, "attributes", "at most 64"),
     (["segments"], {}, "segments", "must be a list"),
     (["segments"], [_WOMENS] * 5001, "segments", "at most 5000"),

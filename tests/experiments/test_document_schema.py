@@ -60,6 +60,9 @@ def full() -> dict[str, Any]:
                 "home": {"type": "string", "store": True, "bands": ["Urban", "Rural"]},
                 "age": {"type": "number", "store": True, "bands": [18, 35, 65]},
                 "known": {"type": "boolean", "store": True},
+                "post_code": {"type": "string", "store": True, "prefix": 2},
+                "plan": {"type": "version", "store": True},
+                "tags": {"type": "list", "store": False},
             },
             policy={
                 "kind": "fixed", "shares": {"one-letter": 0.3, "womens-letter": 0.7}, "every": "1h", "min_share": 0.05,

@@ -140,7 +140,7 @@ def test_a_segment_past_its_day_of_review_is_named_until_it_stops(house: House) 
     # The tests' clock shows a day in October 2024.
     document["segments"][0]["review_by"] = "2024-10-04"
     house.start(document)
-    assert _concerns(house, "spring-mailing") == ()
+    assert _concerns(house, "spring-mailing") == (Concern("review_soon", ("womens-shoppers",)),)
     house.now_ms += DAY
     assert _concerns(house, "spring-mailing") == (Concern("review", ("womens-shoppers",)),)
     house.act("spring-mailing", "stop")

@@ -1,0 +1,245 @@
+"""For which visitors does one of two arms bring more than for the others, relative to the other arm?
+
+A group of contexts is contrasted with the rest by a score test of one common ratio of means: Mantel and Haenszel's ratio
+over strata (1959, https://doi.org/10.1093/jnci/22.4.719) in which the arms were given by the same chances, and the
+variance that counts have if that ratio holds (N. E. Breslow, Statistics in epidemiology: the case-control study, JASA
+91, 1996, on why: counts of ten are enough). A constant relative effect over whatever base rates is no interaction.
+
+Many groups are tried on one half of the visitors, and only what stands out there is tested, on the other half, so that
+its size is not that of the luckiest. Among those the share of false ones is held by Benjamini and Hochberg's rule (1995,
+https://doi.org/10.1111/j.2517-6161.1995.tb02031.x).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy import special
+
+Array = NDArray[np.float64]
+Codes = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+#: Both arms together must have met the goal so often in a group, and in the rest; below that, z is no normal deviate.
+FEWEST_MET = 10
+_AT_ONCE = 256
+_QUANTILE = float(special.ndtri(0.975))
+
+
+class Cells(NamedTuple):
+    """What two arms have brought, an entry for each context in each stratum.
+
+    Attributes:
+        context, stratum: which, from 0 on.
+        n, total, total_squares: visitors, and the sums of their values and squared values; a row for the reference
+            and one for the other arm.
+    """
+
+    context: Codes
+    stratum: Codes
+    n: Array
+    total: Array
+    total_squares: Array
+
+
+class Contrasts(NamedTuple):
+    """Groups against the rest, an entry for each group.
+
+    Attributes:
+        z: above 0 where the arm brings relatively more inside the group; 0 where there are too few to tell.
+        n: visitors of both arms inside and outside, as far as they are contrasted; shape (2, groups).
+    """
+
+    z: Array
+    n: Array
+
+
+class Ratio(NamedTuple):
+    """The arm's mean over that of the reference, with its interval, and both means over the same strata.
+
+    All are nan where there is nothing to compare.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    arm: float
+    reference: float
+    n: tuple[float, float]
+
+
+class Choice(NamedTuple):
+    """A group that stands out, by its place; `sign` is that of its z, `leaves` the parts that it was contrasted in."""
+
+    group: int
+    sign: float
+    leaves: Codes
+
+
+def contrasts(cells: Cells, groups: Mask, leaves: Codes, *, smallest: float) -> Contrasts:
+    """Contrast groups of contexts with the other contexts of their leaf; shape of `groups`: (groups, contexts).
+
+    Within a leaf the ratio is one, from leaf to leaf it may differ. A contrast tells nothing where it has fewer than
+    `smallest` visitors inside or outside, or too few who met the goal.
+    """
+    table = _Table.of(cells, leaves)
+    parts = [table.contrasts(groups[start : start + _AT_ONCE]) for start in range(0, len(groups), _AT_ONCE)]
+    z, n, met = (np.concatenate(column, axis=-1) for column in zip(*parts, strict=True))
+    tells = (n >= smallest).all(axis=0) & (met >= FEWEST_MET).all(axis=0)
+    return Contrasts(np.where(tells, z, 0.0), n)
+
+
+def choose(cells: Cells, groups: Mask, *, most: int, smallest: float, threshold: float = 1.0) -> list[Choice]:
+    """The groups that stand out, each beside those before it: what is left when their difference is allowed for."""
+    chosen: list[Choice] = []
+    leaves = np.zeros(groups.shape[1], np.intp)
+    while len(chosen) < most:
+        z = contrasts(cells, groups, leaves, smallest=smallest).z
+        best = int(np.argmax(np.abs(z)))
+        if abs(z[best]) <= threshold:
+            break
+        chosen.append(Choice(best, float(np.sign(z[best])), leaves))
+        leaves = np.unique(2 * leaves + groups[best], return_inverse=True)[1]
+    return chosen
+
+
+def p_values(cells: Cells, groups: Mask, choices: Sequence[Choice], *, smallest: float) -> Array:
+    """The chance of a contrast at least as large as that of each choice, and of its sign, if there were none."""
+    z = [
+        choice.sign * contrasts(cells, groups[[choice.group]], choice.leaves, smallest=smallest).z[0]
+        for choice in choices
+    ]
+    p: Array = special.ndtr(-np.array(z, np.float64))
+    return p
+
+
+def discoveries(p: Array, *, rate: float) -> Mask:
+    """Which of several tests are discoveries, of which no more than this share are expected to be false."""
+    order = np.argsort(p)
+    passes = np.flatnonzero(p[order] <= rate * np.arange(1, len(p) + 1) / len(p))
+    found = np.zeros(len(p), np.bool_)
+    found[order[: passes.max(initial=-1) + 1]] = True
+    return found
+
+
+def ratio(cells: Cells, group: Mask) -> Ratio:
+    """The ratio of the arms within a group of contexts."""
+    inside = group[cells.context]
+    some = Cells(np.zeros(inside.sum(), np.intp), cells.stratum[inside], *(sums[:, inside] for sums in cells[2:]))
+    n, total = _Table.of(some, np.zeros(1, np.intp)).whole()
+    both = (n > 0).all(axis=0)
+    n, total = n[:, both], total[:, both]
+    weights = n.prod(axis=0) / n.sum(axis=0)
+    reference, arm = (weights * total / n).sum(axis=1) / weights.sum() if both.any() else (np.nan, np.nan)
+    visitors = (float(n[0].sum()), float(n[1].sum()))
+    if not (reference > 0 and arm > 0):
+        return Ratio(np.nan, np.nan, np.nan, float(arm), float(reference), visitors)
+    spread = _QUANTILE * _error(some, n, total, arm / reference)
+    found = arm / reference
+    return Ratio(found, found * np.exp(-spread), found * np.exp(spread), float(arm), float(reference), visitors)
+
+
+def log_error(cells: Cells, group: Mask) -> float:
+    """The standard error of the logarithm of a group's ratio; nan where there is none."""
+    found = ratio(cells, group)
+    return float(np.log(found.high / found.low) / (2 * _QUANTILE))
+
+
+class _Table(NamedTuple):
+    """Sums by context, and by stratum of each leaf; the leaf of each of these, and squares over sums by context."""
+
+    sums: Any
+    leaf: Codes
+    of_contexts: Array
+
+    @classmethod
+    def of(cls, cells: Cells, leaves: Codes) -> "_Table":
+        """The table of cells."""
+        strata = int(cells.stratum.max(initial=0)) + 1
+        different, column = np.unique(leaves[cells.context] * strata + cells.stratum, return_inverse=True)
+        entries = np.concatenate([cells.n, cells.total]).ravel()
+        columns = (np.arange(4)[:, np.newaxis] * len(different) + column).ravel()
+        shape = (len(leaves), 4 * len(different))
+        sums = sparse.csr_array((entries, (np.tile(cells.context, 4), columns)), shape=shape)
+        of_contexts = np.zeros((len(leaves), 4))
+        for place, values in enumerate((*cells.total, *cells.total_squares)):
+            of_contexts[:, place] = np.bincount(cells.context, values, minlength=len(leaves))
+        return cls(sums, different // strata, of_contexts)
+
+    def whole(self) -> tuple[Array, Array]:
+        """Visitors and sums of both arms, by stratum."""
+        n, total = np.asarray(self.sums.sum(axis=0)).reshape(2, 2, -1)
+        return n, total
+
+    def contrasts(self, groups: Mask) -> tuple[Array, Array, Array]:
+        """The z of groups; visitors, and how many met the goal, inside and outside of each."""
+        inside = (self.sums.T @ groups.T).T.reshape(len(groups), 2, 2, -1)
+        everything = np.asarray(self.sums.sum(axis=0)).reshape(1, 2, 2, -1)
+        # From here on: side, group, arm, stratum.
+        n, total = np.moveaxis(np.stack([inside, everything - inside]), 2, 0)
+        in_leaf = (self.leaf[:, np.newaxis] == np.arange(self.leaf.max(initial=0) + 1)).astype(np.float64)
+        sides = _Sides(n, total, self._spread(groups), in_leaf)
+        return sides.contrasts()
+
+    def _spread(self, groups: Mask) -> Array:
+        """Squares over sums, by side, group and arm: 1 for a conversion, for a value what it mostly is."""
+        inside = groups @ self.of_contexts
+        sums = np.stack([inside, self.of_contexts.sum(axis=0) - inside]).reshape(2, len(groups), 2, 2)
+        return _over(sums[:, :, 1], sums[:, :, 0])
+
+
+class _Sides(NamedTuple):
+    """Both sides of groups: visitors and sums by (side, group, arm, stratum), squares over sums, strata by leaf."""
+
+    n: Array
+    total: Array
+    spread: Array
+    in_leaf: Array
+
+    def contrasts(self) -> tuple[Array, Array, Array]:
+        """The z of groups; visitors, and how many met the goal, inside and outside of each."""
+        (n0, n1), (total0, total1) = np.moveaxis(self.n, 2, 0), np.moveaxis(self.total, 2, 0)
+        share = _over(1.0, n0 + n1)
+        gained, lost = (n0 * total1 * share) @ self.in_leaf, (n1 * total0 * share) @ self.in_leaf
+        common = _over(gained.sum(axis=0), lost.sum(axis=0))
+        ratio = (common @ self.in_leaf.T)[np.newaxis]
+        score = gained[0] - common * lost[0]
+        variance, slope = _variance_and_slope(self.n, self.total, self.spread, ratio)
+        variance, slope = variance @ self.in_leaf, slope @ self.in_leaf
+        part = _over(slope[0], slope.sum(axis=0))
+        both = (slope > 0).all(axis=0)
+        spread = np.where(both, (1 - part) ** 2 * variance[0] + part**2 * variance[1], 0.0).sum(axis=-1)
+        z = _over(np.where(both, score, 0.0).sum(axis=-1), np.sqrt(spread))
+        met = (_over(total0, self.spread[:, :, :1]) + _over(total1, self.spread[:, :, 1:])) @ self.in_leaf
+        visitors = np.where(both, (n0 + n1) @ self.in_leaf, 0.0).sum(axis=-1)
+        return z, visitors, np.where(both, met, 0.0).sum(axis=-1)
+
+
+def _variance_and_slope(n: Array, total: Array, spread: Array, ratio: Array) -> tuple[Array, Array]:
+    """Of the score of each stratum, if the ratio of means is this one: its variance, and its change with the ratio."""
+    n0, n1 = np.moveaxis(n, 2, 0)
+    mean0 = _over(total.sum(axis=2), n0 + ratio * n1)
+    mean1 = ratio * mean0
+    # Squares over sums are alike wherever visitors mostly bring nothing: the second moment goes with the mean.
+    variance0 = np.maximum(spread[:, :, :1] * mean0 - mean0**2, 0.0)
+    variance1 = np.maximum(spread[:, :, 1:] * mean1 - mean1**2, 0.0)
+    share = _over(1.0, n0 + n1)
+    variance = n0 * n1 * share**2 * (n0 * variance1 + ratio**2 * n1 * variance0)
+    return variance, n0 * n1 * share * mean0
+
+
+def _error(cells: Cells, n: Array, total: Array, ratio: float) -> float:
+    """The standard error of the logarithm of a ratio of means over strata."""
+    spread = _over(cells.total_squares.sum(axis=1), cells.total.sum(axis=1))
+    variance, slope = _variance_and_slope(
+        n[np.newaxis, np.newaxis], total[np.newaxis, np.newaxis], spread[np.newaxis, np.newaxis], np.array(ratio)
+    )
+    return float(np.sqrt(variance.sum()) / (ratio * slope.sum()))
+
+
+def _over(values: Any, by: Array) -> Array:
+    """A quotient, 0 where there is nothing to divide by."""
+    return np.divide(values, by, out=np.zeros(np.broadcast_shapes(np.shape(values), np.shape(by))), where=by > 0)
