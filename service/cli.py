@@ -24,6 +24,7 @@ COMMANDS = {
     "assign": "assignments",
     "record": "outcomes",
     "opt-out": "opt_outs",
+    "privacy": "privacy",
     "simulate": "simulation",
     "replay": "replay",
     "review": "review",

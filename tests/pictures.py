@@ -43,6 +43,7 @@ PAGES = {
     "review": f"{_CAMPAIGN}/review",
     "document": f"{_CAMPAIGN}/document",
     "people": "/people",
+    "privacy": "/privacy",
     "audit": "/audit",
     "refused": "/experiments/nothing",
     "reference": "/docs",

@@ -53,6 +53,7 @@ PLACES = {
         f"{_CAMPAIGN}/review?since=x",
     ],
     "people.people_page": ["/people"],
+    "privacy.privacy_page": ["/privacy"],
     "reference.docs": ["/docs"],
 }
 #: Pages for those who are not logged in.
