@@ -15,6 +15,7 @@ from experiments.chains import canonical
 from experiments.chains import digest
 from experiments.final_allocation import Final
 from experiments.inputs import Inputs
+from experiments.inputs import read_inputs
 from experiments.lost_epochs import numbers_left_free
 from experiments.model import Allocation
 from experiments.model import Policy
@@ -37,7 +38,8 @@ class Decision(TypedDict):
     `kind` is published where the row made a new epoch, unchanged where the policy looked and little would have moved,
     acted where somebody did something that leaves the weights. `frozen` says whether they are held from then on,
     `alarm` why the service itself holds them, `barred` which arms have lost their traffic to the mass arm, and by which
-    guardrail; `finals` what a finish gives each segment.
+    guardrail; `finals` what a finish gives each segment. `inputs` and `body` are null where they would tell of fewer
+    visitors than are shown, to whoever may not see them.
     """
 
     number: int
@@ -50,7 +52,7 @@ class Decision(TypedDict):
     slot: int | None
     code: str
     policy: Policy
-    inputs: Inputs
+    inputs: Inputs | None
     previous: dict[str, dict[str, float]]
     weights: dict[str, dict[str, float]]
     frozen: bool
@@ -59,7 +61,7 @@ class Decision(TypedDict):
     finals: dict[str, Final] | None
     previous_hash: str
     hash: str
-    body: str
+    body: str | None
 
 
 def ledger_row(
@@ -152,6 +154,14 @@ def ledger_json(row: LedgerRow) -> Decision:
         "hash": row.hash,
         "body": row.body,
     }
+
+
+def without_small_cells(decision: Decision, *, min_cell: int) -> Decision:
+    """The row for readers who see no figure about fewer visitors than `min_cell`: the others would tell it too."""
+    segments = read_inputs(decision["inputs"] or {}).values()
+    if any(0 < arm.visitors < min_cell for segment in segments for arm in segment.arms.values()):
+        return {**decision, "inputs": None, "body": None}
+    return decision
 
 
 def _shares(pairs: Mapping[str, Any]) -> dict[str, dict[str, float]]:

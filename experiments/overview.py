@@ -56,13 +56,17 @@ class Concern(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """An experiment in short; `visitors_by_day` are those first exposed on each UTC day, in days since 1970."""
+    """An experiment in short; `visitors_by_day` are those first exposed on each UTC day, in days since 1970.
+
+    `fewest` are the visitors of the arm that had fewest, of those that had any.
+    """
 
     stored: StoredExperiment
     is_frozen: bool
     headline: str | None
     visitors_by_day: dict[int, int]
     concerns: tuple[Concern, ...]
+    fewest: int = 0
 
 
 class Findings(NamedTuple):
@@ -72,6 +76,7 @@ class Findings(NamedTuple):
     visitors_by_day: dict[int, int]
     alarms: tuple[Concern, ...]
     has_broad_intervals: bool
+    fewest: int
 
 
 class _Look(NamedTuple):
@@ -157,7 +162,8 @@ def _summary(look: _Look, found: Mapping[str, tuple[_Look, Findings]]) -> Summar
         return Summary(stored, False, None, {}, ())
     _, findings = found[stored.experiment.key]
     concerns = tuple(_concerns(look.readings, findings))
-    return Summary(stored, look.readings.restraints.is_frozen, findings.headline, findings.visitors_by_day, concerns)
+    is_frozen = look.readings.restraints.is_frozen
+    return Summary(stored, is_frozen, findings.headline, findings.visitors_by_day, concerns, findings.fewest)
 
 
 def _findings(readings: Readings) -> Findings:
@@ -169,6 +175,7 @@ def _findings(readings: Readings) -> Findings:
         _by_day(columns[EXPOSURES]),
         tuple(_alarms(readings, book, columns)),
         bool(interval_notes(readings, columns)),
+        min(filter(None, columns[EXPOSURES].visitors().values()), default=0),
     )
 
 

@@ -37,8 +37,8 @@ _BEGINNINGS = {
         chrzescij zydow
     """,
     "sexuality": """
-        sexual sexuel sexualit seksu sessual gay gays lesb homosex omosess homosess bisex transgender transsex queer lgbt
-        schwul
+        sexual sexuel sexualit seksu sessual gay gays lesb homosex omosess homosess bisex transgender transsex queer
+        lgbt schwul
     """,
     "union membership": """
         union. unions unionmember tradeunion labourunion laborunion gewerkschaft syndica syndiqu sindica sindaca vakbond

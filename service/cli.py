@@ -27,6 +27,7 @@ COMMANDS = {
     "simulate": "simulation",
     "replay": "replay",
     "review": "review",
+    "frequency": "frequency",
     "verify": "database",
     "backup": "backups",
     "restore": "backups",

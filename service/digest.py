@@ -76,7 +76,7 @@ def _subject(digested: Sequence[Digested]) -> str:
 def _digested(installation: Installation, keys: Sequence[str], *, now_ms: int) -> Iterator[Digested]:
     installation.store.read(lambda session: [find(session, key) for key in keys])
     found = overview(installation.store, snapshot=installation.snapshots.refresh(), now_ms=now_ms)
-    view = campaigns_view(found, now_ms=now_ms)
+    view = campaigns_view(found, now_ms=now_ms, min_cell=installation.config.min_cell)
     campaign_by_key = {one.key: one for shelf in view.shelves for one in shelf.campaigns}
     campaign_by_key |= {one.key: one for one in view.archived}
     for number, key in enumerate(dict.fromkeys(keys)):

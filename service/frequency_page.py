@@ -42,7 +42,8 @@ def _picture(view: FrequencyView) -> Picture | None:
         return None
     heading = "What a higher cap adds"
     wide, narrow = (
-        alternatives_chart(view.plot, title=measure_of(view.worth), width=width, heading=heading) for width in (560, 140)
+        alternatives_chart(view.plot, title=measure_of(view.worth), width=width, heading=heading)
+        for width in (560, 140)
     )
-    note = "The dot is the best estimate, the line its range, after all costs. Left of zero one more send is not worth it."
+    note = "The dot is the best estimate, the line its range, less all costs. Left of zero one more is not worth it."
     return drawn(Chart("raises", heading, note, wide, narrow))

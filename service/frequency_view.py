@@ -32,7 +32,7 @@ VERDICTS: Mapping[Verdict, str] = {
 
 @dataclass(frozen=True)
 class RaiseRow:
-    """A cap raised, as written: for whom, from which to which, what it adds to the goal and to what visitors are worth."""
+    """A cap raised, as written: for whom, from which to which, what it adds to the goal and to visitors' worth."""
 
     name: str
     step: str
@@ -118,7 +118,7 @@ def raise_name(one: Raise) -> str:
 
 
 def _raise_row(one: Raise, *, goal: Unit, worth: Unit) -> RaiseRow:
-    goal_digits, worth_digits = (decimals_for([asdict(span)], unit) for span, unit in ((one.goal, goal), (one.worth, worth)))
+    goal_digits, worth_digits = decimals_for([asdict(one.goal)], goal), decimals_for([asdict(one.worth)], worth)
     return RaiseRow(
         raise_name(one),
         f"{one.fewer} to {one.more}",

@@ -148,7 +148,7 @@ def _share(weight: float | None) -> str:
 def _known(experiment: Experiment, inputs: object, segments: Collection[str]) -> Iterator[Known]:
     goal = experiment.goal
     unit = money_in(experiment.currency, symbols=True) if goal.kind == "value" else RATE if is_rate(goal) else PLAIN
-    for segment, found in read_inputs(inputs).items():
+    for segment, found in read_inputs(inputs or {}).items():
         for arm, known in found.arms.items():
             if segment in segments and known.visitors:
                 yield Known(segment, arm, count(known.visitors), written(known.goal.mean, unit, decimals=2))

@@ -92,9 +92,11 @@ _ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("report",): (KEY,),
     ("replay",): (KEY,),
     ("review",): (KEY,),
+    ("frequency",): (KEY,),
     ("digest",): ("--all",),
     ("assign",): (KEY, "table.csv"),
     ("record",): ("table.csv",),
+    ("opt-out",): ("ann",),
     ("backup",): ("copy.db",),
 }
 _WITHOUT_A_DATABASE = {("simulate",), ("restore",), ("config",), ("demo",)}
