@@ -55,10 +55,10 @@ class Caps:
         if frequency:
             cap = cap_of(key, frequency, stand_in)
             if cap.is_reached(exposed[key], now_ms=now_ms):
-                yield f"{_exposures(cap)} in {key} are the visitor's cap, and reached"
+                yield f"{_exposures(cap)} in {key} is the visitor's cap, and reached"
         if self._over_all and self._over_all.is_reached(sum(exposed.values(), []), now_ms=now_ms):
-            yield f"{_exposures(self._over_all)} over all experiments are the cap, and reached"
+            yield f"{_exposures(self._over_all)} over all experiments is the cap, and reached"
 
 
 def _exposures(cap: Cap) -> str:
-    return f"{cap.most} exposures in {format_duration(cap.seconds)}"
+    return f"{cap.most} exposure{'s' if cap.most > 1 else ''} in {format_duration(cap.seconds)}"

@@ -148,8 +148,8 @@ def frequency_report(store: Store, key: str, *, now_ms: int, min_cell: int) -> F
         unit,
         "money" if has_money(experiment) else unit,
         experiment.currency,
-        _rows(experiment, found, min_cell=min_cell),
-        list(_raises(experiment, found, min_cell=min_cell)),
+        rows_of(experiment, found, min_cell=min_cell),
+        list(raises_of(experiment, found, min_cell=min_cell)),
     )
 
 
@@ -159,7 +159,8 @@ def _unit(experiment: Experiment) -> Unit:
     return "money" if experiment.goal.kind == "value" else "count"
 
 
-def _rows(experiment: Experiment, found: Doses, *, min_cell: int) -> list[FrequencyRow]:
+def rows_of(experiment: Experiment, found: Doses, *, min_cell: int) -> list[FrequencyRow]:
+    """How often the visitors of each segment and arm were exposed, and what went along with it."""
     places = [
         (segment, arm.key) for segment in experiment.segment_keys for arm in experiment.open_arms(segment)
         if found.exposures[segment, arm.key]
@@ -205,7 +206,8 @@ def _is_enough(groups: Iterable[Moments], *, is_of_rate: bool) -> bool:
     )
 
 
-def _raises(experiment: Experiment, found: Doses, *, min_cell: int) -> Iterator[Raise]:
+def raises_of(experiment: Experiment, found: Doses, *, min_cell: int) -> Iterator[Raise]:
+    """What each higher cap brings, to all who were given a message and to each part of them."""
     caps = experiment.frequency.caps if experiment.frequency else ()
     steps, controls = list(pairwise(caps)), {arm.key for arm in experiment.controls()}
     places = list(dict.fromkeys(place for place, _ in found.by_cap))

@@ -10,7 +10,7 @@ from service.terminal import paragraph
 from service.wording import NOTHING
 
 _RAISES = (("", 38), ("cap", 8), ("goal", 14), ("worth", 12), ("interval", 22))
-_DOSES = (("", 38), ("visitors", 9), ("mean", 6), *((f"{number}x", 6) for number in range(1, 6)), ("6x+", 6))
+_DOSES = (("", 38), ("visitors", 9), ("mean", 6))
 
 
 def frequency_text(found: FrequencyReport) -> str:
@@ -35,12 +35,13 @@ def _raises(view: FrequencyView) -> Iterator[str]:
 
 
 def _doses(view: FrequencyView) -> Iterator[str]:
+    widths = (*_DOSES, *((heading.replace("×", "x").replace(" or more", "+"), 6) for heading in view.headings))
     if view.rows:
         yield ""
-        yield columns(_DOSES, ("Exposures: visitors by how often", *(heading for heading, _ in _DOSES[1:])))
+        yield columns(widths, ("Exposures: visitors by how often", *(heading for heading, _ in widths[1:])))
     for row in view.rows:
         visitors = [cell.visitors for cell in row.cells]
-        yield columns(_DOSES, (f"{row.arm} in {row.segment}", row.visitors, row.frequency, *visitors))
+        yield columns(widths, (f"{row.arm} in {row.segment}", row.visitors, row.frequency, *visitors))
         told = [f"{place}x: {cell.association} ({cell.interval})" for place, cell in enumerate(row.cells, 1)
                 if cell.association != NOTHING]
         if told:

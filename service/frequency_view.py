@@ -66,7 +66,10 @@ class DoseRow:
 
 @dataclass(frozen=True)
 class FrequencyView:
-    """What the page says; `plot` are the raises to be drawn: name, low, mean, high, in the unit of `worth`."""
+    """What the page says; `plot` are the raises to be drawn: name, low, mean, high, in the unit of `worth`.
+
+    Rows have a cell for each of the `headings`, numbers of exposures up to the most that anybody had.
+    """
 
     headline: str
     scope: str
@@ -83,14 +86,16 @@ def frequency_view(found: FrequencyReport, *, symbols: bool) -> FrequencyView:
     money = money_in(found.currency, symbols=symbols)
     mean, goal = {"rate": (RATE, POINTS), "money": (money, money), "count": (PLAIN, PLAIN)}[found.unit]
     worth = money if found.worth_unit == "money" else goal
+    met = max((dose.exposures for row in found.rows for dose in row.doses if dose.visitors != 0), default=1)
+    headings = (*(f"{number}×" for number in range(1, MOST)), f"{MOST}× or more")
     return FrequencyView(
         headline=_headline(found),
         scope=_scope(found),
         goal=found.goal,
         worth=worth,
         raises=tuple(_raise_row(one, goal=goal, worth=worth) for one in found.raises),
-        headings=(*(f"{number}×" for number in range(1, MOST)), f"{MOST}× or more"),
-        rows=tuple(_dose_row(row, mean=mean, difference=goal) for row in found.rows),
+        headings=headings[:met],
+        rows=tuple(_dose_row(row, mean=mean, difference=goal, met=met) for row in found.rows),
         plot=tuple(_plotted(found, worth.scale)),
     )
 
@@ -130,13 +135,13 @@ def _raise_row(one: Raise, *, goal: Unit, worth: Unit) -> RaiseRow:
     )
 
 
-def _dose_row(row: FrequencyRow, *, mean: Unit, difference: Unit) -> DoseRow:
+def _dose_row(row: FrequencyRow, *, mean: Unit, difference: Unit, met: int) -> DoseRow:
     return DoseRow(
         row.arm,
         row.segment,
         count(row.visitors),
         NOTHING if row.frequency is None else f"{row.frequency:.2f}",
-        tuple(_dose_cell(dose, mean=mean, difference=difference) for dose in row.doses),
+        tuple(_dose_cell(dose, mean=mean, difference=difference) for dose in row.doses[:met]),
     )
 
 

@@ -46,7 +46,7 @@ def test_a_list_says_who_is_left_out_and_why(client: FlaskClient, keys: dict[str
     again = sent(client, keys, "may", ["ann", "cem"])
     assert again[0] == {
         "index": 0, "id": "ann", "code": "capped",
-        "detail": f"1 exposures in 7d in {KEY} are the visitor's cap, and reached",
+        "detail": f"1 exposure in 7d in {KEY} is the visitor's cap, and reached",
     }
     assert again[1]["exposure"] == "accepted"
     assert [item["exposure"] for item in sent(client, keys, "april", ["ann", "bob"])] == ["duplicate", "duplicate"]
