@@ -93,6 +93,7 @@ _ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("replay",): (KEY,),
     ("discover",): (KEY,),
     ("review",): (KEY,),
+    ("frequency",): (KEY,),
     ("digest",): ("--all",),
     ("assign",): (KEY, "table.csv"),
     ("record",): ("table.csv",),
