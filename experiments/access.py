@@ -72,7 +72,10 @@ class KnownWaiting(TypedDict):
 
 
 class Access(TypedDict):
-    """All that is stored under `stored_as`, which stands for the visitor; and until when nothing more is, if erased."""
+    """All that is stored under `stored_as`, which stands for the visitor; and until when nothing more is, if erased.
+
+    `opted_out` says whether the visitor objects, null where nothing was ever said.
+    """
 
     stored_as: str
     exposures: list[KnownExposure]
@@ -80,6 +83,7 @@ class Access(TypedDict):
     totals: list[KnownTotal]
     waiting: list[KnownWaiting]
     erased_until: str | None
+    opted_out: bool | None
 
 
 class _Visitor(NamedTuple):
@@ -101,7 +105,7 @@ def _access(visitor: _Visitor, mark: bytes) -> Access:
     session, stand_in = visitor
     experiments = [stored_experiment(row).experiment for row in session.experiments.all()]
     exposures = session.exposures.of_visitor(stand_in, [experiment.key for experiment in experiments])
-    until_ms = session.tombstones.of([mark]).get(mark)
+    until_ms, objection = session.tombstones.of([mark]).get(mark), session.opt_outs.get(stand_in)
     return {
         "stored_as": stand_in.hex(),
         "exposures": [_exposure(key, row) for key, row in sorted(exposures.items())],
@@ -109,6 +113,7 @@ def _access(visitor: _Visitor, mark: bytes) -> Access:
         "totals": [each for one in experiments for each in _totals(visitor, one, exposures.get(one.key))],
         "waiting": [each for one in experiments for each in _waiting(visitor, one.key)],
         "erased_until": None if until_ms is None else iso(until_ms),
+        "opted_out": None if objection is None else objection.is_out,
     }
 
 

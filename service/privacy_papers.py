@@ -54,8 +54,8 @@ def data_map(written: Written) -> list[Kept]:
     events, exposures = written["BESPOKE_RETENTION_EVENTS"], written["BESPOKE_RETENTION_EXPOSURES"]
     return [
         Kept(
-            "events: a keyed hash in place of the visitor's id, name, time, declared amounts, a digest of the body, and "
-            "attributes that are declared to be stored, coarsened",
+            "events: a keyed hash in place of the visitor's id, name, time, declared amounts, a digest of the body, "
+            "and attributes that are declared to be stored, coarsened",
             ("events", "waiting"), "to count each event once, to count again, and to propose segments",
             f"for {events} once they can change no count any more; those older than {horizon} are not taken in",
             f"{_OPERATORS}; admins, of one visitor or as an export",
