@@ -72,9 +72,9 @@ class KnownWaiting(TypedDict):
 
 
 class Access(TypedDict):
-    """All that is stored under `stored_as`, which stands for the visitor; and until when nothing more is, if erased.
+    """All that is stored under `stored_as`, which stands for the visitor.
 
-    `opted_out` says whether the visitor objects, null where nothing was ever said.
+    `opted_out` says whether the visitor objects, since when is in `since`; `erased_until` until when nothing is stored.
     """
 
     stored_as: str
@@ -82,8 +82,9 @@ class Access(TypedDict):
     events: list[KnownEvent]
     totals: list[KnownTotal]
     waiting: list[KnownWaiting]
+    opted_out: bool
+    since: str | None
     erased_until: str | None
-    opted_out: bool | None
 
 
 class _Visitor(NamedTuple):
@@ -112,8 +113,9 @@ def _access(visitor: _Visitor, mark: bytes) -> Access:
         "events": [_event(row) for _, row in session.events.of_visitors([stand_in])],
         "totals": [each for one in experiments for each in _totals(visitor, one, exposures.get(one.key))],
         "waiting": [each for one in experiments for each in _waiting(visitor, one.key)],
+        "opted_out": objection is not None and objection.is_out,
+        "since": None if objection is None else iso(objection.at_ms),
         "erased_until": None if until_ms is None else iso(until_ms),
-        "opted_out": None if objection is None else objection.is_out,
     }
 
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "simulate": "simulation",
     "replay": "replay",
     "review": "review",
+    "frequency": "frequency",
     "export": "exports",
     "visitor": "visitors",
     "erase": "visitors",

@@ -41,6 +41,7 @@ PAGES = {
     "confirm": f"{_CAMPAIGN}/actions/finish",
     "ledger": f"{_CAMPAIGN}/ledger",
     "review": f"{_CAMPAIGN}/review",
+    "frequency": "/experiments/win-back/frequency",
     "document": f"{_CAMPAIGN}/document",
     "people": "/people",
     "privacy": "/privacy",

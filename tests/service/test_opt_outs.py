@@ -196,7 +196,7 @@ def arms_of(shop: Shop) -> Iterator[tuple[str, str]]:
 
 
 def test_an_objection_is_part_of_what_is_known_and_outlives_an_erasure(shop: Shop) -> None:
-    assert shop.post("/v1/visitors/lookup", {"id": "ann"}, scope="admin")["opted_out"] is None
+    assert shop.post("/v1/visitors/lookup", {"id": "ann"}, scope="admin")["opted_out"] is False
     shop.expose("ann")
     shop.object("ann")
     assert shop.post("/v1/visitors/lookup", {"id": "ann"}, scope="admin")["opted_out"] is True
