@@ -12,6 +12,7 @@ BespokeError
 ├── InvalidReview          a review that cannot be kept
 ├── IdempotencyKeyReused   a key of one request on another
 ├── InvalidContext         an evaluation context that cannot be used (`code` says which way)
+│   └── Capped             a visitor who has been exposed as often as a cap allows
 ├── RejectedEvent          an event that cannot be counted (`code` says why)
 ├── InvalidKey             a key that cannot be made as asked
 ├── UnknownKey             no key of that prefix that has not ended
@@ -140,6 +141,13 @@ class InvalidContext(BespokeError):
     def __init__(self, code: str, detail: str) -> None:
         self.code = code
         super().__init__(detail)
+
+
+class Capped(InvalidContext):
+    """The visitor has been exposed as often as a frequency cap allows, and is left out."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("capped", detail)
 
 
 class RejectedEvent(BespokeError):

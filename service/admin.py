@@ -24,6 +24,8 @@ from experiments.errors import InvalidTransition
 from experiments.errors import UnansweredPast
 from experiments.errors import UnknownExperiment
 from experiments.errors import shown
+from experiments.frequency import FrequencyReport
+from experiments.frequency import frequency_report
 from experiments.keys import includes
 from experiments.ledger import Decision
 from experiments.ledger import ledger_json
@@ -201,6 +203,16 @@ def replay_experiment(key: str) -> Response:
     installation = current_installation()
     now_ms, min_cell = installation.clock.now_ms(), installation.config.min_cell
     return json_answer(replay(installation.store, key, now_ms=now_ms, min_cell=min_cell))
+
+
+@bp.get("/<key>/frequency")
+@requires("report")
+@describes(answers={200: FrequencyReport}, refuses=(UnknownExperiment,))
+def frequency(key: str) -> Response:
+    """How often visitors are exposed, what goes along with it, and, where caps are drawn, what one more is worth."""
+    installation = current_installation()
+    now_ms, min_cell = installation.clock.now_ms(), installation.config.min_cell
+    return json_answer(frequency_report(installation.store, key, now_ms=now_ms, min_cell=min_cell))
 
 
 @bp.get("/<key>/allocations")

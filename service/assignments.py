@@ -148,7 +148,7 @@ def _order(said: Mapping[str, Any]) -> Order:
         raise Refused(400, "invalid_experiment", f"experiment: {shown(experiment)} must be an experiment's key")
     if not isinstance(expose, bool):
         raise Refused(400, "invalid_expose", f"expose: {shown(expose)} must be true or false")
-    return Order(experiment, expose, message_id(said))
+    return Order(experiment, expose, message_id(said), current_installation().config.frequency_cap)
 
 
 def _batched(order: Order, visitors: list[Any]) -> Iterator[list[Any]]:

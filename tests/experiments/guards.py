@@ -73,7 +73,7 @@ def _doubled_on_retry(patch: pytest.MonkeyPatch) -> None:
         keep(self, session)
         if has_repeats:
             session.cells.add({
-                additions.CellKey(*place, metric): change
+                place.cell(metric): change
                 for place, sums in self._cells.items()
                 for metric, change in sums.items()
             })

@@ -92,6 +92,7 @@ _ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("report",): (KEY,),
     ("replay",): (KEY,),
     ("review",): (KEY,),
+    ("frequency",): (KEY,),
     ("digest",): ("--all",),
     ("assign",): (KEY, "table.csv"),
     ("record",): ("table.csv",),
