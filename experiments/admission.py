@@ -16,12 +16,16 @@ from experiments.exposing import exposed_to
 from experiments.model import Metric
 from experiments.receipts import Receipt
 from experiments.signing import Keyring
+from experiments.signing import disguised
 from experiments.signing import pseudonyms
 from experiments.snapshot import Feed
 from experiments.snapshot import Snapshots
 from experiments.storage.events import EventKey
 from experiments.storage.events import EventRow
 from experiments.storage.session import Session
+
+
+_ERASED = Receipt("ignored", "erased")
 
 
 class Admitted(NamedTuple):
@@ -60,10 +64,19 @@ class Admission:
         self._keyring = keyring
         different = set(visitors)
         self._stand_ins = dict(zip(different, pseudonyms(different, key=keyring.visitors), strict=True))
+        self._erased_until_ms = self._tombstones() if self._snapshot.erased_until_ms else {}
         self._hearings: dict[tuple[str, bool], _Hearing] = {}
+
+    def _tombstones(self) -> dict[str, int]:
+        """Until when nothing is stored of those who were erased."""
+        marks = disguised(self._stand_ins.values(), key=self._keyring.tombstones)
+        kept = self._session.tombstones.of(marks)
+        return {visitor: kept[mark] for visitor, mark in zip(self._stand_ins, marks, strict=True) if mark in kept}
 
     def admit(self, event: Countable, *, trusted: bool) -> Admitted | Refusal:
         """The row of an event, or its receipt; `trusted` is a server key's."""
+        if event.received_ms < self._erased_until_ms.get(event.visitor, 0):
+            return Refusal(_ERASED, (self._stand_ins[event.visitor], event.id), event.digest)
         try:
             if isinstance(event, ExposureEvent):
                 return self._exposure(event, trusted=trusted)

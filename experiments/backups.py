@@ -1,16 +1,25 @@
 """Backups: everything that was acknowledged before one began is in it, and it comes back as it was."""
 
+from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import datetime
 from datetime import timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from experiments.audit import Change
 from experiments.audit import Deed
 from experiments.audit import configure
+from experiments.batches import batched
+from experiments.erasure import erase_all
+from experiments.erasure import find_erased
+from experiments.errors import StorageError
+from experiments.signing import Keyring
 from experiments.storage.copies import make_copy
 from experiments.storage.copies import make_ready
 from experiments.storage.copies import put_in_place
+from experiments.storage.copies import tombstones_in
 from experiments.storage.copies import vacuum
 from experiments.storage.location import Location
 from experiments.storage.location import Server
@@ -46,8 +55,21 @@ def backed_up_ms(session: Session) -> int | None:
     return None if text is None else int(text)
 
 
-def restore(source: Path, database: Location, *, fingerprint: str, now_ms: int) -> Path | None:
-    """Make a backup the database; where the old one is kept, or None where there was none.
+class Restored(NamedTuple):
+    """Where the old database is kept, if there was one, and what came of erasures that the backup knows nothing of.
+
+    `erased` are the visitors who were erased again; `fault` is why it is not known who should be.
+    """
+
+    aside: Path | None
+    erased: int
+    fault: StorageError | None
+
+
+def restore(
+    source: Path, database: Location, *, keyring: Keyring, erasures_of: Sequence[Location] = (), now_ms: int
+) -> Restored:
+    """Make a backup the database; whoever was erased in the old one, or in those others, is erased in it again.
 
     It may have been made of an embedded database or of PostgreSQL, and either may be made of it. A database of
     PostgreSQL must be empty.
@@ -57,20 +79,61 @@ def restore(source: Path, database: Location, *, fingerprint: str, now_ms: int) 
     """
     moment = datetime.fromtimestamp(now_ms / 1000, timezone.utc)
     aside = Path(f"{database}.before-{moment:%Y%m%dT%H%M%SZ}")
+    again = _Again(keyring, [mark for one in erasures_of for mark in _tombstones(one, keyring)])
     if isinstance(database, Server):
         is_kept = False
-        _load(source, database, fingerprint=fingerprint, now_ms=now_ms)
+        _load(source, database, fingerprint=keyring.fingerprint, now_ms=now_ms, revise=again)
     else:
-        is_kept = put_in_place(source, database, fingerprint=fingerprint, aside=aside, now_ms=now_ms)
-    _tell(database, source, fingerprint=fingerprint, deed=Deed("command line", now_ms))
-    return aside if is_kept else None
+        again.read(database)
+        is_kept = put_in_place(
+            source, database, fingerprint=keyring.fingerprint, aside=aside, now_ms=now_ms, revise=again
+        )
+    _tell(database, source, fingerprint=keyring.fingerprint, deed=Deed("command line", now_ms))
+    return Restored(aside if is_kept else None, again.erased, again.fault)
 
 
-def _load(source: Path, server: Server, *, fingerprint: str, now_ms: int) -> None:
+def _tombstones(location: Location, keyring: Keyring) -> list[tuple[bytes, int]]:
+    if not isinstance(location, Server):
+        return tombstones_in(location)
+    store = open_store(location, fingerprint=keyring.fingerprint)
+    try:
+        return store.read(lambda session: session.tombstones.all())
+    finally:
+        store.close()
+
+
+class _Again:
+    """Erases again, in a backup, those whose marks other databases have."""
+
+    def __init__(self, keyring: Keyring, marks: list[tuple[bytes, int]]) -> None:
+        self._keyring = keyring
+        self._marks = marks
+        self.erased = 0
+        self.fault: StorageError | None = None
+
+    def read(self, database: Path) -> None:
+        """Take in the marks of the old database; it may be damaged, which may be why something is restored."""
+        try:
+            self._marks += tombstones_in(database) if database.exists() else []
+        except StorageError as error:
+            self.fault = error
+
+    def __call__(self, session: Session) -> None:
+        """Erase them."""
+        session.tombstones.keep(self._marks)
+        found = find_erased(session, {mark for mark, _ in self._marks}, keyring=self._keyring)
+        for visitors in batched(found):
+            erase_all(session, visitors)
+        self.erased = len(found)
+
+
+def _load(
+    source: Path, server: Server, *, fingerprint: str, now_ms: int, revise: Callable[[Session], None]
+) -> None:
     """Put a backup into a database of PostgreSQL, all of it or nothing."""
     with TemporaryDirectory() as folder:
         fresh = Path(folder) / "fresh.db"
-        make_ready(source, fresh, fingerprint=fingerprint, now_ms=now_ms)
+        make_ready(source, fresh, fingerprint=fingerprint, now_ms=now_ms, revise=revise)
         migrate_database(server, fingerprint=fingerprint)
         store = open_store(server, fingerprint=fingerprint)
         try:

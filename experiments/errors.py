@@ -23,6 +23,7 @@ BespokeError
 ├── InvalidSetting         a setting that stops start-up
 ├── SecretMismatch         a secret that is not the one the database was made with
 ├── UnansweredPast         a log too short for any what-if
+├── MissingExtra           a form of output that needs a package which is not installed
 ├── InvalidBackup          a backup that cannot be made or restored
 └── StorageError           the database cannot do it now
     ├── StorageBusy        another process holds the lock; try again
@@ -228,6 +229,12 @@ class UnansweredPast(BespokeError):
     """The log is too short to say anything of what might have been."""
 
     code = "unanswered_past"
+
+
+class MissingExtra(BespokeError):
+    """A package that this needs is not installed."""
+
+    code = "missing_extra"
 
 
 class StorageError(BespokeError):

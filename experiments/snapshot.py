@@ -62,6 +62,10 @@ class Snapshot:
     keys: Mapping[str, KeyRow]
     feeds: Mapping[str, tuple[Feed, ...]]
     opted_out: OptedOut = OptedOut()
+    #: Differs once exposures have been removed.
+    removals: int = 0
+    #: When the last of the erased may be stored again; 0 where nobody is erased.
+    erased_until_ms: int = 0
 
     @property
     def age(self) -> int:
@@ -89,7 +93,16 @@ def take_snapshot(session: Session, *, previous: Snapshot = _NOTHING) -> Snapsho
         return previous if opted_out is previous.opted_out else replace(previous, opted_out=opted_out)
     entries = {row.key: _entry(session, row, previous.entries.get(row.key)) for row in session.experiments.all()}
     keys = {row.prefix: row for row in session.keys.all()}
-    return Snapshot(version, session.meta.config_changed_ms(), entries, keys, _feeds(entries), opted_out)
+    return Snapshot(
+        version,
+        session.meta.config_changed_ms(),
+        entries,
+        keys,
+        _feeds(entries),
+        opted_out,
+        session.meta.removals(),
+        session.tombstones.last_until_ms(),
+    )
 
 
 def _entry(session: Session, row: ExperimentRow, previous: Entry | None) -> Entry:

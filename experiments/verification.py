@@ -16,13 +16,16 @@ from experiments.chains import is_whole
 from experiments.lifecycle import find
 from experiments.model import Experiment
 from experiments.publishing import recompute
+from experiments.recount import Cells
 from experiments.recount import Histories
 from experiments.recount import History
 from experiments.recount import Total
 from experiments.recount import cells_of
 from experiments.recount import histories
 from experiments.recount import totals_of
+from experiments.removals import know_removed
 from experiments.storage.cells import CellKey
+from experiments.storage.cells import CellSums
 from experiments.storage.heads import AUDIT_LOG
 from experiments.storage.heads import Head
 from experiments.storage.heads import ledger_name
@@ -33,6 +36,7 @@ from experiments.storage.store import Store
 MOST_VISITORS = 20
 
 _FIRST_DAY = date(1970, 1, 1)
+_NO_SUMS = (0, 0, 0.0)
 
 
 def verify(store: Store) -> list[str]:
@@ -80,7 +84,8 @@ def _counter_faults(session: Session) -> Iterator[str]:
     visitors = histories(_numbered(session, numbers))
     is_sound = True
     for row in session.experiments.all():
-        experiment, known = find(session, row.key).experiment, visitors.get(row.key, {})
+        experiment, known = find(session, row.key).experiment, visitors[row.key]
+        know_removed(session, row.key, known)
         for fault in (*_cell_faults(session, experiment, known), *_visitor_faults(session, experiment, known)):
             is_sound = False
             yield fault
@@ -96,12 +101,22 @@ def _numbered(session: Session, numbers: list[int]) -> Iterator[tuple[int, Any]]
 
 def _cell_faults(session: Session, experiment: Experiment, visitors: Histories) -> Iterator[str]:
     """The cells that differ, and by how much."""
-    expected = cells_of(experiment, visitors)
+    expected = _with(cells_of(experiment, visitors.values()), session.cells.removed(experiment.key))
     counted = {cell.key: (cell.n, cell.total, cell.total_squares) for cell in session.cells.of(experiment.key)}
     for key in sorted(expected.keys() | counted.keys()):
-        should, does = expected.get(key, (0, 0, 0.0)), counted.get(key, (0, 0, 0.0))
+        should, does = expected.get(key, _NO_SUMS), counted.get(key, _NO_SUMS)
         if should[:2] != does[:2] or not isclose(should[2], does[2], rel_tol=1e-9, abs_tol=1e-6):
             yield f"{_cell(key)}: {_sums(does)} are counted, {_sums(should)} are in the events: {_by(does, should)}"
+
+
+def _with(events: Cells, removed: CellSums) -> Cells:
+    """What is in the events, and what was before some of them were removed."""
+    return {
+        key: (n + removed_n, total + removed_total, squares + removed_squares)
+        for key in events.keys() | removed.keys()
+        for n, total, squares in [events.get(key, _NO_SUMS)]
+        for removed_n, removed_total, removed_squares in [removed.get(key, _NO_SUMS)]
+    }
 
 
 def _cell(key: CellKey) -> str:

@@ -29,6 +29,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import auth
     from service import cors
     from service import errors
+    from service import exports
     from service import express
     from service import gallery_list
     from service import gallery_page
@@ -57,6 +58,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import throttle
     from service import traces
     from service import users
+    from service import visitors
     from service.config import load_config
     from service.current import EXTENSION
     from service.installation import open_installation
@@ -70,8 +72,8 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     for part in (journal, traces, errors, cors, auth, people, throttle, headers, idempotency, reference, express):
         part.init_app(app)
     answering = (
-        ofrep, ingest, assignments, growthbook, admin, review, gallery_list, audit, users, opt_outs, health, metrics,
-        preferences, sdk, reference,
+        ofrep, ingest, assignments, growthbook, admin, exports, review, gallery_list, audit, users, visitors, opt_outs,
+        health, metrics, preferences, sdk, reference,
     )
     reading = (
         login, pages, report_files, actions, setup, gallery_page, preflight_page, replay_page, review_page, people_page,

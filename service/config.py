@@ -76,6 +76,18 @@ SETTINGS = (
         "DEDUPLICATION_HORIZON", "deduplication_horizon_seconds", "90d", settings.lifetime,
         "how old an event may be; a repeated one is known for as long",
     ),
+    Setting(
+        "RETENTION_EVENTS", "retention_events_seconds", "30d", settings.lifetime,
+        "how long an event is kept once it can change no count any more",
+    ),
+    Setting(
+        "RETENTION_EXPOSURES", "retention_exposures_seconds", "30d", settings.lifetime,
+        "how long a stopped experiment knows its visitors once none of their events is kept",
+    ),
+    Setting(
+        "RETENTION_BACKUPS", "retention_backups_seconds", "90d", settings.lifetime,
+        "how long you keep backups: an erasure is done again in one that is brought back for as long",
+    ),
     Setting("LINK_LIFETIME", "link_lifetime_seconds", "7d", settings.lifetime, "how long a report's link opens it"),
     Setting(
         "SESSION_LIFETIME", "session_lifetime_seconds", "12h", settings.lifetime, "how long somebody stays logged in"
@@ -148,6 +160,9 @@ class Config:
     recent_traffic: int
     token_lifetime_seconds: int
     deduplication_horizon_seconds: int
+    retention_events_seconds: int
+    retention_exposures_seconds: int
+    retention_backups_seconds: int
     link_lifetime_seconds: int
     session_lifetime_seconds: int
     https: str

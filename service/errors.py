@@ -22,6 +22,7 @@ from experiments.errors import InvalidReview
 from experiments.errors import InvalidSignature
 from experiments.errors import InvalidTransition
 from experiments.errors import LastAdmin
+from experiments.errors import MissingExtra
 from experiments.errors import RejectedEvent
 from experiments.errors import InvalidUser
 from experiments.errors import StorageBusy
@@ -49,6 +50,7 @@ STATUS_BY_ERROR: dict[type[BespokeError], int] = {
     FrozenDocument: 409,
     VerdictChanged: 409,
     UnansweredPast: 409,
+    MissingExtra: 409,
     InvalidReason: 422,
     UnknownSegment: 404,
     InvalidReview: 422,

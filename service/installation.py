@@ -9,13 +9,16 @@ from threading import Thread
 from time import monotonic
 
 from experiments.errors import StorageError
+from experiments.erasure import Remembering
 from experiments.evaluation import Asking
 from experiments.events import Terms
 from experiments.failpoints import arm
 from experiments.overview import Overviews
 from experiments.recent import RecentTraffic
+from experiments.retention import Keeping
 from experiments.signing import Keyring
 from experiments.signing import keyring
+from experiments.snapshot import Snapshot
 from experiments.snapshot import Snapshots
 from experiments.storage.store import OwnStore
 from experiments.storage.store import migrate_database
@@ -69,6 +72,20 @@ class Installation:
         """What is asked of events."""
         return Terms(self.config.consent_default, self.config.deduplication_horizon_seconds)
 
+    def remembering(self) -> Remembering:
+        """What an erasure must outlast."""
+        return Remembering(self.terms(), self.config.token_lifetime_seconds, self.config.retention_backups_seconds)
+
+    def keeping(self) -> Keeping:
+        """How long things are kept."""
+        config = self.config
+        return Keeping(
+            self.terms(),
+            config.token_lifetime_seconds,
+            config.retention_events_seconds,
+            config.retention_exposures_seconds,
+        )
+
     def watch(self) -> None:
         """Notice from now on what other processes commit."""
         watcher = Watcher(self)
@@ -116,6 +133,7 @@ class Watcher(Thread):
         super().__init__(name="watcher", daemon=True)
         self._installation = installation
         self._store, self._snapshots = installation.store, installation.snapshots
+        self._removals = self._snapshots.latest.removals
         self._stopped = Event()
         installation.watched = monotonic()
 
@@ -130,7 +148,7 @@ class Watcher(Thread):
         try:
             changes = self._store.changes()
             if changes != seen:
-                self._snapshots.refresh()
+                self._notice(self._snapshots.refresh())
             self._installation.watched = monotonic()
             return changes
         except StorageError as error:
@@ -139,6 +157,12 @@ class Watcher(Thread):
             # One that died here would leave this process deciding by old allocations for ever.
             log.exception("changes of other processes are not seen for now", extra=said("unseen"))
         return None
+
+    def _notice(self, snapshot: Snapshot) -> None:
+        """Forget what is remembered of visitors once some have been removed, here or elsewhere."""
+        if snapshot.removals != self._removals:
+            self._store.forget_exposures()
+        self._removals = snapshot.removals
 
     def stop(self) -> None:
         """Look no more."""

@@ -44,7 +44,7 @@ _GROUPS = {
     "admin": "Experiments", "gallery": "Experiments", "ofrep": "Evaluation", "assignments": "Lists of visitors",
     "ingest": "Events",
     "growthbook": "GrowthBook's clients", "sdk": "Web pages", "pages": "Pages", "report_files": "Pages",
-    "reference": "Reference", "users": "People", "audit": "Audit log",
+    "exports": "Experiments", "reference": "Reference", "users": "People", "audit": "Audit log", "visitors": "Privacy",
     "login": "Pages", "actions": "Pages", "setup": "Pages", "gallery_page": "Pages",
     "preflight": "Pages", "replay_page": "Pages", "review_page": "Pages", "people": "Pages", "health": "Health",
     "preferences": "Privacy", "opt_outs": "Privacy", "review": "Experiments",

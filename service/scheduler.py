@@ -17,6 +17,7 @@ from experiments.digests import digest_slot
 from experiments.errors import BespokeError
 from experiments.reallocation import reallocate_due
 from experiments.reminders import remind
+from experiments.retention import retain
 from service.clock import AcceleratedClock
 from service.clock import Clock
 from service.disk import space
@@ -65,8 +66,11 @@ class Scheduler:
         now_ms = self._installation.clock.now_ms()
         self._installation.ticked = monotonic()
         jobs = {
-            "reallocate": self._reallocate, "digest": self._send_digest, "reminders": self._remind,
+            "reallocate": self._reallocate,
+            "digest": self._send_digest,
+            "reminders": self._remind,
             "disk": self._watch_disk,
+            "retention": self._retain,
         }
         for name, job in jobs.items():
             # One job's trouble must not keep the others from their slots.
@@ -112,6 +116,12 @@ class Scheduler:
             log.info("%s: segment %s is to be reviewed by %s", one.experiment, one.segment, one.review_by, extra=fields)
         if found and config.relay and config.digest_to:
             send(reminder(installation, found), config.relay)
+
+    def _retain(self, now_ms: int) -> None:
+        installation = self._installation
+        removed = retain(installation.store, installation.snapshots, installation.keeping(), now_ms=now_ms)
+        if removed:
+            log.info("%d rows are kept no longer", removed, extra=said("removed", rows=removed))
 
     def _watch_disk(self, _: int) -> None:
         """Say once when space becomes little, and once when there is enough again."""

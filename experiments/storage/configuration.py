@@ -62,6 +62,14 @@ class Meta:
         )
         self.set("config_changed_ms", str(max(now_ms, self.config_changed_ms() + 1)))
 
+    def removals(self) -> int:
+        """A number that grows whenever exposures are removed."""
+        return int(self.get("removals") or 0)
+
+    def count_removal(self) -> None:
+        """Say that exposures are removed: with a new version, every server forgets what it remembers of them."""
+        self.set("removals", str(self.removals() + 1))
+
 
 class ExperimentRow(NamedTuple):
     """A stored experiment, its document as it was written."""

@@ -22,6 +22,7 @@ from experiments.storage.people import Users
 from experiments.storage.replies import Replies
 from experiments.storage.restores import Restores
 from experiments.storage.reviews import Reviews
+from experiments.storage.tombstones import Tombstones
 from experiments.storage.visitors import Exposures
 from experiments.storage.visitors import Note
 from experiments.storage.visitors import Totals
@@ -54,6 +55,7 @@ class Session:
         self.drafts = Drafts(connection)
         self.reviews = Reviews(connection)
         self.opt_outs = OptOuts(connection)
+        self.tombstones = Tombstones(connection)
 
     def faults(self) -> Iterator[str]:
         """What is wrong with the database beneath its rows, a line for each."""

@@ -96,6 +96,9 @@ _ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("assign",): (KEY, "table.csv"),
     ("record",): ("table.csv",),
     ("opt-out",): ("ann",),
+    ("export",): (KEY, "--table", "cells"),
+    ("visitor",): ("ann",),
+    ("erase",): ("ann",),
     ("backup",): ("copy.db",),
 }
 _WITHOUT_A_DATABASE = {("simulate",), ("restore",), ("config",), ("demo",)}
