@@ -155,6 +155,6 @@ def _barren(plan: Plan) -> Iterator[str]:
 def _coarse(plan: Plan) -> Iterator[str]:
     if plan.experiment.is_contextual:
         yield (
-            "Weights by context are not simulated: what is said of Thompson sampling is by segment. Attributes that matter "
-            "inside segments bring more than that, others cost up to 2 %."
+            "Weights by context are not simulated: what is said of Thompson sampling is by segment. Attributes that "
+            "matter inside segments bring more than that, others cost up to 2 %."
         )

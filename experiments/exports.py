@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 from typing import Literal
 from typing import NamedTuple
@@ -132,7 +133,7 @@ def _allocation_pages(source: _Source) -> Iterator[Rows]:
         yield [
             (*shared, segment, context, arm, weight)
             for segment, of_segment in decision["weights"].items()
-            for context, arms in {None: of_segment, **decision["contexts"].get(segment, {})}.items()
+            for context, arms in chain([(None, of_segment)], decision["contexts"].get(segment, {}).items())
             for arm, weight in arms.items()
         ]
 

@@ -66,8 +66,8 @@ class Cells:
     def removed(self, experiment: str) -> dict[CellKey, tuple[int, int, float]]:
         """How much of the cells of an experiment is no longer in the events, where that is any."""
         rows = self._connection.execute(
-            "SELECT epoch, day, segment, arm, asserted, metric, context, removed_n, removed_sum, removed_sum2 FROM cells"
-            " WHERE experiment = ? AND (removed_n <> 0 OR removed_sum <> 0 OR removed_sum2 <> 0)",
+            "SELECT epoch, day, segment, arm, asserted, metric, context, removed_n, removed_sum, removed_sum2"
+            " FROM cells WHERE experiment = ? AND (removed_n <> 0 OR removed_sum <> 0 OR removed_sum2 <> 0)",
             (experiment,),
         )
         return {
