@@ -42,6 +42,9 @@ def _frozen_fields(old: Experiment, new: Experiment) -> Iterator[Problem]:
     for name in _FROZEN:
         if getattr(old, name) != getattr(new, name):
             yield Problem(name, getattr(new, name), _RULE)
+    if old.is_contextual != new.is_contextual:
+        rule = f"{_RULE} to or from contextual_thompson: visitors are counted by context, or are not"
+        yield Problem("policy.kind", new.policy.kind, rule)
     for name in {**old.attributes, **new.attributes}:
         if old.attributes.get(name) != new.attributes.get(name):
             yield Problem(f"attributes.{name}", _written(new.attributes.get(name)), _RULE)

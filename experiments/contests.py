@@ -88,8 +88,11 @@ def contested(experiment: Experiment) -> list[tuple[str, str]]:
 
 
 def is_by_conversions(experiment: Experiment) -> bool:
-    """Whether conversions alone decide, so that contests need no book."""
-    return experiment.objective != "profit" and is_rate(experiment.goal)
+    """Whether conversions alone decide, so that contests need no book.
+
+    Where weights differ by context, arms that are better in some contexts and worse in others need the mean over all.
+    """
+    return experiment.objective != "profit" and is_rate(experiment.goal) and not experiment.is_contextual
 
 
 def by_conversions(places: Sequence[tuple[str, str]], found: Conversions) -> list[Contest]:

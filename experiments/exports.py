@@ -7,6 +7,7 @@ cannot be found again in the database, in another experiment, or by whoever know
 from collections import defaultdict
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 from typing import Literal
@@ -15,11 +16,13 @@ from typing import NamedTuple
 from experiments.allocation import GRAIN
 from experiments.counting import EXPOSURES
 from experiments.estimates import metric_keys
+from experiments.ledger import Decision
 from experiments.ledger import ledger_json
 from experiments.lifecycle import find
 from experiments.model import Experiment
 from experiments.signing import Keyring
 from experiments.signing import disguised
+from experiments.storage.cells import CellKey
 from experiments.storage.cells import CellRow
 from experiments.storage.events import EventRow
 from experiments.storage.store import Store
@@ -119,7 +122,7 @@ def _outcome(name: str, row: EventRow, properties: Sequence[str]) -> tuple[Any, 
 def _allocations(source: _Source) -> Export:
     columns: dict[str, Kind] = {
         "number": "whole", "epoch": "whole", "kind": "text", "act": "text", "at": "text", "actor": "text",
-        "reason": "text", "segment": "text", "arm": "text", "weight": "number",
+        "reason": "text", "segment": "text", "context": "text", "arm": "text", "weight": "number",
     }
     return Export(columns, _allocation_pages(source))
 
@@ -129,16 +132,23 @@ def _allocation_pages(source: _Source) -> Iterator[Rows]:
     for decision in source.store.read(lambda session: list(map(ledger_json, session.ledger.rows(key)))):
         shared = tuple(decision[name] for name in ("number", "epoch", "kind", "act", "at", "actor", "reason"))
         yield [
-            (*shared, segment, arm, weight)
-            for segment, arms in decision["weights"].items()
+            (*shared, segment, context, arm, weight)
+            for segment, context, arms in _weighed(decision)
             for arm, weight in arms.items()
         ]
+
+
+def _weighed(decision: Decision) -> Iterator[tuple[str, str, Mapping[str, float]]]:
+    """The weights of each segment, and behind them those of its contexts."""
+    for segment, arms in decision["weights"].items():
+        yield segment, "", arms
+        yield from ((segment, context, own) for context, own in decision["contexts"].get(segment, {}).items())
 
 
 def _cells(source: _Source) -> Export:
     columns: dict[str, Kind] = {
         "epoch": "whole", "day": "text", "segment": "text", "arm": "text", "asserted": "flag", "metric": "text",
-        "visitors": "whole", "sum": "whole", "sum_of_squares": "number", "suppressed": "flag",
+        "context": "text", "visitors": "whole", "sum": "whole", "sum_of_squares": "number", "suppressed": "flag",
     }
     return Export(columns, _cell_pages(source))
 
@@ -146,30 +156,28 @@ def _cells(source: _Source) -> Export:
 def _cell_pages(source: _Source) -> Iterator[Rows]:
     cells = source.store.read(lambda session: session.cells.of(source.experiment.key))
     wanted = set(metric_keys(source.experiment))
-    by_place: dict[tuple[Any, ...], list[CellRow]] = defaultdict(list)
+    by_place: dict[CellKey, list[CellRow]] = defaultdict(list)
     for cell in cells:
         if cell.key.metric in wanted:
-            by_place[cell.key[1:-1]].append(cell)
+            by_place[cell.key._replace(metric="")].append(cell)
     for place, is_hidden in _hidden(by_place, min_cell=source.min_cell).items():
         yield [_cell(cell, is_hidden) for cell in by_place[place]]
 
 
-def _hidden(
-    by_place: dict[tuple[Any, ...], list[CellRow]], *, min_cell: int
-) -> dict[tuple[Any, ...], bool]:
+def _hidden(by_place: dict[CellKey, list[CellRow]], *, min_cell: int) -> dict[CellKey, bool]:
     """Whether the cells of each place are hidden, themselves or so that another's cannot be told by subtraction."""
     rows = [
-        {"arm": (segment, arm), "visitors": next(cell.n for cell in cells if cell.key.metric == EXPOSURES)}
-        for (_, _, segment, arm, _), cells in by_place.items()
+        {"arm": (place.segment, place.arm), "visitors": next(cell.n for cell in cells if cell.key.metric == EXPOSURES)}
+        for place, cells in by_place.items()
     ]
     shown = suppress(rows, min_cell=min_cell)
     return {place: "suppressed" in row for place, row in zip(by_place, shown, strict=True)}
 
 
 def _cell(cell: CellRow, is_hidden: bool) -> tuple[Any, ...]:
-    _, epoch, day, segment, arm, asserted, metric = cell.key
+    _, epoch, day, segment, arm, asserted, metric, context = cell.key
     sums = (None, None, None) if is_hidden else (cell.n, cell.total, cell.total_squares)
-    return epoch, date_of(day), segment, arm, asserted, metric, *sums, is_hidden
+    return epoch, date_of(day), segment, arm, asserted, metric, context, *sums, is_hidden
 
 
 _TABLES: dict[str, Callable[[_Source], Export]] = {

@@ -7,6 +7,7 @@ Durations are whole seconds, money is in the experiment's currency as `Decimal`.
 from collections.abc import Iterator
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -49,7 +50,7 @@ class Policy:
     `half_life_seconds` is the age at which what a visitor says counts half; None where nothing is forgotten.
     """
 
-    kind: Literal["fixed", "thompson", "top_two_thompson", "epsilon_greedy"] = "fixed"
+    kind: Literal["fixed", "thompson", "top_two_thompson", "epsilon_greedy", "contextual_thompson"] = "fixed"
     every_seconds: int = 3600
     min_share: float = 0.05
     burn_in: int = 100
@@ -160,6 +161,11 @@ class Experiment:
         return (*(segment.key for segment in self.segments), EVERYONE_ELSE, NO_PERSONALISATION)
 
     @cached_property
+    def is_contextual(self) -> bool:
+        """Whether weights may differ between visitors of one segment, by what is stored of them."""
+        return self.policy.kind == "contextual_thompson"
+
+    @cached_property
     def attribute_types(self) -> dict[str, AttributeType]:
         """The declared types by the attributes' names."""
         return {name: attribute.type for name, attribute in self.attributes.items()}
@@ -211,10 +217,19 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Allocation:
-    """One epoch: the weight of every open arm in every segment, in ten-thousandths that sum to 10,000."""
+    """One epoch: the weight of every open arm in every segment, in ten-thousandths that sum to 10,000.
+
+    `contexts` has those of visitors whose context has its own, by segment and context.
+    """
 
     epoch: int
     weights: Mapping[str, dict[str, int]]
+    contexts: Mapping[str, Mapping[str, dict[str, int]]] = field(default_factory=dict)
+
+    def of(self, segment: str, context: str | None) -> dict[str, int]:
+        """The weights for a visitor of a segment with this context."""
+        by_context = self.contexts.get(segment)
+        return by_context and context and by_context.get(context) or self.weights[segment]
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ def _check_size(experiment: Experiment, world: World, *, days: int) -> None:
 def _variants(experiment: Experiment) -> dict[str, Experiment]:
     """The experiment under each policy, the even split first, within the limits of its own."""
     even = replace(experiment.policy, shares=None, min_share=_floor(experiment))
-    policies: dict[str, Policy] = {kind: replace(even, kind=kind) for kind in KINDS}
+    policies: dict[str, Policy] = {kind: replace(even, kind=kind) for kind in KINDS if kind != "contextual_thompson"}
     if experiment.policy.shares is not None:
         policies[SHARES] = experiment.policy
     return {name: replace(experiment, policy=policy) for name, policy in policies.items()}

@@ -156,14 +156,15 @@ def _sums(
     if exposure is None:
         return
     place = (experiment.key, exposure.epoch, day_of(exposure.at_ms), exposure.segment, exposure.arm, exposure.asserted)
+    context = exposure.context or "" if experiment.is_contextual else ""
     totals = {metric: total for metric, (total, _) in totals_of(experiment, history).items()}
     for metric, value in measures.values(exposure.arm, totals | {EXPOSURES: exposure.n}):
-        yield CellKey(*place, metric), (1, value, float(value * value))
+        yield CellKey(*place, metric, context), (1, value, float(value * value))
     for metric in _tellers(experiment, history):
-        yield CellKey(*place, metric), (1, 1, 1.0)
+        yield CellKey(*place, metric, context), (1, 1, 1.0)
     if removed.n or any(removed.totals.values()):
         for metric, value in measures.values(exposure.arm, {**removed.totals, EXPOSURES: removed.n}):
-            yield CellKey(*place, metric), (-1, -value, -float(value * value))
+            yield CellKey(*place, metric, context), (-1, -value, -float(value * value))
 
 
 def _counts(metric: Metric, history: History, exposure: ExposureRow, outcome: EventRow, *, number: int) -> bool:

@@ -69,8 +69,14 @@ def _ledger_faults(session: Session, heads: Mapping[str, Head]) -> Iterator[str]
 
 
 def _follows(experiment: Experiment, body: dict[str, Any]) -> bool:
-    weights = {segment: list(map(list, arms.items())) for segment, arms in recompute(experiment, body).items()}
-    return bool(weights == body["weights"])
+    found = recompute(experiment, body)
+    # The order of arms counts too: it is the order of the draw.
+    contexts = {segment: _written(of_segment) for segment, of_segment in found.contexts.items()}
+    return bool(_written(found.weights) == body["weights"] and contexts == body.get("contexts", {}))
+
+
+def _written(weights: Mapping[str, Mapping[str, int]]) -> dict[str, list[list[Any]]]:
+    return {name: list(map(list, arms.items())) for name, arms in weights.items()}
 
 
 def _counter_faults(session: Session) -> Iterator[str]:
@@ -116,9 +122,10 @@ def _with(events: Cells, removed: CellSums) -> Cells:
 def _cell(key: CellKey) -> str:
     day = _FIRST_DAY + timedelta(days=key.day)
     asserted = ", asserted" if key.asserted else ""
+    context = f", context {key.context}" if key.context else ""
     return (
         f"cell of {key.experiment}, epoch {key.epoch}, day {day}, segment {key.segment}, arm {key.arm}{asserted}, "
-        f"metric {key.metric}"
+        f"metric {key.metric}{context}"
     )
 
 

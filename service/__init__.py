@@ -2,10 +2,10 @@
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open, `journal` and
 `traces` what is told of requests, `cors`, `auth`, `people`, `throttle`, `bodies` and `errors` the door, `express` the
-short way through it, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `review`, `gallery_list`, `audit`,
-`users`, `opt_outs`, `health` and `metrics` the endpoints, `login`, `pages`, `actions`, `setup`, `gallery_page`,
-`preflight_page`, `review_page` and `people_page` what people read, `report_files` what they take away, `sdk` what their
-browsers load, `reference` the description of it all, made from what the views say of themselves.
+short way through it, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `exports`, `review`, `gallery_list`,
+`audit`, `users`, `visitors`, `opt_outs`, `health` and `metrics` the endpoints, `login`, `pages`, `actions`, `setup`,
+`gallery_page`, `preflight_page`, `review_page` and `people_page` what people read, `report_files` what they take away,
+`sdk` what their browsers load, `reference` the description of it all, made from what the views say of themselves.
 """
 
 import os

@@ -118,6 +118,7 @@ class Scheduler:
             send(reminder(installation, found), config.relay)
 
     def _retain(self, now_ms: int) -> None:
+        """Remove some of what is kept no longer."""
         installation = self._installation
         removed = retain(installation.store, installation.snapshots, installation.keeping(), now_ms=now_ms)
         if removed:
