@@ -120,7 +120,7 @@ def bomb() -> bytes:
 ODD = {
     "UTF-16": (lambda text: text.encode("utf-16"), {}, 415),
     "UTF-16 that says so": (lambda text: text.encode("utf-16-le"), {"Content-Type": "text/plain; charset=utf-16"}, 415),
-    "no UTF-8": (lambda text: text.encode().replace(b"ann", b"\xff"), {}, 400),
+    "no UTF-8": (lambda text: text.encode().replace(b":", b":\xff", 1), {}, 400),
     "multipart": (str.encode, {"Content-Type": "multipart/form-data; boundary=x"}, 415),
     "a form": (str.encode, {"Content-Type": "application/x-www-form-urlencoded"}, 415),
     "brotli": (str.encode, {"Content-Encoding": "br"}, 415),
