@@ -37,6 +37,8 @@ def rows(installation: Installation) -> dict[str, int]:
     def count(session: Any) -> dict[str, int]:
         run = session.connection.execute
         names = [name for (name,) in run("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        # What the scheduler takes as its own meanwhile is no answer to anybody.
+        names.remove("slots")
         return {name: run(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}
 
     return installation.store.read(count)
