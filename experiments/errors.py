@@ -24,6 +24,8 @@ BespokeError
 ├── InvalidSetting         a setting that stops start-up
 ├── SecretMismatch         a secret that is not the one the database was made with
 ├── UnansweredPast         a log too short for any what-if
+├── NothingToDiscover      an experiment that stores too little to find segments by
+├── UnknownProposal        a segment that discovery does not propose
 ├── MissingExtra           a form of output that needs a package which is not installed
 ├── InvalidBackup          a backup that cannot be made or restored
 └── StorageError           the database cannot do it now
@@ -237,6 +239,18 @@ class UnansweredPast(BespokeError):
     """The log is too short to say anything of what might have been."""
 
     code = "unanswered_past"
+
+
+class NothingToDiscover(BespokeError):
+    """The experiment stores no attribute, or of too few visitors, to find segments by."""
+
+    code = "nothing_to_discover"
+
+
+class UnknownProposal(BespokeError):
+    """Discovery does not, or no longer, propose this segment."""
+
+    code = "unknown_proposal"
 
 
 class MissingExtra(BespokeError):

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 from typing import Literal
 from typing import NamedTuple
@@ -17,7 +18,6 @@ from typing import NamedTuple
 from experiments.allocation import GRAIN
 from experiments.counting import EXPOSURES
 from experiments.estimates import metric_keys
-from experiments.ledger import Decision
 from experiments.ledger import ledger_json
 from experiments.lifecycle import find
 from experiments.model import Experiment
@@ -134,22 +134,16 @@ def _allocation_pages(source: _Source) -> Iterator[Rows]:
         shared = tuple(decision[name] for name in ("number", "epoch", "kind", "act", "at", "actor", "reason"))
         yield [
             (*shared, segment, context, arm, weight)
-            for segment, context, arms in _weighed(decision)
+            for segment, of_segment in decision["weights"].items()
+            for context, arms in chain([(None, of_segment)], decision["contexts"].get(segment, {}).items())
             for arm, weight in arms.items()
         ]
 
 
-def _weighed(decision: Decision) -> Iterator[tuple[str, str, Mapping[str, float]]]:
-    """The weights of each segment, and behind them those of its contexts."""
-    for segment, arms in decision["weights"].items():
-        yield segment, "", arms
-        yield from ((segment, context, own) for context, own in decision["contexts"].get(segment, {}).items())
-
-
 def _cells(source: _Source) -> Export:
     columns: dict[str, Kind] = {
-        "epoch": "whole", "day": "text", "segment": "text", "arm": "text", "asserted": "flag", "metric": "text",
-        "context": "text", "visitors": "whole", "sum": "whole", "sum_of_squares": "number", "suppressed": "flag",
+        "epoch": "whole", "day": "text", "segment": "text", "context": "text", "arm": "text", "asserted": "flag",
+        "metric": "text", "visitors": "whole", "sum": "whole", "sum_of_squares": "number", "suppressed": "flag",
     }
     return Export(columns, _cell_pages(source))
 
@@ -195,7 +189,7 @@ def _hidden(n_by_place: Mapping[CellKey, int], *, min_cell: int) -> set[CellKey]
 def _cell(cell: CellRow, is_hidden: bool) -> tuple[Any, ...]:
     _, epoch, day, segment, arm, asserted, metric, context = cell.key
     sums = (None, None, None) if is_hidden else (cell.n, cell.total, cell.total_squares)
-    return epoch, date_of(day), segment, arm, asserted, metric, context, *sums, is_hidden
+    return epoch, date_of(day), segment, context or None, arm, asserted, metric, *sums, is_hidden
 
 
 _TABLES: dict[str, Callable[[_Source], Export]] = {

@@ -29,6 +29,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import audit
     from service import auth
     from service import cors
+    from service import discovery_page
     from service import errors
     from service import exports
     from service import express
@@ -79,8 +80,8 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
         health, metrics, preferences, sdk, reference,
     )
     reading = (
-        login, pages, report_files, actions, setup, gallery_page, preflight_page, replay_page, review_page,
-        frequency_page, people_page, privacy_page,
+        login, pages, report_files, actions, setup, gallery_page, preflight_page, replay_page, discovery_page,
+        review_page, frequency_page, people_page, privacy_page,
     )
     for endpoints in (*answering, *reading):
         app.register_blueprint(endpoints.bp)

@@ -15,12 +15,15 @@ from experiments.acts import AnyAct
 from experiments.acts import do
 from experiments.acts import states_for
 from experiments.audit import Deed
+from experiments.discovery import Discovery
+from experiments.discovery import discover
 from experiments.document import DOCUMENT
 from experiments.errors import ExperimentExists
 from experiments.errors import FrozenDocument
 from experiments.errors import InvalidDocument
 from experiments.errors import InvalidReason
 from experiments.errors import InvalidTransition
+from experiments.errors import NothingToDiscover
 from experiments.errors import UnansweredPast
 from experiments.errors import UnknownExperiment
 from experiments.errors import shown
@@ -203,6 +206,15 @@ def replay_experiment(key: str) -> Response:
     installation = current_installation()
     now_ms, min_cell = installation.clock.now_ms(), installation.config.min_cell
     return json_answer(replay(installation.store, key, now_ms=now_ms, min_cell=min_cell))
+
+
+@bp.get("/<key>/discovery")
+@requires("report")
+@describes(answers={200: Discovery}, refuses=(UnknownExperiment, NothingToDiscover), example=Example(status=409))
+def discover_segments(key: str) -> Response:
+    """Segments in which a message does better, or worse, against another than it does elsewhere."""
+    installation = current_installation()
+    return json_answer(discover(installation.store, key, min_cell=installation.config.min_cell))
 
 
 @bp.get("/<key>/frequency")

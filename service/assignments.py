@@ -42,7 +42,6 @@ from service.operations import Example
 from service.operations import Parameter
 from service.operations import describes
 from service.preferences import objects_to_tracking
-from service.tallies import evaluated_as
 from service.visitor_lines import read_visitors
 
 bp = Blueprint("assignments", __name__, url_prefix="/v1")
@@ -183,7 +182,7 @@ def _assigner(order: Order) -> Assigner:
             keyring=installation.keyring,
         )
         for assignment, n in answers.counts():
-            installation.tallies.evaluations.add(evaluated_as(order.experiment, assignment), n)
+            installation.tallies.evaluated(order.experiment, assignment, n)
         return items(answers, batch, start=start)
 
     return assigner

@@ -27,6 +27,7 @@ COMMANDS = {
     "privacy": "privacy",
     "simulate": "simulation",
     "replay": "replay",
+    "discover": "discovery",
     "review": "review",
     "frequency": "frequency",
     "export": "exports",

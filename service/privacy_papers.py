@@ -67,7 +67,8 @@ def data_map(written: Written) -> list[Kept]:
             f"{_OPERATORS}; admins, as above; keys of scope server learn a visitor's arm by asking for it",
         ),
         Kept(
-            "counters without identity: by campaign, epoch, day, segment and arm", ("cells", "lags", "counters"),
+            "counters without identity: by campaign, epoch, day, segment, arm, and what is stored of attributes",
+            ("cells", "lags", "counters"),
             "reports and reallocations read nothing else", _DURING,
             f"viewers, and keys of scope report; figures about fewer than {written['BESPOKE_MIN_CELL']} visitors are "
             "hidden",

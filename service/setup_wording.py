@@ -51,6 +51,7 @@ POLICIES: Options = (
     ("thompson", "Move traffic to what works (recommended)"), ("fixed", "Keep shares fixed"),
     ("top_two_thompson", "Move traffic to what works, and keep the runner-up in play"),
     ("epsilon_greedy", "Give nearly all to whatever leads, and a fixed share to the rest"),
+    ("contextual_thompson", "Move traffic to what works, for each combination of stored attributes"),
 )
 MATURITIES: Options = (
     ("observed", "Compare messages sent on the same day"), ("corrected", "Allow for conversions still to come"),

@@ -40,6 +40,7 @@ PAGES = {
     "actions": f"{_CAMPAIGN}/actions",
     "confirm": f"{_CAMPAIGN}/actions/finish",
     "ledger": f"{_CAMPAIGN}/ledger",
+    "discovery": "/experiments/letters/discovery",
     "review": f"{_CAMPAIGN}/review",
     "frequency": "/experiments/win-back/frequency",
     "document": f"{_CAMPAIGN}/document",

@@ -7,8 +7,13 @@ import pytest
 
 from experiments import lifecycle
 from experiments.allocation import GRAIN
+from experiments.assignment import Consent
+from experiments.assignment import Plan
+from experiments.assignment import decide
+from experiments.attribute_columns import AttributeColumn
 from experiments.audit import Deed
 from experiments.columns import columns_of
+from experiments.deciding import decide_all
 from experiments.document import parse_document
 from experiments.erasure import erase_all
 from experiments.errors import FrozenDocument
@@ -20,6 +25,7 @@ from experiments.holds import unfreeze
 from experiments.ledger import allocation_of
 from experiments.ledger import ledger_json
 from experiments.model import Allocation
+from experiments.preflight import preflight
 from experiments.storage.ledger import LedgerRow
 from experiments.storage.store import Store
 from experiments.strata import segment_strata
@@ -239,3 +245,33 @@ def _campaign(rng: np.random.Generator) -> Any:
             seen = sums[context][1] / np.maximum(sums[context][0], 1)
             shares[context] = 0.9 if seen[1] > seen[0] else 0.1
     return segment_strata(columns_of(cells), allocations).estimates()["s"]["b"]
+
+
+def test_a_list_is_drawn_as_its_visitors_one_by_one() -> None:
+    experiment = parse_document(document())
+    weights = {segment: {"everyone": 6000, "for-named": 4000} for segment in experiment.segment_keys}
+    contexts = {"named": {YOUNG_MEMBER: {"everyone": 100, "for-named": 9900}}}
+    plan = Plan(experiment, Allocation(3, weights, contexts))
+    known = [
+        {**name, **age, **member}
+        for name in ({"name": "Ann"}, {})
+        for age in ({"age": 20}, {"age": 50}, {})
+        for member in ({"member": True}, {"member": False}, {})
+    ]
+    attributes = [one for one in known for _ in range(20)]
+    consents: list[Consent] = [("personalise", "measure", "none")[place % 3] for place in range(len(attributes))]
+    visitors = [f"visitor-{place}" for place in range(len(attributes))]
+    allowed = [one if consent == "personalise" else {} for one, consent in zip(attributes, consents, strict=True)]
+    columns = {name: AttributeColumn([one.get(name) for one in allowed]) for name in ATTRIBUTES}
+    decisions = decide_all(plan, visitors, columns=columns, consents=consents)
+    different = list(decisions.different)
+    rows = zip(visitors, allowed, consents, decisions.places.tolist(), strict=True)
+    for visitor, one, consent, place in rows:
+        assert different[place] == decide(plan, visitor, attributes=one, consent=consent)
+    assert {one.weight for one in different} >= {9900, 6000, 4000}
+
+
+def test_a_pre_flight_says_that_it_is_by_segment() -> None:
+    found = preflight(document(), {"visitors_per_day": 500}, days=3, runs=2, seed=1)
+    assert found.own == "thompson"
+    assert any("Weights by context are not simulated" in sentence for sentence in found.advice.sentences)

@@ -20,6 +20,8 @@ from tests.experiments.house import DAY
 from tests.experiments.house import HOUR
 from tests.experiments.house import SECRETS
 from tests.experiments.house import House
+from tests.experiments.tastes import letters
+from tests.experiments.tastes import send
 from tests.experiments.wide import fifty_segments
 
 ANN = "ann@shop.example"
@@ -84,6 +86,8 @@ def furnish(house: House) -> None:
     _sell(house, "autumn-flyer", rng, visitors=40)
     _reallocate(house)
     house.now_ms = end_ms
+    _begin(house, letters(name="Which of two letters?"), "start")
+    send(house, "letters", visitors=8_000, rng=rng)
     _begin(house, two_tastes(key="new-arrivals", name="New arrivals"), "start", "finish")
 
 

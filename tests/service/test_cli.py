@@ -91,6 +91,7 @@ _ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("experiment", "apply"): ("-",),
     ("report",): (KEY,),
     ("replay",): (KEY,),
+    ("discover",): (KEY,),
     ("review",): (KEY,),
     ("frequency",): (KEY,),
     ("digest",): ("--all",),

@@ -170,7 +170,8 @@ def log_in_as(page: Page, number: int, text: str) -> None:
 
 
 _OF_ONE = (
-    "", "/ledger", "/actions", "/actions/start", "/document", "/edit", "/preflight", "/replay", "/review", "/frequency",
+    "", "/ledger", "/actions", "/actions/start", "/document", "/edit", "/preflight", "/replay", "/discovery", "/review",
+    "/frequency",
 )
 OF_NAMES = tuple(map(named, _OF_ONE))
 OF_ANY = (
