@@ -101,7 +101,9 @@ def everything(planted: Planted, app: Flask, installation: Installation, run: Ru
         *(f"{base}/charts/{name}.svg" for name in ("gains", "certainty", "traffic")),
     )}
     answers = {
-        path: planted.get(f"/v1{base}/{path}").text for path in ("report", "allocations", "review", "frequency")
+        path: planted.get(f"/v1{base}/{path}").text for path in (
+            "report", "allocations", "review", "frequency", "export/cells.csv", "export/allocations.csv"
+        )
     }
     commands = {
         kind: run("report", "spring-mailing", "--format", kind).out for kind in ("text", "json", "csv", "html")
