@@ -72,13 +72,18 @@ class KnownWaiting(TypedDict):
 
 
 class Access(TypedDict):
-    """All that is stored under `stored_as`, which stands for the visitor; and until when nothing more is, if erased."""
+    """All that is stored under `stored_as`, which stands for the visitor.
+
+    `opted_out` says whether the visitor objects, since when is in `since`; `erased_until` until when nothing is stored.
+    """
 
     stored_as: str
     exposures: list[KnownExposure]
     events: list[KnownEvent]
     totals: list[KnownTotal]
     waiting: list[KnownWaiting]
+    opted_out: bool
+    since: str | None
     erased_until: str | None
 
 
@@ -101,13 +106,15 @@ def _access(visitor: _Visitor, mark: bytes) -> Access:
     session, stand_in = visitor
     experiments = [stored_experiment(row).experiment for row in session.experiments.all()]
     exposures = session.exposures.of_visitor(stand_in, [experiment.key for experiment in experiments])
-    until_ms = session.tombstones.of([mark]).get(mark)
+    until_ms, objection = session.tombstones.of([mark]).get(mark), session.opt_outs.get(stand_in)
     return {
         "stored_as": stand_in.hex(),
         "exposures": [_exposure(key, row) for key, row in sorted(exposures.items())],
         "events": [_event(row) for _, row in session.events.of_visitors([stand_in])],
         "totals": [each for one in experiments for each in _totals(visitor, one, exposures.get(one.key))],
         "waiting": [each for one in experiments for each in _waiting(visitor, one.key)],
+        "opted_out": objection is not None and objection.is_out,
+        "since": None if objection is None else iso(objection.at_ms),
         "erased_until": None if until_ms is None else iso(until_ms),
     }
 

@@ -20,7 +20,7 @@ from experiments.model import Experiment
 from experiments.model import Metric
 from experiments.model import Segment
 
-_FROZEN = ("key", "objective", "control_share", "currency", "local_evaluation")
+_FROZEN = ("key", "objective", "control_share", "currency", "local_evaluation", "frequency")
 _FREE_IN_SEGMENTS = ("name", "review_by", "special", "legal_basis")
 _WRITTEN_NAMES = {"window_seconds": "window", "from_seconds": "from", "tiers": "cost_per_exposure"}
 _RULE = "cannot be changed once the experiment has started"

@@ -17,6 +17,7 @@ from experiments.codes import gathered
 from experiments.deciding import Decisions
 from experiments.deciding import decide_all
 from experiments.deciding import keep
+from experiments.errors import Capped
 from experiments.errors import InvalidContext
 from experiments.evaluation import Asking
 from experiments.evaluation import Evaluation
@@ -26,7 +27,11 @@ from experiments.evaluation import may_be_counted
 from experiments.evaluation import note
 from experiments.evaluation import promised
 from experiments.events import ExposureEvent
+from experiments.events import assignment_id
 from experiments.events import exposure_by_assignment
+from experiments.exposure_caps import CAPPED
+from experiments.exposure_caps import Caps
+from experiments.frequency_caps import Cap
 from experiments.message_columns import Messages
 from experiments.message_columns import write_all
 from experiments.model import Exposure
@@ -44,11 +49,15 @@ _NOT_COUNTED = Receipt("ignored")
 
 
 class Order(NamedTuple):
-    """What is asked for all visitors of a list; `call_id` tells an exposing call from another one."""
+    """What is asked for all visitors of a list; `call_id` tells an exposing call from another one.
+
+    `cap` is that over all experiments.
+    """
 
     experiment: str
     exposes: bool = False
     call_id: bytes | None = None
+    cap: Cap | None = None
 
 
 class Assigned(NamedTuple):
@@ -148,6 +157,7 @@ class _Assigning:
         listed = read_list(self._entry.experiment, visitors, asking=self._asking, objects=self._objecting)
         if self._order.exposes:
             self._session.hold(self._stand_ins(listed))
+            listed = self._without_capped(listed)
         exposed = self._exposed(listed)
         claims = self._promised(listed, exposed)
         decisions = self._decide(self._entry.plan, listed, exposed, claims)
@@ -163,6 +173,22 @@ class _Assigning:
             return []
         stand_ins = pseudonyms(ids, key=self._keyring.visitors)
         return [place for place, stand_in in enumerate(stand_ins) if stand_in in opted_out]
+
+    def _without_capped(self, listed: VisitorList) -> VisitorList:
+        """Leave out who has been exposed as often as caps allow, before anybody's arm is known."""
+        caps = Caps(self._entry.experiment, self._order.cap)
+        asked = [index for index, consent in enumerate(listed.consents) if consent != "none"] if caps else []
+        if not asked:
+            return listed
+        own = assignment_id(self._order.experiment, call_id=self._order.call_id)
+        stand_ins = pseudonyms((listed.visitors[index] for index in asked), key=self._keyring.visitors)
+        capped = caps.reached(self._session, stand_ins, own=own, now_ms=self._asking.now_ms)
+        faults = {
+            index: Capped(capped[stand_in]) for index, stand_in in zip(asked, stand_ins, strict=True)
+            if stand_in in capped
+        }
+        self._session.counters.add([((self._order.experiment, CAPPED), len(faults))] if faults else [])
+        return listed.without(faults)
 
     def _decide(
         self,

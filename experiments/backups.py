@@ -16,13 +16,14 @@ from experiments.erasure import erase_all
 from experiments.erasure import find_erased
 from experiments.errors import StorageError
 from experiments.signing import Keyring
+from experiments.storage.copies import asked_in
 from experiments.storage.copies import make_copy
 from experiments.storage.copies import make_ready
 from experiments.storage.copies import put_in_place
-from experiments.storage.copies import tombstones_in
 from experiments.storage.copies import vacuum
 from experiments.storage.location import Location
 from experiments.storage.location import Server
+from experiments.storage.opt_outs import OptOutRow
 from experiments.storage.portable import pour_in
 from experiments.storage.portable import pour_out
 from experiments.storage.session import Session
@@ -31,6 +32,8 @@ from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
 
 _NEWEST = "backed_up_ms"
+#: Those of the schema that brought what visitors ask for.
+_STEPS = ("0012_opt_outs", "0013_erasure")
 
 
 def back_up(store: Store, database: Location, target: Path, *, now_ms: int) -> None:
@@ -79,12 +82,14 @@ def restore(
     """
     moment = datetime.fromtimestamp(now_ms / 1000, timezone.utc)
     aside = Path(f"{database}.before-{moment:%Y%m%dT%H%M%SZ}")
-    again = _Again(keyring, [mark for one in erasures_of for mark in _tombstones(one, keyring)])
+    again = _Again(keyring)
+    for other in erasures_of:
+        again.read(other)
     if isinstance(database, Server):
         is_kept = False
         _load(source, database, fingerprint=keyring.fingerprint, now_ms=now_ms, revise=again)
     else:
-        again.read(database)
+        again.read_old(database)
         is_kept = put_in_place(
             source, database, fingerprint=keyring.fingerprint, aside=aside, now_ms=now_ms, revise=again
         )
@@ -92,39 +97,70 @@ def restore(
     return Restored(aside if is_kept else None, again.erased, again.fault)
 
 
-def _tombstones(location: Location, keyring: Keyring) -> list[tuple[bytes, int]]:
-    if not isinstance(location, Server):
-        return tombstones_in(location)
-    store = open_store(location, fingerprint=keyring.fingerprint)
-    try:
-        return store.read(lambda session: session.tombstones.all())
-    finally:
-        store.close()
+class _Wishes(NamedTuple):
+    """What visitors have asked for: to be erased, by marks with their ends, and not to be counted."""
+
+    marks: list[tuple[bytes, int]]
+    opt_outs: list[OptOutRow]
+
+
+def _wishes(session: Session) -> _Wishes:
+    return _Wishes(session.tombstones.all(), session.opt_outs.all())
 
 
 class _Again:
-    """Erases again, in a backup, those whose marks other databases have."""
+    """Does again, in a backup, what visitors have asked for since, as far as other databases know."""
 
-    def __init__(self, keyring: Keyring, marks: list[tuple[bytes, int]]) -> None:
+    def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
-        self._marks = marks
+        self._wishes = _Wishes([], [])
         self.erased = 0
         self.fault: StorageError | None = None
 
-    def read(self, database: Path) -> None:
-        """Take in the marks of the old database; it may be damaged, which may be why something is restored."""
+    def read(self, database: Location) -> None:
+        """Take in what a database knows.
+
+        :raises StorageError: if it cannot be read.
+        """
+        if isinstance(database, Server):
+            found: _Wishes | None = self._ask(database)
+        elif database.exists():
+            found = asked_in(database, _wishes, steps=_STEPS)
+        else:
+            raise StorageError(f"{database} does not exist")
+        if found:
+            self._wishes.marks.extend(found.marks)
+            self._wishes.opt_outs.extend(found.opt_outs)
+
+    def _ask(self, server: Server) -> _Wishes:
+        store = open_store(server, fingerprint=self._keyring.fingerprint)
         try:
-            self._marks += tombstones_in(database) if database.exists() else []
+            return store.read(_wishes)
+        finally:
+            store.close()
+
+    def read_old(self, database: Path) -> None:
+        """Take in what the old database knows, if there is one; that it is damaged may be why something is restored."""
+        try:
+            if database.exists():
+                self.read(database)
         except StorageError as error:
             self.fault = error
 
     def __call__(self, session: Session) -> None:
-        """Erase them."""
-        session.tombstones.keep(self._marks)
-        found = find_erased(session, {mark for mark, _ in self._marks}, keyring=self._keyring)
+        """Do it."""
+        self._object(session)
+        session.tombstones.keep(self._wishes.marks)
+        found = find_erased(session, {mark for mark, _ in self._wishes.marks}, keyring=self._keyring)
         for visitors in batched(found):
             erase_all(session, visitors)
         self.erased = len(found)
+
+    def _object(self, session: Session) -> None:
+        known = {row.visitor: row.at_ms for row in session.opt_outs.all()}
+        newer = [row for row in self._wishes.opt_outs if row.at_ms > known.get(row.visitor, -1)]
+        if newer:
+            session.opt_outs.keep(newer, version=session.meta.next_opt_outs_version())
 
 
 def _load(

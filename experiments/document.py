@@ -17,6 +17,8 @@ from experiments.reading.attributes import ATTRIBUTES
 from experiments.reading.attributes import read_attributes
 from experiments.reading.consistency import inconsistencies
 from experiments.reading.fields import Fields
+from experiments.reading.frequency import FREQUENCY
+from experiments.reading.frequency import read_frequency
 from experiments.reading.metrics import METRICS
 from experiments.reading.metrics import read_metrics
 from experiments.reading.policy import POLICY
@@ -76,7 +78,7 @@ DOCUMENT = Section(
     "ExperimentDocument",
     (
         _KEY, _NAME, _HYPOTHESIS, _OBJECTIVE, POLICY, _CONTROL_SHARE, ATTRIBUTES, _AUDIENCE,
-        SEGMENTS, ARMS, METRICS, _CURRENCY, _LOCAL_EVALUATION,
+        SEGMENTS, ARMS, METRICS, FREQUENCY, _CURRENCY, _LOCAL_EVALUATION,
     ),
 )
 
@@ -135,4 +137,5 @@ def read_sections(fields: Fields) -> Experiment:
         metrics=read_metrics(fields, currency),
         currency=currency,
         local_evaluation=fields.read(_LOCAL_EVALUATION),
+        frequency=read_frequency(fields, currency),
     )

@@ -5,6 +5,7 @@ nobody who it is. It ends when no event or token from before the erasure can com
 """
 
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from experiments.events import Terms
 from experiments.events import checked_visitor
 from experiments.failpoints import Failpoint
 from experiments.failpoints import reached
+from experiments.removals import Numbered
 from experiments.removals import remove_visitors
 from experiments.removals import wait_no_more
 from experiments.signing import Keyring
@@ -73,14 +75,25 @@ def erase_all(session: Session, stand_ins: Collection[bytes]) -> tuple[int, int]
     events = session.events.of_visitors(stand_ins)
     numbers = {number for number, _ in events}
     exposures = 0
-    for experiment in [row.key for row in session.experiments.all()]:
-        exposures += len(session.exposures.of_visitors(experiment, stand_ins))
+    for experiment, n in _concerned(session, stand_ins, events).items():
         wait_no_more(session, experiment, stand_ins, numbers)
         remove_visitors(session, experiment, stand_ins, events)
+        exposures += n
     session.events.remove([event.key for _, event in events])
+    # Who objects must be known to, or they would be counted again.
+    session.opt_outs.remove_taken_back(stand_ins)
     session.meta.count_removal()
     reached(Failpoint.VISITORS_REMOVED)
     return exposures, len(events)
+
+
+def _concerned(session: Session, stand_ins: Collection[bytes], events: Iterable[Numbered]) -> dict[str, int]:
+    """The experiments that know of some visitors, each with how many of them were exposed in it."""
+    named = {key for _, event in events for key in event.experiments}
+    exposed = {
+        row.key: len(session.exposures.of_visitors(row.key, stand_ins)) for row in session.experiments.all()
+    }
+    return {key: n for key, n in exposed.items() if n or key in named}
 
 
 def find_erased(session: Session, marks: Collection[bytes], *, keyring: Keyring) -> list[bytes]:

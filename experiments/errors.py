@@ -12,6 +12,7 @@ BespokeError
 ├── InvalidReview          a review that cannot be kept
 ├── IdempotencyKeyReused   a key of one request on another
 ├── InvalidContext         an evaluation context that cannot be used (`code` says which way)
+│   └── Capped             a visitor who has been exposed as often as a cap allows
 ├── RejectedEvent          an event that cannot be counted (`code` says why)
 ├── InvalidKey             a key that cannot be made as asked
 ├── UnknownKey             no key of that prefix that has not ended
@@ -23,6 +24,8 @@ BespokeError
 ├── InvalidSetting         a setting that stops start-up
 ├── SecretMismatch         a secret that is not the one the database was made with
 ├── UnansweredPast         a log too short for any what-if
+├── NothingToDiscover      an experiment that stores too little to find segments by
+├── UnknownProposal        a segment that discovery does not propose
 ├── MissingExtra           a form of output that needs a package which is not installed
 ├── InvalidBackup          a backup that cannot be made or restored
 └── StorageError           the database cannot do it now
@@ -142,6 +145,13 @@ class InvalidContext(BespokeError):
         super().__init__(detail)
 
 
+class Capped(InvalidContext):
+    """The visitor has been exposed as often as a frequency cap allows, and is left out."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("capped", detail)
+
+
 class RejectedEvent(BespokeError):
     """The event cannot be counted; nothing of it is stored."""
 
@@ -229,6 +239,18 @@ class UnansweredPast(BespokeError):
     """The log is too short to say anything of what might have been."""
 
     code = "unanswered_past"
+
+
+class NothingToDiscover(BespokeError):
+    """The experiment stores no attribute, or of too few visitors, to find segments by."""
+
+    code = "nothing_to_discover"
+
+
+class UnknownProposal(BespokeError):
+    """Discovery does not, or no longer, propose this segment."""
+
+    code = "unknown_proposal"
 
 
 class MissingExtra(BespokeError):

@@ -121,6 +121,18 @@ class Metric:
     limit: float | None = None
 
 
+@dataclass(frozen=True)
+class Frequency:
+    """How often a visitor may be exposed in a span: at most the one cap, or that of the caps that is drawn for each.
+
+    `costs` are by metric what reaching it takes from a visitor's worth.
+    """
+
+    caps: tuple[int, ...]
+    per_seconds: int
+    costs: Mapping[str, Decimal]
+
+
 _ROLE_ORDER: dict[Role, int] = {"control": 0, "mass": 1, "tailored": 2}
 
 
@@ -141,6 +153,7 @@ class Experiment:
     metrics: tuple[Metric, ...]
     currency: str
     local_evaluation: bool
+    frequency: Frequency | None = None
 
     @cached_property
     def segment_keys(self) -> tuple[str, ...]:

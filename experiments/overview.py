@@ -175,8 +175,15 @@ def _findings(readings: Readings) -> Findings:
         _by_day(columns[EXPOSURES]),
         tuple(_alarms(readings, book, columns)),
         bool(interval_notes(readings, columns)),
-        min(filter(None, columns[EXPOSURES].visitors().values()), default=0),
+        _fewest(columns[EXPOSURES]),
     )
+
+
+def _fewest(exposures: Columns) -> int:
+    visitors = Counter[str]()
+    for (_, arm), n in exposures.visitors().items():
+        visitors[arm] += n
+    return min(filter(None, visitors.values()), default=0)
 
 
 def _by_day(exposures: Columns) -> dict[int, int]:

@@ -26,6 +26,7 @@ from experiments.estimates import visitors_by_segment
 from experiments.figures import INTERVAL
 from experiments.figures import Comparison
 from experiments.figures import economics
+from experiments.generality import consent_shares
 from experiments.guardrails import guardrails
 from experiments.information import information
 from experiments.inputs import unit_of
@@ -91,7 +92,10 @@ def report_of(readings: Readings, *, min_cell: int) -> Report:
         "guardrails": guardrails(
             experiment, book, barred=readings.restraints.barred, min_cell=min_cell
         ),
-        "diagnostics": diagnose(readings, columns),
+        "diagnostics": {
+            **diagnose(readings, columns),
+            "consent": consent_shares(experiment, book, arms, counters=readings.counters, min_cell=min_cell),
+        },
         "method": _method(readings, columns[EXPOSURES], arms, min_cell=min_cell),
     }
 

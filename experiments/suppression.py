@@ -34,22 +34,23 @@ def suppress(rows: Sequence[Row], *, min_cell: int) -> list[Row]:
 def hidden_counts(counts: NDArray[np.float64], *, min_cell: int) -> NDArray[np.bool_]:
     """Which counts of a table are hidden, if the sums of its rows and of its columns are known: the small ones.
 
-    Where one of a row or a column alone were hidden, it would be the sum less the others: the next smallest is hidden
-    too, until no count is found that way. None at all hides nobody.
+    Those hidden of a row or a column are together its sum less the others: where that is one alone, or too few, the
+    next smallest is hidden too, until no count is found that way. None at all hides nobody.
     """
     hidden = (counts > 0) & (counts < min_cell)
     for _ in range(counts.size):
-        alone = _one_more(counts, hidden) | _one_more(counts.T, hidden.T).T
-        if not alone.any():
+        more = _one_more(counts, hidden, min_cell=min_cell) | _one_more(counts.T, hidden.T, min_cell=min_cell).T
+        if not more.any():
             break
-        hidden |= alone
+        hidden |= more
     return hidden
 
 
-def _one_more(counts: NDArray[np.float64], hidden: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The smallest that is left of each row of which one alone is hidden."""
-    left = np.where(hidden | (counts == 0), np.inf, counts)
-    rows = (hidden.sum(axis=1) == 1) & np.isfinite(left).any(axis=1)
+def _one_more(counts: NDArray[np.float64], hidden: NDArray[np.bool_], *, min_cell: int) -> NDArray[np.bool_]:
+    """The smallest that is left of each row of which what is hidden can be found, or is too few together."""
+    left, many = np.where(hidden | (counts == 0), np.inf, counts), hidden.sum(axis=1)
+    is_found = (many == 1) | ((many > 1) & ((counts * hidden).sum(axis=1) < min_cell))
+    rows = is_found & np.isfinite(left).any(axis=1)
     more = np.zeros_like(hidden)
     more[rows, left.argmin(axis=1)[rows]] = True
     return more

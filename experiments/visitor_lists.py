@@ -54,6 +54,13 @@ class VisitorList(NamedTuple):
     faults: Mapping[int, InvalidContext]
     opted_out: Sequence[int] = ()
 
+    def without(self, faults: Mapping[int, InvalidContext]) -> "VisitorList":
+        """The same with some visitors left out, by their places: nothing is decided for them or counted."""
+        if not faults:
+            return self
+        consents = ["none" if index in faults else consent for index, consent in enumerate(self.consents)]
+        return self._replace(consents=consents, faults={**self.faults, **faults})
+
 
 class _Odd(Exception):
     """Something about a visitor must be looked at alone."""

@@ -2,10 +2,11 @@
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open, `journal` and
 `traces` what is told of requests, `cors`, `auth`, `people`, `throttle`, `bodies` and `errors` the door, `express` the
-short way through it, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `review`, `gallery_list`, `audit`,
-`users`, `opt_outs`, `health` and `metrics` the endpoints, `login`, `pages`, `actions`, `setup`, `gallery_page`,
-`preflight_page`, `review_page` and `people_page` what people read, `report_files` what they take away, `sdk` what their
-browsers load, `reference` the description of it all, made from what the views say of themselves.
+short way through it, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `exports`, `review`, `gallery_list`,
+`audit`, `users`, `visitors`, `opt_outs`, `health` and `metrics` the endpoints, `login`, `pages`, `actions`, `setup`,
+`gallery_page`, `preflight_page`, `review_page`, `frequency_page`, `people_page` and `privacy_page` what people read,
+`report_files` what they take away, `sdk` what their browsers load, `reference` the description of it all, made from
+what the views say of themselves.
 """
 
 import os
@@ -28,9 +29,11 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import audit
     from service import auth
     from service import cors
+    from service import discovery_page
     from service import errors
     from service import exports
     from service import express
+    from service import frequency_page
     from service import gallery_list
     from service import gallery_page
     from service import growthbook
@@ -48,6 +51,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import people_page
     from service import preferences
     from service import preflight_page
+    from service import privacy_page
     from service import reference
     from service import replay_page
     from service import report_files
@@ -76,7 +80,8 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
         health, metrics, preferences, sdk, reference,
     )
     reading = (
-        login, pages, report_files, actions, setup, gallery_page, preflight_page, replay_page, review_page, people_page,
+        login, pages, report_files, actions, setup, gallery_page, preflight_page, replay_page, discovery_page,
+        review_page, frequency_page, people_page, privacy_page,
     )
     for endpoints in (*answering, *reading):
         app.register_blueprint(endpoints.bp)

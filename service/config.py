@@ -13,6 +13,7 @@ from experiments.assignment import Consent
 from experiments.errors import InvalidSetting
 from experiments.errors import shown
 from experiments.failpoints import Failpoint
+from experiments.frequency_caps import Cap
 from experiments.storage.location import Location
 from experiments.storage.location import Server
 from service import settings
@@ -138,6 +139,10 @@ SETTINGS = (
         "what e-mails are handed to: smtp://user:password@host:587, or smtps://…", is_secret=True,
     ),
     Setting(
+        "FREQUENCY_CAP", "frequency_cap", "off", settings.frequency_cap,
+        "the most exposures of a visitor over all experiments by lists and mail-merge, as in 5/7d, or off",
+    ),
+    Setting(
         "FAILPOINT", "failpoint", "off", settings.failpoint,
         "a step at which the process kills itself, to rehearse crashes; for tests alone",
     ),
@@ -178,6 +183,7 @@ class Config:
     digest: str
     digest_to: tuple[str, ...]
     relay: Relay | None
+    frequency_cap: Cap | None
     failpoint: Failpoint | None
     written: Mapping[str, str | None]
 

@@ -25,12 +25,14 @@ from experiments.errors import LastAdmin
 from experiments.errors import MissingExtra
 from experiments.errors import RejectedEvent
 from experiments.errors import InvalidUser
+from experiments.errors import NothingToDiscover
 from experiments.errors import StorageBusy
 from experiments.errors import StorageError
 from experiments.errors import StorageFull
 from experiments.errors import UnansweredPast
 from experiments.errors import UnknownExperiment
 from experiments.errors import UnknownKey
+from experiments.errors import UnknownProposal
 from experiments.errors import UnknownSegment
 from experiments.errors import UnknownUser
 from experiments.errors import UserExists
@@ -45,11 +47,13 @@ PROBLEM = "application/problem+json"
 STATUS_BY_ERROR: dict[type[BespokeError], int] = {
     InvalidDocument: 422,
     UnknownExperiment: 404,
+    UnknownProposal: 404,
     ExperimentExists: 409,
     InvalidTransition: 409,
     FrozenDocument: 409,
     VerdictChanged: 409,
     UnansweredPast: 409,
+    NothingToDiscover: 409,
     MissingExtra: 409,
     InvalidReason: 422,
     UnknownSegment: 404,

@@ -8,6 +8,7 @@ from threading import Event
 from threading import Thread
 from time import monotonic
 
+from experiments.consent_counts import keep_counts
 from experiments.errors import StorageError
 from experiments.erasure import Remembering
 from experiments.evaluation import Asking
@@ -31,6 +32,7 @@ from service.config import Config
 from service.logs import said
 from service.rates import Buckets
 from service.secret import secret_of
+from service.tallies import Labels
 from service.tallies import Tallies
 
 _WATCH_SECONDS = 0.25
@@ -61,6 +63,7 @@ class Installation:
     alarms: Alarms = field(default_factory=Alarms)
     attempts: Attempts = field(default_factory=Attempts)
     overviews: Overviews = field(default_factory=Overviews)
+    _kept_consents: dict[Labels, int] = field(default_factory=dict, repr=False)
     _endings: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
     def asking(self, *, objects: bool = False) -> Asking:
@@ -85,6 +88,14 @@ class Installation:
             config.retention_events_seconds,
             config.retention_exposures_seconds,
         )
+
+    def keep_consents(self) -> None:
+        """Add to the database how many evaluations came with which consent since this was done last."""
+        counts, kept = self.tallies.consents.counts(), self._kept_consents
+        new = {(key, level): n - kept.get((key, level), 0) for (key, level), n in counts.items()}
+        if added := {labels: n for labels, n in new.items() if n}:
+            keep_counts(self.store, added, now_ms=self.clock.now_ms())
+            self._kept_consents = counts
 
     def watch(self) -> None:
         """Notice from now on what other processes commit."""

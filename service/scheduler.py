@@ -30,6 +30,7 @@ from service.signals import when_told_to_end
 
 _EVERY_SECONDS = 1.0
 _SHORTEST_SECONDS = 0.05
+_CONSENTS_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Scheduler:
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._installation = installation
         self._is_disk_low = False
+        self._consents_due = monotonic() + _CONSENTS_SECONDS
         self._background = BackgroundScheduler(timezone=timezone.utc)
         self._background.add_job(
             self.tick,
@@ -71,6 +73,7 @@ class Scheduler:
             "reminders": self._remind,
             "disk": self._watch_disk,
             "retention": self._retain,
+            "consents": self._keep_consents,
         }
         for name, job in jobs.items():
             # One job's trouble must not keep the others from their slots.
@@ -118,10 +121,17 @@ class Scheduler:
             send(reminder(installation, found), config.relay)
 
     def _retain(self, now_ms: int) -> None:
+        """Remove some of what is kept no longer."""
         installation = self._installation
         removed = retain(installation.store, installation.snapshots, installation.keeping(), now_ms=now_ms)
         if removed:
             log.info("%d rows are kept no longer", removed, extra=said("removed", rows=removed))
+
+    def _keep_consents(self, _: int) -> None:
+        """Keep now and then what is counted of evaluations: one is not worth a transaction."""
+        if monotonic() >= self._consents_due:
+            self._consents_due = monotonic() + _CONSENTS_SECONDS
+            self._installation.keep_consents()
 
     def _watch_disk(self, _: int) -> None:
         """Say once when space becomes little, and once when there is enough again."""

@@ -88,7 +88,7 @@ REVIEW = Field(
 )
 SPECIAL = (
     Field(
-        "special", "Does it say something of health, politics, religion, sexuality, union membership or origin?",
+        "special", "Does the segment say something of such things?",
         options=(("", "Go by its words"), ("true", "Yes"), ("false", "No: somebody has looked")),
     ),
     Field("legal_basis", "If so, on which legal basis?", "Such as the explicit consent that you ask for, and where.",

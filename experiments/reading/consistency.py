@@ -191,9 +191,18 @@ def _messages_can_be_written(experiment: Experiment) -> Iterator[Problem]:
             yield from check_message(arm.message, experiment.attributes, f"arms[{index}].message")
 
 
+def _costs_name_metrics(experiment: Experiment) -> Iterator[Problem]:
+    known = {metric.key for metric in experiment.metrics}
+    for name in experiment.frequency.costs if experiment.frequency else ():
+        if name not in known:
+            yield Problem(f"frequency.costs.{name}", name, f"must be the key of a metric: {', '.join(known)}")
+
+
 _ARM_ROLES = ("arms", "arms.role")
 _GOAL = ("metrics", "metrics.role")
 _SHARES = ("policy*", "arms", "arms.key", "arms.role")
+
+
 _RULES: tuple[tuple[tuple[str, ...], Callable[[Experiment], Iterable[Problem]]], ...] = (
     (("segments", "segments.key"), _segment_keys_are_unique),
     (("arms", "arms.key"), _arm_keys_are_unique),
@@ -204,6 +213,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Experiment], Iterable[Problem]]],
     (_GOAL, _one_metric_is_the_goal),
     ((*_GOAL, "metrics.direction"), _the_goal_is_to_increase),
     (("objective", *_GOAL, "metrics.kind", "metrics.value"), _money_objectives_have_money),
+    (("frequency*", "metrics", "metrics.key"), _costs_name_metrics),
     (("local_evaluation", *_GOAL, "metrics.source"), _local_evaluation_has_a_server_goal),
     (("metrics", "metrics.from", "metrics.window"), _retention_starts_before_its_window_ends),
     (("policy", "policy.kind", "policy.min_share", "control_share", *_ARM_ROLES, "arms.segments"), _floors_fit),

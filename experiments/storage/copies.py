@@ -4,11 +4,13 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
+from typing import TypeVar
 
 from experiments.errors import InvalidBackup
 from experiments.errors import StorageBusy
@@ -25,10 +27,10 @@ from experiments.storage.sqlite import pending
 from experiments.storage.sqlite import translated
 from experiments.storage.sqlite import unknown_steps
 
+T = TypeVar("T")
+
 _ONLY_MINE = 0o600
 _BLOCK_BYTES = 1 << 20
-#: The step of the schema that brought tombstones.
-_ERASURE = {"0013_erasure"}
 _SUM_LINE = re.compile(r"([0-9a-f]{64})  .+\n?")
 
 
@@ -104,15 +106,15 @@ def make_ready(
     _sync(fresh)
 
 
-def tombstones_in(database: Path) -> list[tuple[bytes, int]]:
-    """The marks of those who were erased in an embedded database; none where it knows of no such thing yet.
+def asked_in(database: Path, ask: Callable[[Session], T], *, steps: Collection[str]) -> T | None:
+    """What an embedded database says that may be of an older version; None where it has not taken these steps.
 
     :raises StorageError: if it cannot be read.
     """
     connection = connect(database)
     try:
         with translated(database):
-            return [] if set(pending(connection)) & _ERASURE else Session(connection).tombstones.all()
+            return None if set(pending(connection)) & set(steps) else ask(Session(connection))
     finally:
         connection.close()
 

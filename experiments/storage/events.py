@@ -89,6 +89,15 @@ class Events:
         rows = self._connection.of_events(list(keys), question)
         return {(bytes(visitor), bytes(id)): bytes(digest) for visitor, id, digest in rows}
 
+    def exposures_since(self, visitors: Collection[bytes], *, since_ms: int) -> list[tuple[bytes, bytes, str, int]]:
+        """The exposures of some visitors after a time: visitor, id, experiment, and when each was."""
+        question = (
+            "SELECT visitor, id, experiments, at_ms FROM events"
+            " WHERE kind = 'exposure' AND at_ms > ? AND visitor = ?"
+        )
+        rows = self._connection.of_each(visitors, question, (since_ms,))
+        return [(bytes(visitor), bytes(id), experiment, at_ms) for visitor, id, experiment, at_ms in rows]
+
     def in_order(self) -> Iterator[tuple[int, EventRow]]:
         """Every event by its number, in the order of storing."""
         rows = self._connection.stream(f"SELECT seq, {COLUMNS} FROM events ORDER BY seq")

@@ -37,6 +37,17 @@ class OptOuts:
         ).fetchone()
         return None if row is None else OptOutRow(bytes(row[0]), bool(row[1]), row[2])
 
+    def remove_taken_back(self, visitors: Iterable[bytes]) -> None:
+        """Forget of visitors that they objected, where they no longer do."""
+        self._connection.executemany(
+            "DELETE FROM opt_outs WHERE visitor = ? AND is_out = 0", [(visitor,) for visitor in visitors]
+        )
+
+    def all(self) -> list[OptOutRow]:
+        """What everybody wants of whom anything was ever said."""
+        rows = self._connection.execute("SELECT visitor, is_out, at_ms FROM opt_outs")
+        return [OptOutRow(bytes(visitor), bool(is_out), at_ms) for visitor, is_out, at_ms in rows]
+
     def after(self, version: int) -> dict[bytes, bool]:
         """What has changed since a version: who objects now, and who no longer does."""
         rows = self._connection.execute("SELECT visitor, is_out FROM opt_outs WHERE version > ?", (version,))

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from typing import NamedTuple
 
@@ -170,6 +173,25 @@ class Exposures:
         """
         rows = self._connection.execute(_CONTEXTS, (_MIDDLE, most, most, metric, experiment))
         return [ContextRow(*row) for row in rows]
+
+    def with_totals(
+        self, experiment: str, metrics: Collection[str]
+    ) -> Iterator[tuple[bytes, ExposureRow, dict[str, int]]]:
+        """Every visitor's exposure, with the totals in some metrics; none where nothing was added.
+
+        Those to whom another arm was shown than was drawn are left out.
+        """
+        listed = self._connection.among(metrics)
+        rows = self._connection.execute(
+            f"SELECT exposures.visitor, metric, total, {_EXPOSURE}"
+            " FROM exposures LEFT JOIN totals ON totals.visitor = exposures.visitor"
+            f" AND totals.experiment = exposures.experiment AND metric {listed.condition}"
+            " WHERE exposures.experiment = ? AND NOT asserted ORDER BY exposures.visitor",
+            (*listed.values, experiment),
+        )
+        for visitor, of_visitor in groupby(rows, key=itemgetter(0)):
+            found = list(of_visitor)
+            yield bytes(visitor), _exposure(found[0][3:]), {row[1]: int(row[2]) for row in found if row[1] is not None}
 
     def dated_contexts(self, experiment: str) -> list[tuple[str, int, int]]:
         """How many visitors have each context, by the UTC day of first exposure, in days since 1970."""

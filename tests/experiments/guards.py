@@ -17,6 +17,7 @@ from experiments import evaluation
 from experiments import exposing
 from experiments import tokens
 from experiments.receipts import Receipt
+from experiments.storage import cells
 from experiments.storage import events
 from experiments.storage import ledger
 from service import rates
@@ -94,6 +95,14 @@ def _waits_for_ever(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(application.Visitor, "take_waiting", lambda self, *, now_ms: take(self, now_ms=0))
 
 
+def _no_tombstones(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(admission.Admission, "_tombstones", lambda self: {})
+
+
+def _no_sums_of_the_removed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(cells.Cells, "remove", lambda self, changes: None)
+
+
 def _no_fence(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ledger.Slots, "claim", lambda self, *given, **more: True)
 
@@ -141,6 +150,8 @@ GUARDS: dict[str, Patch] = {
     "waiting": _no_waiting,
     "end of waiting": _waits_for_ever,
     "slots": _no_fence,
+    "tombstones": _no_tombstones,
+    "sums of the removed": _no_sums_of_the_removed,
 }
 
 #: The same of what keeps out outcomes that are made up.

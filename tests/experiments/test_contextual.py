@@ -15,8 +15,10 @@ from experiments.audit import Deed
 from experiments.columns import columns_of
 from experiments.deciding import decide_all
 from experiments.document import parse_document
+from experiments.erasure import erase_all
 from experiments.errors import FrozenDocument
 from experiments.errors import InvalidDocument
+from experiments.exports import export
 from experiments.holds import finish
 from experiments.holds import freeze
 from experiments.holds import unfreeze
@@ -30,6 +32,7 @@ from experiments.strata import segment_strata
 from experiments.verification import verify
 from tests.experiments.documents import tiny
 from tests.experiments.house import DAY
+from tests.experiments.house import SECRETS
 from tests.experiments.house import House
 from tests.experiments.house import bar
 
@@ -109,6 +112,32 @@ def test_cells_are_kept_by_context_and_the_report_adds_them_up(house: House) -> 
     shown = sum(row["visitors"] for row in report["arms"] if row["segment"] == "named")
     assert shown == 300 == house.total(key, "signup")[0]
     assert not report["diagnostics"]["sample_ratio"]["alarm"]
+
+
+@pytest.mark.every_database
+def test_whoever_is_erased_is_missing_from_the_cells_of_their_context(house: House) -> None:
+    key, _ = campaign(house, days=2)
+    exposed = house.store.read(lambda session: list(session.exposures.all(key)))
+    house.store.transact(lambda session: erase_all(session, [visitor for visitor, _ in exposed[:40]]))
+    removed = house.store.read(lambda session: session.cells.removed(key))
+    contexts = {row.context for _, row in exposed[:40]}
+    assert {cell.context for cell in removed} == contexts and len(contexts) > 3
+    assert verify(house.store) == []
+
+
+def test_exports_tell_contexts_apart(house: House) -> None:
+    key, row = campaign(house, days=2)
+    rows = {
+        table: [line for page in export(house.store, key, table, keyring=SECRETS, min_cell=0).pages for line in page]
+        for table in ("cells", "allocations")
+    }
+    columns = export(house.store, key, "cells", keyring=SECRETS, min_cell=0).columns
+    cells = [dict(zip(columns, line, strict=True)) for line in rows["cells"]]
+    assert sum(cell["visitors"] for cell in cells if cell["metric"] == "signup") == 300
+    assert YOUNG_MEMBER in {cell["context"] for cell in cells}
+    last = [line[-4:] for line in rows["allocations"] if line[0] == row.number]
+    weights = ledger_json(row)["contexts"]["named"][YOUNG_MEMBER]
+    assert {(arm, weight) for _, context, arm, weight in last if context == YOUNG_MEMBER} == set(weights.items())
 
 
 def test_whoever_is_not_wholly_known_is_drawn_by_the_segment(house: House) -> None:

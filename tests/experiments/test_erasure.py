@@ -24,6 +24,7 @@ from tests.experiments.house import SECRETS
 from tests.experiments.house import House
 from tests.service.processes import wait_until
 
+TABLES = ("events", "exposures", "totals", "waiting")
 REMEMBERING = Remembering(Terms("personalise", 90 * 86_400), 90 * 86_400, 0)
 
 
@@ -141,8 +142,7 @@ def test_access_tells_all_that_is_known_until_it_is_erased(visited: House) -> No
     assert len(access(visited.store, "cem", keyring=SECRETS)["waiting"]) == 1
     erased(visited, "ann")
     left = access(visited.store, "ann", keyring=SECRETS)
-    nothing = {"exposures": [], "events": [], "totals": [], "waiting": []}
-    assert left == {"stored_as": known["stored_as"], **nothing, "erased_until": left["erased_until"]}
+    assert left == {**known, **dict.fromkeys(TABLES, []), "erased_until": left["erased_until"]}
     assert left["erased_until"] and not known["erased_until"]
 
 

@@ -174,9 +174,20 @@ def test_answers_and_marks_are_forgotten_when_they_have_ended(store: Store) -> N
     assert [mark for mark, _ in house.store.read(lambda session: session.tombstones.all())] == [b"b" * 16]
 
 
-@settings(max_examples=60)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32))
 def test_whatever_is_removed_of_the_oldest_events_counts_go_on_as_if_nothing_were(seed: int) -> None:
+    check_counts_go_on(seed)
+
+
+@pytest.mark.long
+@settings(max_examples=600)
+@given(st.integers(0, 2**32))
+def test_counts_go_on_in_many_more_histories(seed: int) -> None:
+    check_counts_go_on(seed)
+
+
+def check_counts_go_on(seed: int) -> None:
     """The same events twice, once with removals in between that take out all events of any age that do not wait."""
     with TemporaryDirectory() as folder:
         cells = [played(Path(folder) / f"{removes}.db", Random(seed), removes=removes) for removes in (False, True)]

@@ -187,7 +187,7 @@ def test_retention_that_is_killed_does_no_harm_and_goes_on(tmp_path: Path, point
         assert check_balanced(installation, cells) == 0
 
 
-@pytest.mark.parametrize("point", [point for point in OF_REMOVALS if point != Failpoint.EVENTS_REMOVED])
+@pytest.mark.parametrize("point", [Failpoint.VISITORS_REMOVED, Failpoint.REMOVAL_COMMITTED])
 def test_an_erasure_that_is_killed_is_done_whole_or_not_at_all(tmp_path: Path, point: Failpoint) -> None:
     installed = Installed(tmp_path)
     # The same as a house has.

@@ -169,7 +169,10 @@ def log_in_as(page: Page, number: int, text: str) -> None:
     page.context.add_cookies(cookies)
 
 
-_OF_ONE = ("", "/ledger", "/actions", "/actions/start", "/document", "/edit", "/preflight", "/replay", "/review")
+_OF_ONE = (
+    "", "/ledger", "/actions", "/actions/start", "/document", "/edit", "/preflight", "/replay", "/discovery", "/review",
+    "/frequency",
+)
 OF_NAMES = tuple(map(named, _OF_ONE))
 OF_ANY = (
     *map(asked, (

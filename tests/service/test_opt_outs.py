@@ -195,6 +195,17 @@ def arms_of(shop: Shop) -> Iterator[tuple[str, str]]:
         yield f"visitor-{number}", shop.expose(f"visitor-{number}")
 
 
+def test_an_objection_is_part_of_what_is_known_and_outlives_an_erasure(shop: Shop) -> None:
+    assert shop.post("/v1/visitors/lookup", {"id": "ann"}, scope="admin")["opted_out"] is False
+    shop.expose("ann")
+    shop.object("ann")
+    assert shop.post("/v1/visitors/lookup", {"id": "ann"}, scope="admin")["opted_out"] is True
+    shop.post("/v1/visitors/erase", {"id": "ann"}, scope="admin")
+    left = shop.post("/v1/visitors/lookup", {"id": "ann"}, scope="admin")
+    assert (left["exposures"], left["opted_out"]) == ([], True)
+    assert shop.evaluate("ann")["metadata"]["cause"] == "opted_out"
+
+
 def test_what_was_never_said_is_no_objection_and_leaves_no_row(shop: Shop, installation: Installation) -> None:
     assert shop.post("/v1/opt-outs/lookup", {"id": "bob"}) == {"opted_out": False, "since": None}
     assert shop.post("/v1/opt-outs/remove", {"id": "bob"}) == {"opted_out": False, "since": None}

@@ -228,11 +228,13 @@ def test_a_restored_backup_is_erased_again(started: Run, tmp_path: Path) -> None
     report = json.loads(run("report", KEY, "--format", "json").out)
     assert run("backup", "old.db").status == 0
     assert run("erase", "ann").status == 0
+    assert run("opt-out", "bob").status == 0
     said = run("restore", "old.db")
     assert (said.status, said.err) == (0, "")
     assert said.out.endswith("1 visitors who were erased since are erased again\n")
     assert json.loads(run("visitor", "ann").out)["exposures"] == []
-    assert len(json.loads(run("visitor", "bob").out)["exposures"]) == 1
+    bob = json.loads(run("visitor", "bob").out)
+    assert len(bob["exposures"]) == 1 and bob["opted_out"]
     assert run("verify").status == 0
     after = json.loads(run("report", KEY, "--format", "json").out)
     assert {**after, "as_of": ""} == {**report, "as_of": ""}
@@ -269,13 +271,29 @@ def test_where_the_old_database_is_damaged_it_is_said_that_erasures_are_not_know
     assert said.err.startswith("erase again whoever was erased since: the old database does not tell (")
 
 
-def test_rows_are_of_nobody_else(installation: Installation, ask: Any) -> None:
+def test_nobody_else_is_erased(installation: Installation, ask: Any) -> None:
     ask("/v1/visitors/erase", {"id": "bob"})
     stand_in = pseudonym("ann", key=installation.keyring.visitors)
     assert installation.store.read(lambda session: rows_of(session, stand_in)) == ["events", "exposures", "totals"]
 
 
-def test_an_experiment_of_nobody_can_be_asked_for(started: Run) -> None:
+def test_somebody_of_whom_nothing_is_known_can_be_looked_up_and_erased(started: Run) -> None:
     assert started("experiment", "apply", "-", stdin=json.dumps(tiny())).status == 0
     assert json.loads(started("visitor", "nobody").out)["events"] == []
     assert started("erase", "nobody").out.startswith("0 exposures and 0 events are erased")
+
+
+@pytest.mark.every_database
+def test_an_objection_outlasts_an_erasure_and_one_that_was_taken_back_does_not(
+    ask: Any, client: FlaskClient, keys: dict[str, str], installation: Installation
+) -> None:
+    for visitor in ("ann", "bob"):
+        assert ask("/v1/opt-outs", {"id": visitor})[1]["opted_out"]
+    ask("/v1/opt-outs/remove", {"id": "bob"})
+    assert count_rows(installation, "opt_outs") == 2
+    for visitor in ("ann", "bob"):
+        ask("/v1/visitors/erase", {"id": visitor})
+    assert count_rows(installation, "opt_outs") == 1
+    assert ask("/v1/visitors/lookup", {"id": "ann"})[1]["opted_out"]
+    assert evaluated(client, "ann", key=keys["client"])["cause"] == "opted_out"
+    assert evaluated(client, "bob", key=keys["client"])["cause"] == "allocated"
