@@ -167,7 +167,7 @@ def test_the_ledger_tells_it_to_admins_alone(planted: Planted) -> None:
     segment, arm = planted.place
     assert (for_readers["inputs"], for_readers["body"]) == (None, None)
     assert for_readers["weights"] == for_admins["weights"] and for_readers["hash"] == for_admins["hash"]
-    _, arms = for_admins["inputs"][segment]
+    _, arms, _ = for_admins["inputs"][segment]
     assert arms[arm][0] == 9
     assert for_admins["body"]
 
