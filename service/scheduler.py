@@ -30,7 +30,7 @@ from service.signals import when_told_to_end
 
 _EVERY_SECONDS = 1.0
 _SHORTEST_SECONDS = 0.05
-_CONSENTS_SECONDS = 60.0
+_CONSENTS_SECONDS = 600.0
 
 log = logging.getLogger(__name__)
 

@@ -61,6 +61,10 @@ TAKING = {
     "admin.change_state": Taking("POST", "/v1/experiments/spring-mailing/pause", "admin", _REASON, has_id=False),
     "visitors.lookup": Taking("POST", "/v1/visitors/lookup", "admin", {"id": ID}),
     "visitors.erase_visitor": Taking("POST", "/v1/visitors/erase", "admin", {"id": ID}),
+    "review.write_review": Taking(
+        "POST", "/v1/experiments/spring-mailing/segments/womens-shoppers/review", "admin", {"review_by": ID},
+        good_id="2099-12-31",
+    ),
     "users.write_role": Taking("POST", "/v1/users/role", "admin", _ROLE, good_id="editor"),
     "opt_outs.look_up": Taking("POST", "/v1/opt-outs/lookup", "server", {"id": ID}, has_id=False),
     "opt_outs.remove": Taking("POST", "/v1/opt-outs/remove", "server", {"id": ID}, has_id=False),

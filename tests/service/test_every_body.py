@@ -37,6 +37,8 @@ def rows(installation: Installation) -> dict[str, int]:
     def count(session: Any) -> dict[str, int]:
         run = session.connection.execute
         names = [name for (name,) in run("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        # What the scheduler takes as its own meanwhile is no answer to anybody.
+        names.remove("slots")
         return {name: run(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}
 
     return installation.store.read(count)
@@ -120,7 +122,7 @@ def bomb() -> bytes:
 ODD = {
     "UTF-16": (lambda text: text.encode("utf-16"), {}, 415),
     "UTF-16 that says so": (lambda text: text.encode("utf-16-le"), {"Content-Type": "text/plain; charset=utf-16"}, 415),
-    "no UTF-8": (lambda text: text.encode().replace(b"ann", b"\xff"), {}, 400),
+    "no UTF-8": (lambda text: text.encode().replace(b":", b":\xff", 1), {}, 400),
     "multipart": (str.encode, {"Content-Type": "multipart/form-data; boundary=x"}, 415),
     "a form": (str.encode, {"Content-Type": "application/x-www-form-urlencoded"}, 415),
     "brotli": (str.encode, {"Content-Encoding": "br"}, 415),
