@@ -398,7 +398,7 @@ class History:
 
     def _check_experiment(self, session: Session, key: str, sheet: Sheet) -> None:
         counted = {
-            row.key[1:]: (row.n, row.total, row.total_squares)
+            row.key[1:7]: (row.n, row.total, row.total_squares)
             for row in session.cells.of(key)
             if row.key.metric in BUILT_IN or not row.key.metric.startswith("$")
         }
