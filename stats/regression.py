@@ -43,7 +43,7 @@ Array = NDArray[np.float64]
 # How likely it is beforehand that an attribute tells nothing, and combinations nothing more than their attributes do.
 NOTHING = 0.5
 # The spreads that stand for all while scales are looked for, and the scales that are tried: each costs a regression.
-_FEW, _TRIED = [0, 2, 5], [0, 2, 4, 6]
+_FEW, _TRIED = [0, 2, 5, 7], [0, 2, 4, 6, 7, 8]
 # Times that every attribute's scale is looked for, given those of the others.
 _ROUNDS = 2
 
