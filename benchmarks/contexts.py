@@ -101,7 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _line(world: World, factors: Array, *, seeds: int, visitors: int) -> str:
-    mean = world._replace(rates=world.rates * np.array([1.0, factors.mean(), *world.rates[0, 2:] * 0 + 1]))
+    mean = world._replace(rates=world.rates.copy())
+    mean.rates[:, 1] *= factors.mean()
     segment, context = (
         np.array([sum(found) for found in campaigns])
         for campaigns in (

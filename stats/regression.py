@@ -42,6 +42,8 @@ Array = NDArray[np.float64]
 
 # How likely it is beforehand that an attribute tells nothing, and combinations nothing more than their attributes do.
 NOTHING = 0.5
+# The spreads that stand for all while scales are looked for, and the scales that are tried: each costs a regression.
+_FEW, _TRIED = [0, 2, 5, 7], [0, 2, 4, 6, 7, 8]
 # Times that every attribute's scale is looked for, given those of the others.
 _ROUNDS = 2
 
@@ -137,8 +139,9 @@ def _design(places: Table, traits: Sequence[Sequence[Hashable]]) -> _Design:
     for place, values in enumerate(zip(*traits, strict=True)):
         different = {value: code for code, value in enumerate(dict.fromkeys(values))}
         has = np.eye(len(different))[[different[value] for value in values]]
-        pairs = places.members[:, :, :, None] * has[:, None, None, :]
-        members.append(pairs.reshape(*places.present.shape, -1))
+        pairs = (places.members[:, :, :, None] * has[:, None, None, :]).reshape(*places.present.shape, -1)
+        # An arm of one segment never meets the values of another: the cost grows with the square of the groups.
+        members.append(pairs[:, :, pairs.any(axis=(0, 1))])
         attribute.append(np.full(members[-1].shape[2], place))
     own = places.effect_prior(effect_sd=EFFECT_SD, sibling_sd=SIBLING_SD)
     return _Design(np.concatenate(members, axis=2), np.concatenate(attribute), own)
@@ -149,17 +152,21 @@ def _scales(
 ) -> tuple[float, ...]:
     """The likeliest scale of every attribute, found one after another."""
     masses, scales = np.log(prior_masses(nothing=NOTHING)), np.zeros(attributes)
+    few = prior._replace(spreads=prior.spreads[_FEW])
 
     def evidence(place: int, scale: float) -> float:
         tried = scales.copy()
         tried[place] = scale
-        found = believe(prior._replace(effects=design.effects(tried.tolist()) * unit**2), sites)
-        return float(special.logsumexp(masses + found.log_evidence))
+        found = believe(few._replace(effects=design.effects(tried.tolist()) * unit**2), sites)
+        return float(special.logsumexp(masses[_FEW] + found.log_evidence))
 
     for _ in range(_ROUNDS):
+        before = scales.copy()
         for place in range(attributes):
-            found = [evidence(place, scale) for scale in SPREADS.tolist()]
-            scales[place] = SPREADS[np.argmax(masses + found)]
+            found = [evidence(place, scale) for scale in SPREADS[_TRIED].tolist()]
+            scales[place] = SPREADS[_TRIED][np.argmax(masses[_TRIED] + found)]
+        if np.array_equal(scales, before):
+            break
     return tuple(scales.tolist())
 
 
