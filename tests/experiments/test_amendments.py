@@ -37,7 +37,7 @@ def test_an_unchanged_document_changes_nothing():
     (["control_share"], 0.2, "control_share"),
     (["currency"], "USD", "currency"),
     (["attributes", "age"], "number", "attributes.age"),
-    (["attributes", "recency"], {"type": "number", "store": True}, "attributes.recency"),
+    (["attributes", "recency"], {"type": "number", "store": True, "bands": [6]}, "attributes.recency"),
     (["segments", 0, "rule"], {"womens": False}, "segments[0].rule"),
     (["segments", 0, "kind"], "demographic", "segments[0].kind"),
     (["segments", 1], {"key": "more", "kind": "behavioral", "rule": {"womens": False}}, "segments"),
