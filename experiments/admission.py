@@ -1,5 +1,6 @@
 """What an event would store, or why it cannot be counted: read against the snapshot, before any row is looked at."""
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -17,11 +18,15 @@ from experiments.model import Metric
 from experiments.receipts import Receipt
 from experiments.signing import Keyring
 from experiments.signing import pseudonyms
+from experiments.snapshot import Entry
 from experiments.snapshot import Feed
-from experiments.snapshot import Snapshots
+from experiments.snapshot import Snapshot
 from experiments.storage.events import EventKey
 from experiments.storage.events import EventRow
-from experiments.storage.session import Session
+
+
+#: An experiment's plan as it was in an epoch, None if there was none.
+PlanIn = Callable[[Plan, int], Plan | None]
 
 
 class Admitted(NamedTuple):
@@ -49,14 +54,13 @@ class _Hearing(NamedTuple):
 
 
 class Admission:
-    """Admits events of these visitors as the snapshot of one transaction allows."""
+    """Admits events of these visitors as one snapshot allows."""
 
     def __init__(
-        self, session: Session, snapshots: Snapshots, *, keyring: Keyring, visitors: Iterable[str]
+        self, snapshot: Snapshot, plan_in: PlanIn, *, keyring: Keyring, visitors: Iterable[str]
     ) -> None:
-        self._session = session
-        self._snapshot = snapshots.within(session)
-        self._epochs = snapshots.epochs
+        self._snapshot = snapshot
+        self._earlier = plan_in
         self._keyring = keyring
         different = set(visitors)
         self._stand_ins = dict(zip(different, pseudonyms(different, key=keyring.visitors), strict=True))
@@ -92,7 +96,7 @@ class Admission:
         return Admitted(row, (Feed(entry, ()),))
 
     def _plan_in(self, newest: Plan, epoch: int | None) -> Plan | None:
-        return newest if epoch is None else self._epochs.plan(self._session, newest, epoch=epoch)
+        return newest if epoch is None else self._earlier(newest, epoch)
 
     def _outcome(self, event: OutcomeEvent, *, trusted: bool) -> Admitted | Refusal:
         if event.name in AUTOMATIC_EVENTS and event.name not in self._snapshot.feeds:
@@ -124,6 +128,12 @@ class Admission:
         experiments = (event.experiment,) if isinstance(event, ExposureEvent) else ()
         known = tuple(key for key in experiments if self._snapshot.live(key))
         return Refusal(receipt, (self._stand_ins[event.visitor], event.id), event.digest, known)
+
+
+def feed_of(entry: Entry, row: EventRow) -> Feed:
+    """What an event that was admitted feeds of an experiment."""
+    metrics = entry.experiment.metrics_by_event.get(row.name, ()) if row.kind == "outcome" else ()
+    return Feed(entry, fed_metrics(metrics, trusted=row.trusted))
 
 
 def fed_metrics(metrics: tuple[Metric, ...], *, trusted: bool) -> tuple[Metric, ...]:

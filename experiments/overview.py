@@ -118,7 +118,11 @@ def _look(
     # The ledger only ever grows.
     is_known = before is not None and before[0].number == number
     allocations = before[0].readings.allocations if before and is_known else allocations_of(session, row.key)
-    return _Look(Readings(stored, columns, allocations, {}, 0, 0, now_ms, restraints=restraints_of(last)), number)
+    restraints, watermark_ms = restraints_of(last), session.watermarks.oldest_ms()
+    readings = Readings(
+        stored, columns, allocations, {}, 0, 0, now_ms, restraints=restraints, watermark_ms=watermark_ms
+    )
+    return _Look(readings, number)
 
 
 def _is_live(look: _Look) -> bool:
