@@ -70,7 +70,7 @@ class Log:
         self._client = Client()
         self._sending: dict[Source, _Sending] = {}
         try:
-            self._stream = self._done(self._connect(), seconds=_CONNECTING_SECONDS * 2)
+            self._stream = self._done(self._connect(), seconds=_CONNECTING_SECONDS * 3)
         except BaseException:
             self.close()
             raise
@@ -129,7 +129,18 @@ class Log:
             raise LogUnreachable(
                 f"BESPOKE_LOG_URL: nats-server {version} must be {written} or newer: older ones lose streams"
             )
-        return await self._made()
+        return await self._found()
+
+    async def _found(self) -> str:
+        """The stream, once the nodes of the log have found each other."""
+        until = self._loop.time() + _CONNECTING_SECONDS
+        while True:
+            try:
+                return await self._made()
+            except (NatsError, TimeoutError):
+                if self._loop.time() > until:
+                    raise
+            await asyncio.sleep(0.2)
 
     async def _made(self) -> str:
         """The stream, made where it is not there; by what it is known from another one of its name."""

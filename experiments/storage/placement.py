@@ -1,12 +1,16 @@
 """Where partitions are: the shards as one process has them open."""
 
+import logging
 from collections.abc import Callable
 
 from experiments.errors import StorageError
+from experiments.errors import StorageUnreachable
 from experiments.storage.location import Server
 from experiments.storage.reach import Reach
 from experiments.storage.shared_writer import SharedWriter
 from experiments.storage.store import OwnStore
+
+log = logging.getLogger(__name__)
 
 
 class Placement:
@@ -26,28 +30,42 @@ class Placement:
         return len(self._shards)
 
     def refresh(self) -> None:
-        """Look where partitions are now.
+        """Look where partitions are now; a shard that cannot be reached yet is tried again the next time.
 
-        :raises StorageError: if the control database cannot be asked, or a shard that is new not be opened.
+        :raises StorageError: if the control database cannot be asked, or a shard cannot be used.
         """
         rows, shards = self._control.read(lambda session: (session.shards.all(), session.shards.partitions()))
         for row in rows:
+            self._servers[row.name] = Server(row.address)
             if row.name not in self._stores:
-                server = self._servers[row.name] = Server(row.address)
-                self._stores[row.name] = self._open(server)
+                self._try(row.name)
         self._shards = shards
+
+    def _try(self, shard: str) -> None:
+        try:
+            self._stores[shard] = self._open(self._servers[shard])
+        except StorageUnreachable as error:
+            log.warning("shard %s: %s", shard, error, extra={"event": "shard_away"})
 
     def shard_of(self, partition: int) -> str:
         """The name of the shard that has a partition."""
         return self._shards[partition]
 
     def store(self, shard: str) -> OwnStore:
-        """A shard, open."""
+        """A shard, open.
+
+        :raises StorageUnreachable: if it could not be opened so far.
+        """
+        if shard not in self._stores:
+            raise StorageUnreachable(f"shard {shard}: {self._servers[shard]} cannot be reached: see whether it runs")
         return self._stores[shard]
 
     def store_of(self, partition: int) -> OwnStore:
-        """The shard that has a partition, open."""
-        return self._stores[self._shards[partition]]
+        """The shard that has a partition, open.
+
+        :raises StorageUnreachable: if it could not be opened so far.
+        """
+        return self.store(self._shards[partition])
 
     def writer_of(self, partition: int) -> SharedWriter:
         """A writer for whoever holds a partition, with a connection of its own."""
@@ -60,7 +78,7 @@ class Placement:
 
     def names(self) -> list[str]:
         """All shards, by name."""
-        return sorted(self._stores)
+        return sorted(self._servers)
 
     def look(self) -> None:
         """See which shards answer, so that nobody waits for one that does not."""

@@ -8,6 +8,8 @@ from threading import Event
 from time import monotonic
 from typing import TypeVar
 
+from experiments.errors import NotLookedUp
+from experiments.errors import StorageUnreachable
 from experiments.model import Exposure
 from experiments.partitions import partition_of
 from experiments.storage.pace import Pace
@@ -52,7 +54,11 @@ class ShardedStore:
         :raises NotLookedUp: if the visitor's shard cannot be asked.
         """
         partition = partition_of(visitor, self.placement.partitions)
-        return self.placement.store_of(partition).exposures_of(visitor, experiments)
+        try:
+            shard = self.placement.store_of(partition)
+        except StorageUnreachable as error:
+            raise NotLookedUp(str(error), {}) from error
+        return shard.exposures_of(visitor, experiments)
 
     def forget_exposures(self) -> None:
         """Look up anew what exposures fixed."""
