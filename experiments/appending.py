@@ -3,7 +3,9 @@
 import logging
 from collections import defaultdict
 from collections.abc import Mapping
+from collections.abc import Sequence
 from concurrent.futures import Future
+from functools import partial
 from threading import Event
 from threading import Thread
 from time import monotonic
@@ -31,6 +33,7 @@ from experiments.storage.sharded_store import ShardedStore
 from experiments.storage.sharded_store import beside
 from experiments.storage.spool import Source
 from experiments.storage.spool import Spool
+from experiments.storage.visitors import ExposureRow
 
 _LOOKING_SECONDS = 0.5
 #: What has not been applied for so long, while nothing before it was, may be lost to the log; ever more patience after.
@@ -71,6 +74,20 @@ class Appending:
             _await(published)
         return {index: receipt_at_the_door(each) for index, each in read.items()}
 
+    def exposed(self, experiment: str, visitors: Sequence[bytes]) -> list[tuple[bytes, ExposureRow]]:
+        """The exposures of those of some visitors who have one; what still waits to be applied is not among them.
+
+        :raises StorageUnreachable: if a shard cannot be asked.
+        """
+        placement, by_shard = self._store.placement, defaultdict[str, list[bytes]](list)
+        for visitor in visitors:
+            by_shard[placement.shard_of(partition_of(visitor, placement.partitions))].append(visitor)
+        return [
+            row
+            for shard, some in by_shard.items()
+            for row in placement.store(shard).read(partial(_exposures, experiment=experiment, visitors=some))
+        ]
+
     def _snapshot(self) -> Snapshot:
         """The configuration as it is, or as it was last where the control database is away."""
         try:
@@ -87,6 +104,12 @@ class Appending:
             visitor, _ = each.key if isinstance(each, Refusal) else each.row.key
             parts[partition_of(visitor, self._store.placement.partitions)].append(each)
         return parts
+
+
+def _exposures(
+    session: Session, *, experiment: str, visitors: Sequence[bytes]
+) -> list[tuple[bytes, ExposureRow]]:
+    return session.exposures.of_visitors(experiment, visitors)
 
 
 def _await(published: "list[Future[None]]") -> None:

@@ -1,8 +1,8 @@
 """Applying: a worker takes partitions, reads the log of each, and applies it to the shard that has it.
 
-What has been applied is said in the same transaction, by the number in each spool: whatever the log brings twice, out of
-order or not at all, everything counts once. Who holds a partition is said there too: a worker that slept, and whose
-partition was taken, finds nothing of its own kept.
+What has been applied is said in the same transaction, by the number in each spool: whatever the log brings twice, in
+another order or not at all, everything counts once. Who holds a partition is said there too: a worker that slept, and
+whose partition was taken, finds nothing of its own kept.
 """
 
 import logging

@@ -27,6 +27,7 @@ from experiments.evaluation import note
 from experiments.evaluation import promised
 from experiments.events import ExposureEvent
 from experiments.events import exposure_by_assignment
+from experiments.intake import Intake
 from experiments.message_columns import Messages
 from experiments.message_columns import write_all
 from experiments.model import Exposure
@@ -98,17 +99,18 @@ def assign(
     visitors: Sequence[object],
     asking: Asking,
     keyring: Keyring,
+    log: Intake | None = None,
 ) -> Answers:
-    """Assign visitors in one transaction, as `read_list` takes them.
+    """Assign visitors in one transaction, or by the log where there is one, as `read_list` takes them.
 
     With `order.exposes` each exposure is on disk when this returns.
 
     :raises UnknownExperiment: if there is none, or it was not started, or it is archived.
     """
     def answered(session: Session) -> Answers:
-        return _Assigning(session, snapshots, order, asking=asking, keyring=keyring).answers(visitors)
+        return _Assigning(session, snapshots, order, asking=asking, keyring=keyring, log=log).answers(visitors)
 
-    if order.exposes:
+    if order.exposes and not log:
         answers = store.transact_together(
             lambda session, lists: [answered(session) for _ in lists], visitors, visitors=len(visitors)
         )
@@ -132,20 +134,28 @@ class _Assigning:
     """A list of visitors being assigned, in one session."""
 
     def __init__(
-        self, session: Session, snapshots: Snapshots, order: Order, *, asking: Asking, keyring: Keyring
+        self,
+        session: Session,
+        snapshots: Snapshots,
+        order: Order,
+        *,
+        asking: Asking,
+        keyring: Keyring,
+        log: Intake | None,
     ) -> None:
         self._session = session
         self._snapshots = snapshots
         self._order = order
         self._asking = asking
         self._keyring = keyring
+        self._log = log
         self._entry = live_entry(snapshots.within(session), order.experiment)
 
     def answers(self, visitors: Sequence[object]) -> Answers:
         """What everybody gets, counted where that is asked for."""
         assert self._entry.plan is not None, "only experiments that were started are evaluated"
         listed = read_list(self._entry.experiment, visitors, asking=self._asking)
-        if self._order.exposes:
+        if self._order.exposes and not self._log:
             self._session.hold(self._stand_ins(listed))
         exposed = self._exposed(listed)
         claims = self._promised(listed, exposed)
@@ -183,11 +193,12 @@ class _Assigning:
     def _exposed(self, listed: VisitorList) -> dict[int, Exposure]:
         """What exposures fixed for good, by place; who does not consent is not looked up."""
         key = self._order.experiment
-        if not self._session.exposures.has_any(key):
+        if not self._log and not self._session.exposures.has_any(key):
             return {}
         asked = [index for index, consent in enumerate(listed.consents) if consent != "none"]
         stand_ins = pseudonyms((listed.visitors[index] for index in asked), key=self._keyring.visitors)
-        row_by_stand_in = dict(self._session.exposures.of_visitors(key, list(set(stand_ins))))
+        look_up = self._log.exposed if self._log else self._session.exposures.of_visitors
+        row_by_stand_in = dict(look_up(key, list(set(stand_ins))))
         return {
             index: row_by_stand_in[stand_in].fixed
             for index, stand_in in zip(asked, stand_ins, strict=True)
@@ -260,11 +271,14 @@ class _Assigning:
             for index, token in enumerate(issued)
             if token is not None
         }
+        receipt_by_index = self._log.take(event_by_index, trusted=True) if self._log else self._apply(event_by_index)
+        return [receipt_by_index.get(index, _NOT_COUNTED) for index in range(len(issued))]
+
+    def _apply(self, event_by_index: Mapping[int, ExposureEvent]) -> Mapping[int, Receipt]:
         receipts = apply(
             self._session, self._snapshots, events=event_by_index.values(), trusted=True, keyring=self._keyring
         )
-        receipt_by_index = dict(zip(event_by_index, receipts, strict=True))
-        return [receipt_by_index.get(index, _NOT_COUNTED) for index in range(len(issued))]
+        return dict(zip(event_by_index, receipts, strict=True))
 
     def _event(self, visitor: str, token: str) -> ExposureEvent:
         return exposure_by_assignment(

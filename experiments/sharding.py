@@ -67,7 +67,8 @@ def move_partition(store: ShardedStore, partition: int, target: str) -> None:
         _copy(placement.store(source), placement.store(target), part)
         store.transact(partial(_place, partition=partition, shard=target))
         placement.refresh()
-        sleep(_NOTICING_SECONDS)
+        if store.read(lambda session: session.spools.has_any() or session.workers.has_any()):
+            sleep(_NOTICING_SECONDS)
     here = store.read(lambda session: session.meta.get(THIS_SHARD))
     for shard in placement.names():
         if shard != target:

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import date
 from datetime import timedelta
+from functools import partial
+from itertools import chain
 from itertools import islice
 from math import isclose
 from typing import Any
@@ -16,6 +19,7 @@ from experiments.chains import is_whole
 from experiments.lifecycle import find
 from experiments.model import Experiment
 from experiments.publishing import recompute
+from experiments.recount import Cells
 from experiments.recount import Histories
 from experiments.recount import History
 from experiments.recount import Total
@@ -35,12 +39,23 @@ MOST_VISITORS = 20
 _FIRST_DAY = date(1970, 1, 1)
 
 
-def verify(store: Store) -> list[str]:
-    """Every difference between what is counted and what was recorded; empty where all is well."""
-    return store.read(_faults)
+def verify(store: Store, shards: Sequence[Store] = ()) -> list[str]:
+    """Every difference between what is counted and what was recorded; empty where all is well.
+
+    Where visitors are in shards, what these count and have recorded is taken together.
+    """
+    return store.read(partial(_among, shards, ()))
 
 
-def _faults(session: Session) -> list[str]:
+def _among(shards: Sequence[Store], sessions: Sequence[Session], session: Session) -> list[str]:
+    """The faults of all databases, once each of them is read in one state."""
+    if not shards:
+        return _faults((*sessions, session))
+    return shards[0].read(partial(_among, shards[1:], (*sessions, session)))
+
+
+def _faults(sessions: Sequence[Session]) -> list[str]:
+    session = sessions[0]
     # What a broken file says of its rows is worth nothing.
     if broken := [f"the file: {fault}" for fault in session.faults()]:
         return broken
@@ -48,7 +63,7 @@ def _faults(session: Session) -> list[str]:
     return [
         *_ledger_faults(session, heads),
         *audit_faults(session, head=heads.get(AUDIT_LOG)),
-        *_counter_faults(session),
+        *_counter_faults(sessions),
     ]
 
 
@@ -69,13 +84,13 @@ def _follows(experiment: Experiment, body: dict[str, Any]) -> bool:
     return bool(weights == body["weights"])
 
 
-def _counter_faults(session: Session) -> Iterator[str]:
-    numbers: list[int] = []
-    visitors = histories(_numbered(session, numbers))
+def _counter_faults(sessions: Sequence[Session]) -> Iterator[str]:
+    session, numbers = sessions[0], list[int]()
+    visitors = histories(chain.from_iterable(_numbered(each, numbers) for each in sessions))
     is_sound = True
     for row in session.experiments.all():
         experiment, known = find(session, row.key).experiment, visitors.get(row.key, {})
-        for fault in (*_cell_faults(session, experiment, known), *_visitor_faults(session, experiment, known)):
+        for fault in (*_cell_faults(sessions, experiment, known), *_visitor_faults(sessions, experiment, known)):
             is_sound = False
             yield fault
     if not is_sound and session.events.are_all_numbered():
@@ -88,14 +103,29 @@ def _numbered(session: Session, numbers: list[int]) -> Iterator[tuple[int, Any]]
         yield number, event
 
 
-def _cell_faults(session: Session, experiment: Experiment, visitors: Histories) -> Iterator[str]:
+def _cell_faults(sessions: Sequence[Session], experiment: Experiment, visitors: Histories) -> Iterator[str]:
     """The cells that differ, and by how much."""
     expected = cells_of(experiment, visitors)
-    counted = {cell.key: (cell.n, cell.total, cell.total_squares) for cell in session.cells.of(experiment.key)}
+    counted = _counted(sessions, experiment.key)
     for key in sorted(expected.keys() | counted.keys()):
         should, does = expected.get(key, (0, 0, 0.0)), counted.get(key, (0, 0, 0.0))
         if should[:2] != does[:2] or not isclose(should[2], does[2], rel_tol=1e-9, abs_tol=1e-6):
             yield f"{_cell(key)}: {_sums(does)} are counted, {_sums(should)} are in the events: {_by(does, should)}"
+
+
+def _counted(sessions: Sequence[Session], experiment: str) -> Cells:
+    """The cells of all databases, those that were collected from another one not twice."""
+    control, *shards = sessions
+    cells: Cells = {}
+    for sign, rows in [
+        (1, control.cells.of(experiment)),
+        *((-1, control.sums.collected(experiment)) for _ in shards[:1]),
+        *((1, shard.cells.of(experiment)) for shard in shards),
+    ]:
+        for key, n, total, squares in rows:
+            known = cells.get(key, (0, 0, 0.0))
+            cells[key] = (known[0] + sign * n, known[1] + sign * total, known[2] + sign * squares)
+    return cells
 
 
 def _cell(key: CellKey) -> str:
@@ -117,19 +147,20 @@ def _by(does: tuple[int, int, float], should: tuple[int, int, float]) -> str:
     return f"{n:+d}, {total:+d}, {squares:+.15g}"
 
 
-def _visitor_faults(session: Session, experiment: Experiment, visitors: Histories) -> Iterator[str]:
+def _visitor_faults(sessions: Sequence[Session], experiment: Experiment, visitors: Histories) -> Iterator[str]:
     """The rows of visitors that differ, and the events that say so; of the first visitors only."""
-    faults = _all_visitor_faults(session, experiment, visitors)
+    faults = _all_visitor_faults(sessions, experiment, visitors)
     yield from islice(faults, MOST_VISITORS)
     if more := sum(1 for _ in faults):
         yield f"{experiment.key}: {more} more rows of visitors differ"
 
 
-def _all_visitor_faults(session: Session, experiment: Experiment, visitors: Histories) -> Iterator[str]:
-    kept = dict(session.exposures.all(experiment.key))
+def _all_visitor_faults(sessions: Sequence[Session], experiment: Experiment, visitors: Histories) -> Iterator[str]:
+    kept = dict(chain.from_iterable(session.exposures.all(experiment.key) for session in sessions))
     totals: dict[bytes, dict[str, int]] = {}
-    for (visitor, metric), total in session.totals.all(experiment.key).items():
-        totals.setdefault(visitor, {})[metric] = total
+    for session in sessions:
+        for (visitor, metric), total in session.totals.all(experiment.key).items():
+            totals.setdefault(visitor, {})[metric] = total
     for visitor in sorted(kept.keys() | totals.keys() | visitors.keys()):
         history = visitors.get(visitor) or History()
         name = f"visitor {visitor.hex()[:12]} in {experiment.key}"

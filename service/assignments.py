@@ -181,6 +181,7 @@ def _assigner(order: Order) -> Assigner:
             visitors=batch,
             asking=installation.asking(objects=objects),
             keyring=installation.keyring,
+            log=installation.log,
         )
         for assignment, n in answers.counts():
             installation.tallies.evaluations.add(evaluated_as(order.experiment, assignment), n)

@@ -8,6 +8,7 @@ from typing import cast
 
 from experiments.errors import InvalidSetting
 from experiments.errors import StorageError
+from experiments.storage.location import Server
 from experiments.storage.shards import THIS_SHARD
 from experiments.storage.store import OwnStore
 from experiments.storage.store import open_store
@@ -95,6 +96,26 @@ def sharded_store(installation: Installation) -> ShardedStore:
     if not isinstance(installation.store, ShardedStore):
         raise InvalidSetting("BESPOKE_DATABASE_URL: names no database with shards: make one with `bespoke shard add`")
     return installation.store
+
+
+def shards_beside(installation: Installation) -> list[OwnStore]:
+    """The shards of an installation that are other databases than its own; none where it has none."""
+    if not hasattr(installation.store, "placement"):
+        return []
+    store = sharded_store(installation)
+    here = store.read(lambda session: session.meta.get(THIS_SHARD))
+    return [store.placement.store(shard) for shard in store.placement.names() if shard != here]
+
+
+def named_shards(config: Config, *, fingerprint: str) -> list[Server]:
+    """The databases that a database names as its shards."""
+    if config.database_path:
+        return []
+    control = open_store(config.database, fingerprint=fingerprint)
+    try:
+        return [Server(row.address) for row in control.read(lambda session: session.shards.all())]
+    finally:
+        control.close()
 
 
 def connected_log(config: Config) -> Log:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from experiments.storage.cells import CellKey
+from experiments.storage.cells import CellRow
 from experiments.storage.connection import Connection
 from experiments.storage.connection import Row
 from experiments.storage.spool import Source
@@ -75,6 +77,10 @@ class Workers:
         )
         return int(self._connection.execute("SELECT count(*) FROM workers").fetchone()[0])
 
+    def has_any(self) -> bool:
+        """Whether there is one."""
+        return self._connection.execute("SELECT 1 FROM workers LIMIT 1").fetchone() is not None
+
     def leave(self, name: str) -> None:
         """Say that a worker ends."""
         self._connection.execute("DELETE FROM workers WHERE name = ?", (name,))
@@ -93,6 +99,10 @@ class Spools:
             " DO UPDATE SET pending_ms = excluded.pending_ms, seen_ms = excluded.seen_ms",
             (writer, pending_ms, now_ms),
         )
+
+    def has_any(self) -> bool:
+        """Whether a node has one."""
+        return self._connection.execute("SELECT 1 FROM spools LIMIT 1").fetchone() is not None
 
     def end(self, writer: str) -> None:
         """Say that nothing waits there, and nothing will."""
@@ -294,6 +304,20 @@ class Sums:
             table: self._connection.execute(f"SELECT {names} FROM {table}_by_lane WHERE lane = ?", (lane,)).fetchall()
             for table, names in _TABLES.items()
         }
+
+    def collected(self, experiment: str) -> list[CellRow]:
+        """The cells of an experiment that were counted in another database than this one."""
+        rows = self._connection.execute(
+            "SELECT epoch, day, segment, arm, asserted, metric, sum(n)::bigint, sum(sum)::bigint, sum(sum2)"
+            " FROM cells_by_lane JOIN partitions ON lane = partition + ? WHERE experiment = ?"
+            " AND shard NOT IN (SELECT value FROM meta WHERE name = ?)"
+            " GROUP BY epoch, day, segment, arm, asserted, metric",
+            (_PARTITIONS, experiment, THIS_SHARD),
+        )
+        return [
+            CellRow(CellKey(experiment, epoch, day, segment, arm, asserted, metric), *sums)
+            for epoch, day, segment, arm, asserted, metric, *sums in rows
+        ]
 
     def replace(self, partition: int, rows_by_table: Mapping[str, Sequence[Row]]) -> None:
         """Let a partition have these rows and no others."""

@@ -46,7 +46,7 @@ def assign(key: str, visitors: IO[bytes], out: str, dry_run: bool, message_id: s
       bespoke assign spring-mailing customers.csv --out letters.csv
     """
     order = Order(key, not dry_run, _call_id(message_id))
-    with opened() as installation, output(out) as stream:
+    with opened(recording=True) as installation, output(out) as stream:
         table = Table(visitors)
         mailing = Mailing(table, live_entry(installation.snapshots.latest, key).experiment)
         for name in mailing.unknown_attributes:
@@ -70,6 +70,7 @@ def _assigned(
             visitors=[mailing.visitor(row) for row in rows],
             asking=installation.asking(),
             keyring=installation.keyring,
+            log=installation.log,
         )
         for row, answer in zip(rows, answers.each(), strict=True):
             if isinstance(answer, InvalidContext):

@@ -8,17 +8,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from secrets import token_bytes
 from typing import Any
 from typing import NamedTuple
 
 import pytest
 
+from experiments.keys import create_key
+from experiments.sharding import move_partition
 from experiments.storage.location import Server
+from service.cluster import sharded_store
 from tests.clusters import Cluster
 from tests.clusters import running_cluster
 from tests.experiments.documents import spring_mailing
 from tests.logs import LogCluster
 from tests.logs import running_log
+from tests.service.deeds import DEED
 from tests.service.nodes import InstalledNode
 from tests.service.nodes import Node
 from tests.service.processes import wait_until
@@ -64,11 +69,15 @@ def at_work(folder: Path) -> Iterator[House]:
         installed[0].run_experiment(spring_mailing())
         installed[0].done("shard", "add", "first", first.server.url, "--partitions", str(_PARTITIONS))
         installed[0].done("shard", "add", "second", control.primary.address("second"))
+        with installed[0].beside() as installation:
+            for partition in range(0, _PARTITIONS - 2, 2):
+                move_partition(sharded_store(installation), partition, "second")
+            key, admin = (
+                create_key(installation.store, scope=scope, name="", origins=(), random=token_bytes, deed=DEED)
+                for scope in ("server", "admin")
+            )
         for each in installed:
             each.set(BESPOKE_LOG_URL=log.url)
-        for partition in range(0, _PARTITIONS, 2):
-            installed[0].done("shard", "move", str(partition), "second")
-        key, admin = (installed[0].done("key", "create", "--scope", scope) for scope in ("server", "admin"))
         nodes = [Node(each) for each in installed]
         workers = [each.start("worker") for each in installed]
         witnesses = [Wanderer(nodes, key=key, name=name) for name in ("ann", "bob")]
@@ -128,6 +137,12 @@ def kill_a_node(house: House) -> None:
     house.nodes[1].start()
 
 
+def move_a_partition(house: House) -> None:
+    """Move one to another shard while its visitors come."""
+    told = house.nodes[0].installed.done("shard", "move", str(_PARTITIONS - 2), "second")
+    assert told == f"partition {_PARTITIONS - 2}: is in second"
+
+
 def fail_over_a_shard(house: House) -> None:
     """Kill a shard, and let its standby take its place."""
     house.first.fail_over()
@@ -155,6 +170,7 @@ def check(house: House, folder: Path) -> None:
         assert report["diagnostics"][name] == alone["diagnostics"][name], name
     for node in house.nodes:
         assert "Traceback" not in node.installed.log.read_text()
+    assert house.nodes[0].installed.done("verify")
 
 
 def _is_counted(house: House, visitors: int) -> bool:
@@ -191,7 +207,7 @@ def _alone(house: House, batches: list[list[dict[str, Any]]], folder: Path) -> d
 def test_nothing_is_lost_or_counted_twice_beyond_one_database(tmp_path: Path) -> None:
     with at_work(tmp_path) as house:
         more_come(house.witnesses, _MORE)
-        for act in (kill_a_worker, kill_a_log_node, pause_a_worker, wipe_the_log, fail_over_a_shard):
+        for act in (kill_a_log_node, move_a_partition, pause_a_worker, wipe_the_log, fail_over_a_shard):
             act(house)
             more_come(house.witnesses, _MORE)
         check(house, tmp_path)
@@ -207,6 +223,7 @@ def test_nothing_is_lost_or_counted_twice_beyond_one_database_over_many_kills(tm
             for act in rng.sample(_ACTS, len(_ACTS)):
                 act(house)
                 more_come(house.witnesses, 2 * _MORE)
-        fail_over_a_shard(house)
-        more_come(house.witnesses, _MORE)
+        for act in (move_a_partition, fail_over_a_shard):
+            act(house)
+            more_come(house.witnesses, _MORE)
         check(house, tmp_path)
