@@ -130,10 +130,9 @@ class Admission:
         return Refusal(receipt, (self._stand_ins[event.visitor], event.id), event.digest, known)
 
 
-def feed_of(entry: Entry, row: EventRow) -> Feed:
-    """What an event that was admitted feeds of an experiment."""
-    metrics = entry.experiment.metrics_by_event.get(row.name, ()) if row.kind == "outcome" else ()
-    return Feed(entry, fed_metrics(metrics, trusted=row.trusted))
+def feed_of(entry: Entry, name: str, *, trusted: bool) -> Feed:
+    """What an event of this name feeds of an experiment; an exposure has none, and feeds no metric."""
+    return Feed(entry, fed_metrics(entry.experiment.metrics_by_event.get(name, ()), trusted=trusted))
 
 
 def fed_metrics(metrics: tuple[Metric, ...], *, trusted: bool) -> tuple[Metric, ...]:

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from experiments.audit import Change
 from experiments.audit import Deed
 from experiments.audit import configure
+from experiments.errors import InvalidBackup
 from experiments.storage.copies import make_copy
 from experiments.storage.copies import make_ready
 from experiments.storage.copies import put_in_place
@@ -27,8 +28,13 @@ _NEWEST = "backed_up_ms"
 def back_up(store: Store, database: Location, target: Path, *, now_ms: int) -> None:
     """Copy the database into a new file, beside whoever serves it; the database remembers when.
 
-    :raises InvalidBackup: if the file is there already.
+    :raises InvalidBackup: if the file is there already, or visitors are in shards.
     """
+    if isinstance(database, Server) and (shards := store.read(lambda session: session.shards.all())):
+        raise InvalidBackup(
+            f"{database} has shards ({', '.join(row.name for row in shards)}): a backup is of one database alone; use"
+            " PostgreSQL's own for each of them"
+        )
     make_copy(target, lambda draft: _write(store, database, draft))
     store.transact(lambda session: session.meta.set(_NEWEST, str(now_ms)))
 

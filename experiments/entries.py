@@ -12,6 +12,7 @@ from experiments.admission import Refusal
 from experiments.admission import feed_of
 from experiments.receipts import Receipt
 from experiments.snapshot import Entry
+from experiments.snapshot import Feed
 from experiments.storage.events import EventKey
 from experiments.storage.events import EventRow
 
@@ -50,12 +51,23 @@ def admitted(entry: bytes, entries_at: Callable[[int], Mapping[str, Entry]]) -> 
     """What an entry says, with experiments at least as new as those that it was read against."""
     told = _DECODER.decode(entry)
     entries = entries_at(told.version)
-    read: list[Admitted | Refusal] = [
-        Admitted(row, tuple(feed_of(entries[key], row) for key in row.experiments)) for row in told.rows
-    ]
+    feeds = _Feeds(entries)
+    read: list[Admitted | Refusal] = [Admitted(row, feeds[row.experiments, row.name, row.trusted]) for row in told.rows]
     for place, (key, digest, experiments, code) in zip(told.places, told.refused, strict=True):
         read.insert(place, Refusal(Receipt("rejected", code), key, digest, experiments))
     return read
+
+
+class _Feeds(dict[tuple[tuple[str, ...], str, bool], tuple[Feed, ...]]):
+    """What events feed, by experiments, name and sender, made when it is asked for: most events of a batch are alike."""
+
+    def __init__(self, entries: Mapping[str, Entry]) -> None:
+        self._entries = entries
+
+    def __missing__(self, key: tuple[tuple[str, ...], str, bool]) -> tuple[Feed, ...]:
+        experiments, name, trusted = key
+        feeds = self[key] = tuple(feed_of(self._entries[each], name, trusted=trusted) for each in experiments)
+        return feeds
 
 
 def receipt_at_the_door(each: Admitted | Refusal) -> Receipt:

@@ -15,6 +15,7 @@ from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
 from service.cluster import connected_log
 from service.cluster import sharded_store
+from service.collector import spare_the_collector
 from service.commands.opened import config_in_force
 from service.commands.opened import opened
 from service.installation import open_installation
@@ -99,6 +100,7 @@ def worker() -> None:
         store, log = sharded_store(installation), connected_log(config)
         installation.before_closing(log.close)
         installation.watch()
+        spare_the_collector()
         name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         Worker(store, installation.snapshots, log, name=name).run(ended)
     finally:
