@@ -18,6 +18,7 @@ from experiments.audit import Deed
 from experiments.allocation import to_weights
 from experiments.counting import BY_CLIENT
 from experiments.ledger import ledger_row
+from experiments.model import Allocation
 from experiments.reallocation import reallocate
 from experiments.storage.cells import CellKey
 from experiments.storage.session import Session
@@ -61,7 +62,7 @@ def fill(session: Session, key: str, rng: np.random.Generator) -> None:
                 "reason": "benchmark", "actor": "benchmark", "slot": None, "code": "0", "policy": {}, "inputs": {},
                 "previous": {},
             }
-            last = ledger_row(key, last, kind="published", at_ms=0, weights=weights, details=details)
+            last = ledger_row(key, last, kind="published", at_ms=0, allocation=Allocation(0, weights), details=details)
             session.ledger.append(last)
         session.cells.add(dict(_cells(key, epoch, weights, rng)))
 

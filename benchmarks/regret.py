@@ -149,7 +149,8 @@ class Estimates:
         expected = np.where(self.n > 0, visitors * self.weights, n)
         used = (self.n + n > 0) & (visitors > 0)
         value = mean + (total - n * mean) / np.maximum(np.where(self.n > 0, expected, 1), _TINY)
-        leverage = visitors / np.maximum(expected, _TINY)
+        leverage = visitors / np.where(used & (expected > 0), expected, 1.0)
+        value = np.where(used, value, 0.0)
         sums = [value * visitors, visitors, visitors * leverage]
         sums += [leverage * n, leverage * total, leverage**2 * n, leverage**2 * total]
         return np.where(used, sums, 0.0)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from experiments.counting import EXPOSURES
 from experiments.counting import Measures
+from experiments.model import Experiment
 from experiments.storage.cells import CellKey
 from experiments.storage.cells import LagKey
 from experiments.storage.session import Session
@@ -25,12 +26,20 @@ class Place(NamedTuple):
     segment: str
     arm: str
     asserted: bool
+    context: str
+
+    def cell(self, metric: str) -> CellKey:
+        """The cell of a metric."""
+        return CellKey(
+            self.experiment, self.epoch, self.day, self.segment, self.arm, self.asserted, metric, self.context
+        )
 
 
-def place_of(experiment: str, exposure: ExposureRow) -> Place:
+def place_of(experiment: Experiment, exposure: ExposureRow) -> Place:
     """Where a visitor with this first exposure is counted."""
+    context = exposure.context or "" if experiment.is_contextual else ""
     day = day_of(exposure.at_ms)
-    return Place(experiment, exposure.epoch, day, exposure.segment, exposure.arm, exposure.asserted)
+    return Place(experiment.key, exposure.epoch, day, exposure.segment, exposure.arm, exposure.asserted, context)
 
 
 class Additions:
@@ -71,7 +80,7 @@ class Additions:
             for metric, value in self._measures[place.experiment].values(place.arm, _NEWCOMER):
                 self._add(place, metric, (n, n * value, float(n * value * value)))
         session.cells.add({
-            CellKey(*place, metric): change for place, sums in self._cells.items() for metric, change in sums.items()
+            place.cell(metric): change for place, sums in self._cells.items() for metric, change in sums.items()
         })
         session.lags.add(self._lags)
         session.counters.add(self._counters.items())

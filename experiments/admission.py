@@ -1,6 +1,7 @@
 """What an event would store, or why it cannot be counted: read against the snapshot, before any row is looked at."""
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from experiments.exposing import exposed_to
 from experiments.model import Metric
 from experiments.receipts import Receipt
 from experiments.signing import Keyring
+from experiments.signing import disguised
 from experiments.signing import pseudonyms
 from experiments.snapshot import Entry
 from experiments.snapshot import Feed
@@ -25,8 +27,14 @@ from experiments.storage.events import EventKey
 from experiments.storage.events import EventRow
 
 
-#: An experiment's plan as it was in an epoch, None if there was none.
-PlanIn = Callable[[Plan, int], Plan | None]
+class Lookups(NamedTuple):
+    """What is seldom asked of the control database: a plan in an epoch, None if there was none, and who was erased."""
+
+    plan_in: Callable[[Plan, int], Plan | None]
+    tombstones: Callable[[Collection[bytes]], Mapping[bytes, int]]
+
+
+_ERASED = Receipt("ignored", "erased")
 
 
 class Admitted(NamedTuple):
@@ -57,17 +65,26 @@ class Admission:
     """Admits events of these visitors as one snapshot allows."""
 
     def __init__(
-        self, snapshot: Snapshot, plan_in: PlanIn, *, keyring: Keyring, visitors: Iterable[str]
+        self, snapshot: Snapshot, lookups: Lookups, *, keyring: Keyring, visitors: Iterable[str]
     ) -> None:
         self._snapshot = snapshot
-        self._earlier = plan_in
+        self._lookups = lookups
         self._keyring = keyring
         different = set(visitors)
         self._stand_ins = dict(zip(different, pseudonyms(different, key=keyring.visitors), strict=True))
+        self._erased_until_ms = self._tombstones() if self._snapshot.erased_until_ms else {}
         self._hearings: dict[tuple[str, bool], _Hearing] = {}
+
+    def _tombstones(self) -> dict[str, int]:
+        """Until when nothing is stored of those who were erased."""
+        marks = disguised(self._stand_ins.values(), key=self._keyring.tombstones)
+        kept = self._lookups.tombstones(marks)
+        return {visitor: kept[mark] for visitor, mark in zip(self._stand_ins, marks, strict=True) if mark in kept}
 
     def admit(self, event: Countable, *, trusted: bool) -> Admitted | Refusal:
         """The row of an event, or its receipt; `trusted` is a server key's."""
+        if event.received_ms < self._erased_until_ms.get(event.visitor, 0):
+            return Refusal(_ERASED, (self._stand_ins[event.visitor], event.id), event.digest)
         try:
             if isinstance(event, ExposureEvent):
                 return self._exposure(event, trusted=trusted)
@@ -96,7 +113,7 @@ class Admission:
         return Admitted(row, (Feed(entry, ()),))
 
     def _plan_in(self, newest: Plan, epoch: int | None) -> Plan | None:
-        return newest if epoch is None else self._earlier(newest, epoch)
+        return newest if epoch is None else self._lookups.plan_in(newest, epoch)
 
     def _outcome(self, event: OutcomeEvent, *, trusted: bool) -> Admitted | Refusal:
         if event.name in AUTOMATIC_EVENTS and event.name not in self._snapshot.feeds:

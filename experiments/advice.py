@@ -51,7 +51,7 @@ def advise(plan: Plan, forecasts: Sequence[Forecast], effects: Sequence[Effect])
     against = next(_against_bandits(plan, best, bandits), None)
     chosen = best if against is None else even
     first = _use(plan, best, even) if against is None else f"Do not use a bandit here: {against}"
-    rest = [*_verdict(plan, chosen), *_too_small(effects), *_dear(effects), *_barren(plan)]
+    rest = [*_verdict(plan, chosen), *_too_small(effects), *_dear(effects), *_barren(plan), *_coarse(plan)]
     return Advice(chosen.policy, (first, *rest))
 
 
@@ -150,3 +150,11 @@ def _dear(effects: Sequence[Effect]) -> Iterator[str]:
 def _barren(plan: Plan) -> Iterator[str]:
     if plan.truth.barren:
         yield f"No message earns what it costs in {listed(sorted(plan.truth.barren))}: send nothing there."
+
+
+def _coarse(plan: Plan) -> Iterator[str]:
+    if plan.experiment.is_contextual:
+        yield (
+            "Weights by context are not simulated: what is said of Thompson sampling is by segment. Attributes that "
+            "matter inside segments bring more than that, others cost up to 2 %."
+        )

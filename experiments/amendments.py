@@ -1,6 +1,7 @@
 """What may change in the document of an experiment that has started, and what may not.
 
-Free: name, hypothesis, audience, policy (a new epoch follows), the segments' names and review dates, and further arms.
+Free: name, hypothesis, audience, policy (a new epoch follows), the segments' names, review dates and legal bases, and
+further arms.
 Frozen: everything else, since figures from before and after would not be of the same thing.
 """
 
@@ -19,8 +20,8 @@ from experiments.model import Experiment
 from experiments.model import Metric
 from experiments.model import Segment
 
-_FROZEN = ("key", "objective", "control_share", "currency", "local_evaluation")
-_FREE_IN_SEGMENTS = ("name", "review_by")
+_FROZEN = ("key", "objective", "control_share", "currency", "local_evaluation", "frequency")
+_FREE_IN_SEGMENTS = ("name", "review_by", "special", "legal_basis")
 _WRITTEN_NAMES = {"window_seconds": "window", "from_seconds": "from", "tiers": "cost_per_exposure"}
 _RULE = "cannot be changed once the experiment has started"
 
@@ -41,6 +42,9 @@ def _frozen_fields(old: Experiment, new: Experiment) -> Iterator[Problem]:
     for name in _FROZEN:
         if getattr(old, name) != getattr(new, name):
             yield Problem(name, getattr(new, name), _RULE)
+    if old.is_contextual != new.is_contextual:
+        rule = f"{_RULE} to or from contextual_thompson: visitors are counted by context, or are not"
+        yield Problem("policy.kind", new.policy.kind, rule)
     for name in {**old.attributes, **new.attributes}:
         if old.attributes.get(name) != new.attributes.get(name):
             yield Problem(f"attributes.{name}", _written(new.attributes.get(name)), _RULE)

@@ -2,17 +2,20 @@
 
 import logging
 from collections import defaultdict
+from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import Future
-from functools import partial
 from threading import Event
 from threading import Thread
 from time import monotonic
 from time import sleep
+from typing import TypeVar
 
 from experiments.admission import Admission
 from experiments.admission import Admitted
+from experiments.admission import Lookups
 from experiments.admission import Refusal
 from experiments.assignment import Plan
 from experiments.entries import receipt_at_the_door
@@ -33,7 +36,6 @@ from experiments.storage.sharded_store import ShardedStore
 from experiments.storage.sharded_store import beside
 from experiments.storage.spool import Source
 from experiments.storage.spool import Spool
-from experiments.storage.visitors import ExposureRow
 
 _LOOKING_SECONDS = 0.5
 #: What has not been applied for so long, while nothing before it was, may be lost to the log; ever more patience after.
@@ -41,6 +43,8 @@ _PATIENCE_SECONDS = 2.0
 _MOST_PATIENCE_SECONDS = 30.0
 _LEAVING_SECONDS = 5.0
 _AGAIN_BYTES = 64 << 20
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +69,8 @@ class Appending:
         """
         snapshot = self._snapshot()
         visitors = [event.visitor for event in events.values()]
-        admission = Admission(snapshot, self._plan_in, keyring=self._keyring, visitors=visitors)
+        lookups = Lookups(self._plan_in, self._tombstones)
+        admission = Admission(snapshot, lookups, keyring=self._keyring, visitors=visitors)
         read = {index: admission.admit(event, trusted=trusted) for index, event in events.items()}
         parts = self._parted(read)
         bodies = {partition: written(part, version=snapshot.version) for partition, part in parts.items()}
@@ -74,8 +79,8 @@ class Appending:
             _await(published)
         return {index: receipt_at_the_door(each) for index, each in read.items()}
 
-    def exposed(self, experiment: str, visitors: Sequence[bytes]) -> list[tuple[bytes, ExposureRow]]:
-        """The exposures of those of some visitors who have one; what still waits to be applied is not among them.
+    def asked(self, visitors: Collection[bytes], question: Callable[[Session, Sequence[bytes]], T]) -> list[T]:
+        """What each shard answers of those of some visitors who are in it; it does not know what waits to be applied.
 
         :raises StorageUnreachable: if a shard cannot be asked.
         """
@@ -83,9 +88,8 @@ class Appending:
         for visitor in visitors:
             by_shard[placement.shard_of(partition_of(visitor, placement.partitions))].append(visitor)
         return [
-            row
+            placement.store(shard).read(lambda session, some=some: question(session, some))  # type: ignore[misc]
             for shard, some in by_shard.items()
-            for row in placement.store(shard).read(partial(_exposures, experiment=experiment, visitors=some))
         ]
 
     def _snapshot(self) -> Snapshot:
@@ -98,18 +102,15 @@ class Appending:
     def _plan_in(self, newest: Plan, epoch: int) -> Plan | None:
         return self._store.read(lambda session: self._snapshots.epochs.plan(session, newest, epoch=epoch))
 
+    def _tombstones(self, marks: Collection[bytes]) -> Mapping[bytes, int]:
+        return self._store.read(lambda session: session.tombstones.of(marks))
+
     def _parted(self, read: Mapping[int, Admitted | Refusal]) -> dict[int, list[Admitted | Refusal]]:
         parts: dict[int, list[Admitted | Refusal]] = defaultdict(list)
         for each in read.values():
             visitor, _ = each.key if isinstance(each, Refusal) else each.row.key
             parts[partition_of(visitor, self._store.placement.partitions)].append(each)
         return parts
-
-
-def _exposures(
-    session: Session, *, experiment: str, visitors: Sequence[bytes]
-) -> list[tuple[bytes, ExposureRow]]:
-    return session.exposures.of_visitors(experiment, visitors)
 
 
 def _await(published: "list[Future[None]]") -> None:

@@ -58,7 +58,8 @@ class Application:
         self._session = session
         self._additions = Additions()
         reached(Failpoint.EVENTS_READ)
-        rows = [each.row for each in read if isinstance(each, Admitted)]
+        admitted = [each for each in read if isinstance(each, Admitted)]
+        rows = [each.row for each in admitted]
         refusals = [each for each in read if isinstance(each, Refusal)]
         session.hold({row.visitor for row in rows} | {refusal.key[0] for refusal in refusals})
         # The constraint finds the repeated; of an id that stands twice in the batch the first row is stored.
@@ -66,7 +67,8 @@ class Application:
         reached(Failpoint.EVENTS_INSERTED)
         # Of what was stored so far, by which a repeat is known: first that of earlier batches.
         self._digests = session.events.digests(_there_before(rows, refusals, self._numbers))
-        self._visitors = Visitors(session, rows)
+        fed = (feed.entry.experiment for each in admitted for feed in each.feeds)
+        self._visitors = Visitors(session, rows, {experiment.key: experiment for experiment in fed})
 
     def refuse(self, refusal: Refusal) -> Receipt:
         """Count what is not stored; what was stored before is a repeat, whatever has become of its experiment since."""
@@ -105,9 +107,8 @@ class Application:
 
     def _first_exposure(self, entry: Entry, visitor: Visitor, event: EventRow) -> None:
         assert event.arm and event.segment and event.epoch is not None and event.weight is not None
-        key = entry.experiment.key
         visitor.expose(
-            key,
+            entry.experiment,
             ExposureRow(
                 event.arm, event.segment, event.epoch, event.weight, event.at_ms, bool(event.asserted), event.context
             ),

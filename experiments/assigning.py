@@ -1,10 +1,14 @@
 """Assign many visitors at once, each as if it were alone, and count their exposures where that is asked for."""
 
 from collections import Counter
+from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +21,7 @@ from experiments.codes import gathered
 from experiments.deciding import Decisions
 from experiments.deciding import decide_all
 from experiments.deciding import keep
+from experiments.errors import Capped
 from experiments.errors import InvalidContext
 from experiments.evaluation import Asking
 from experiments.evaluation import Evaluation
@@ -26,7 +31,11 @@ from experiments.evaluation import may_be_counted
 from experiments.evaluation import note
 from experiments.evaluation import promised
 from experiments.events import ExposureEvent
+from experiments.events import assignment_id
 from experiments.events import exposure_by_assignment
+from experiments.exposure_caps import CAPPED
+from experiments.exposure_caps import Caps
+from experiments.frequency_caps import Cap
 from experiments.intake import Intake
 from experiments.message_columns import Messages
 from experiments.message_columns import write_all
@@ -44,12 +53,19 @@ from experiments.visitor_lists import read_list
 _NOT_COUNTED = Receipt("ignored")
 
 
+T = TypeVar("T")
+
+
 class Order(NamedTuple):
-    """What is asked for all visitors of a list; `call_id` tells an exposing call from another one."""
+    """What is asked for all visitors of a list; `call_id` tells an exposing call from another one.
+
+    `cap` is that over all experiments.
+    """
 
     experiment: str
     exposes: bool = False
     call_id: bytes | None = None
+    cap: Cap | None = None
 
 
 class Assigned(NamedTuple):
@@ -116,8 +132,17 @@ def assign(
         )
     else:
         answers = store.read(answered)
+        _count_capped(store, order, answers)
     _note(answers.listed, asking=asking)
     return answers
+
+
+def _count_capped(store: Store, order: Order, answers: Answers) -> None:
+    """Count those whom caps have left out, where that could not be done while they were assigned."""
+    capped = sum(isinstance(fault, Capped) for fault in answers.listed.faults.values())
+    if capped:
+        changes = [((order.experiment, CAPPED), capped)]
+        store.transact_together(lambda session, items: [session.counters.add(item) for item in items], changes)
 
 
 def _note(listed: VisitorList, *, asking: Asking) -> None:
@@ -149,14 +174,17 @@ class _Assigning:
         self._asking = asking
         self._keyring = keyring
         self._log = log
-        self._entry = live_entry(snapshots.within(session), order.experiment)
+        self._snapshot = snapshots.within(session)
+        self._entry = live_entry(self._snapshot, order.experiment)
 
     def answers(self, visitors: Sequence[object]) -> Answers:
         """What everybody gets, counted where that is asked for."""
         assert self._entry.plan is not None, "only experiments that were started are evaluated"
-        listed = read_list(self._entry.experiment, visitors, asking=self._asking)
-        if self._order.exposes and not self._log:
-            self._session.hold(self._stand_ins(listed))
+        listed = read_list(self._entry.experiment, visitors, asking=self._asking, objects=self._objecting)
+        if self._order.exposes:
+            if not self._log:
+                self._session.hold(self._stand_ins(listed))
+            listed = self._without_capped(listed)
         exposed = self._exposed(listed)
         claims = self._promised(listed, exposed)
         decisions = self._decide(self._entry.plan, listed, exposed, claims)
@@ -164,6 +192,34 @@ class _Assigning:
         issued = self._tokens(listed, decisions, contexts)
         receipts = self._expose(listed, issued) if self._order.exposes else [None] * len(issued)
         return Answers(self._entry.plan, listed, decisions, issued, receipts)
+
+    def _objecting(self, ids: Sequence[str]) -> list[int]:
+        """The places of those who have opted out."""
+        opted_out = self._snapshot.opted_out.visitors
+        if not opted_out:
+            return []
+        stand_ins = pseudonyms(ids, key=self._keyring.visitors)
+        return [place for place, stand_in in enumerate(stand_ins) if stand_in in opted_out]
+
+    def _without_capped(self, listed: VisitorList) -> VisitorList:
+        """Leave out who has been exposed as often as caps allow, before anybody's arm is known."""
+        caps = Caps(self._entry.experiment, self._order.cap)
+        asked = [index for index, consent in enumerate(listed.consents) if consent != "none"] if caps else []
+        if not asked:
+            return listed
+        own = assignment_id(self._order.experiment, call_id=self._order.call_id)
+        stand_ins = pseudonyms((listed.visitors[index] for index in asked), key=self._keyring.visitors)
+        reached = self._asked(
+            set(stand_ins), lambda session, some: caps.reached(session, some, own=own, now_ms=self._asking.now_ms)
+        )
+        capped = dict(chain.from_iterable(found.items() for found in reached))
+        faults = {
+            index: Capped(capped[stand_in]) for index, stand_in in zip(asked, stand_ins, strict=True)
+            if stand_in in capped
+        }
+        if faults and not self._log:
+            self._session.counters.add([((self._order.experiment, CAPPED), len(faults))])
+        return listed.without(faults)
 
     def _decide(
         self,
@@ -180,11 +236,18 @@ class _Assigning:
             state=state,
             consents=listed.consents,
             kept={**exposed, **{index: claim.fixed for index, claim in claims.items()}},
+            opted_out=listed.opted_out,
         )
         if self._order.exposes:
             repeated = self._repeated(listed, decisions, exposed)
             keep(plan, decisions, listed.visitors, kept=repeated, state=state, consents=listed.consents)
         return decisions
+
+    def _asked(self, visitors: Collection[bytes], question: Callable[[Session, Sequence[bytes]], T]) -> list[T]:
+        """What is known of visitors, in the database or in shards."""
+        if self._log:
+            return self._log.asked(visitors, question)
+        return [question(self._session, list(visitors))]
 
     def _stand_ins(self, listed: VisitorList) -> Iterator[bytes]:
         """Everybody's stand-in; made where somebody wants it, since one writer alone holds nobody."""
@@ -197,8 +260,8 @@ class _Assigning:
             return {}
         asked = [index for index, consent in enumerate(listed.consents) if consent != "none"]
         stand_ins = pseudonyms((listed.visitors[index] for index in asked), key=self._keyring.visitors)
-        look_up = self._log.exposed if self._log else self._session.exposures.of_visitors
-        row_by_stand_in = dict(look_up(key, list(set(stand_ins))))
+        found = self._asked(set(stand_ins), lambda session, some: session.exposures.of_visitors(key, some))
+        row_by_stand_in = dict(chain.from_iterable(found))
         return {
             index: row_by_stand_in[stand_in].fixed
             for index, stand_in in zip(asked, stand_ins, strict=True)

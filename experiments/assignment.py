@@ -78,14 +78,20 @@ class Plan:
                 return key
         return EVERYONE_ELSE
 
-    def draw(self, visitor: str, segment: str) -> Assignment:
+    def draw(self, visitor: str, segment: str, context: str | None = None) -> Assignment:
         """The arm that the visitor's hash falls on among those open to the segment."""
-        assignments, bounds = self._draws[segment]
+        assignments, bounds = self._draws.get((segment, context)) or self._draws[segment, None]
         return assignments[choose(position(visitor, state=self._state), bounds)]
 
-    def choices(self, segment: str, cause: Cause) -> tuple[list[Assignment], Ranges]:
+    def drawn_context(self, attributes: Mapping[str, Any]) -> str | None:
+        """The context by which an arm is drawn; None where it does not matter."""
+        return self.contexts.of(attributes) if self.allocation.contexts else None
+
+    def choices(
+        self, segment: str, cause: Cause, *, context: str | None = None
+    ) -> tuple[list[Assignment], Ranges]:
         """What may be drawn in a segment, and the range of positions on which each falls."""
-        assignments, bounds = self._draws[segment]
+        assignments, bounds = self._draws.get((segment, context)) or self._draws[segment, None]
         return [assignment._replace(cause=cause) for assignment in assignments], bounds
 
     def message(self, arm: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,8 +111,14 @@ class Plan:
 _Draw = tuple[list[Assignment], Ranges]
 
 
-def _draws(allocation: Allocation) -> dict[str, _Draw]:
-    return {segment: _draw(segment, weights, allocation.epoch) for segment, weights in allocation.weights.items()}
+def _draws(allocation: Allocation) -> dict[tuple[str, str | None], _Draw]:
+    """By segment, and of contexts that have weights of their own by both."""
+    epoch = allocation.epoch
+    return {(segment, None): _draw(segment, weights, epoch) for segment, weights in allocation.weights.items()} | {
+        (segment, context): _draw(segment, weights, epoch)
+        for segment, by_context in allocation.contexts.items()
+        for context, weights in by_context.items()
+    }
 
 
 def _draw(segment: str, weight_by_arm: Mapping[str, int], epoch: int) -> _Draw:
@@ -132,7 +144,8 @@ def decide(
     segment = NO_PERSONALISATION if consent == "measure" else plan.segment_of(attributes)
     if state == "paused":
         return plan.first_mass(segment, "not_running")
-    drawn = plan.draw(visitor, segment)
+    context = None if consent == "measure" else plan.drawn_context(attributes)
+    drawn = plan.draw(visitor, segment, context)
     return drawn if state == "running" else drawn._replace(cause="not_running")
 
 

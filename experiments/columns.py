@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 from typing import NamedTuple
 
@@ -18,8 +19,8 @@ from experiments.codes import gathered
 Array = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
-#: A cell: metric, epoch, day, segment, arm, visitors, and the sums of their values and squared values.
-Cell = tuple[str, int, int, str, str, float, float, float]
+#: A cell: metric, epoch, day, segment, arm, visitors, the sums of their values and squared values, a context if any.
+Cell = tuple[str, int, int, str, str, float, float, float] | tuple[str, int, int, str, str, float, float, float, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ class Names:
 class Columns(NamedTuple):
     """The cells of one metric, one an entry: where they are, visitors, and the sums of values and squared values.
 
-    `day` is the UTC day of first exposure, in days since 1970.
+    `day` is the UTC day of first exposure, in days since 1970; `context` is None where no cell has one.
     """
 
     epoch: Whole
@@ -69,16 +70,19 @@ class Columns(NamedTuple):
     n: Array
     total: Array
     total_squares: Array
+    context: Names | None = None
 
     def at(self, which: Any) -> "Columns":
         """Some of the cells, by an index of arrays."""
-        epoch, day, segment, arm, *sums = self
-        return Columns(epoch[which], day[which], segment[which], arm[which], *(column[which] for column in sums))
+        context = None if self.context is None else self.context[which]
+        sums = self.n[which], self.total[which], self.total_squares[which]
+        return Columns(self.epoch[which], self.day[which], self.segment[which], self.arm[which], *sums, context)
 
     def is_same(self, other: "Columns") -> bool:
         """Whether these are the same cells, in the same order."""
         names = self.segment.is_same(other.segment) and self.arm.is_same(other.arm)
-        return names and all(map(np.array_equal, self._numbers(), other._numbers()))
+        contexts = list(self.context or ()) == list(other.context or ())
+        return names and contexts and all(map(np.array_equal, self._numbers(), other._numbers()))
 
     def _numbers(self) -> tuple[NDArray[Any], ...]:
         return self.epoch, self.day, self.n, self.total, self.total_squares
@@ -92,6 +96,15 @@ class Columns(NamedTuple):
     def by_segment(self) -> dict[str, "Columns"]:
         """The same cells, each segment's for itself."""
         return {name: self.at(cells) for name, cells in self.segment.groups().items()}
+
+    def by_context(self) -> dict[str, "Columns"]:
+        """The cells of each context that there is."""
+        groups = {} if self.context is None else self.context.groups()
+        return {name: self.at(cells) for name, cells in groups.items() if name}
+
+    def contexts(self) -> Iterator[str | None]:
+        """The context of each cell."""
+        return repeat(None, len(self.n)) if self.context is None else iter(self.context)
 
     def visitors(self) -> dict[tuple[str, str], int]:
         """How many visitors each segment and arm has that has cells."""
@@ -107,12 +120,17 @@ class Columns(NamedTuple):
 def columns_of(cells: Sequence[Cell]) -> Columns:
     """The columns of cells of one metric."""
     _, epoch, day, segment, arm, *sums = zip(*cells, strict=True) if cells else ((),) * 8
+    n, total, total_squares = (np.array(column, np.float64) for column in sums[:3])
+    contexts = [context for column in sums[3:] for context in column]
     return Columns(
         np.array(epoch, np.int64),
         np.array(day, np.int64),
         Names.of(segment),
         Names.of(arm),
-        *(np.array(column, np.float64) for column in sums),
+        n,
+        total,
+        total_squares,
+        Names.of(contexts) if any(contexts) else None,
     )
 
 

@@ -88,8 +88,11 @@ def contested(experiment: Experiment) -> list[tuple[str, str]]:
 
 
 def is_by_conversions(experiment: Experiment) -> bool:
-    """Whether conversions alone decide, so that contests need no book."""
-    return experiment.objective != "profit" and is_rate(experiment.goal)
+    """Whether conversions alone decide, so that contests need no book.
+
+    Where weights differ by context, arms that are better in some contexts and worse in others need the mean over all.
+    """
+    return experiment.objective != "profit" and is_rate(experiment.goal) and not experiment.is_contextual
 
 
 def by_conversions(places: Sequence[tuple[str, str]], found: Conversions) -> list[Contest]:
@@ -115,7 +118,8 @@ def _conversions(found: ArmStrata, arm: str, rival: str) -> Conversions:
         return Conversions(*np.zeros((3, 1, 0)))
     both = [found.arms.index(arm), found.arms.index(rival)]
     propensity, conversions = found.strata.propensity[:, both], found.strata.total[:, both]
-    return Conversions(*conversions.T[:, None], (propensity[:, 0] / propensity.sum(axis=1))[None])
+    tailored, mass = conversions.T[:, None]
+    return Conversions(tailored, mass, (propensity[:, 0] / propensity.sum(axis=1))[None])
 
 
 def _by_means(experiment: Experiment, book: Book, segment: str, arm: str, *, visitors: int) -> tuple[float, float]:
@@ -144,7 +148,7 @@ def segment_call(call_of_each: Collection[Call]) -> Call:
 
 
 def may_be_called(found: Conversions) -> Flags:
-    """Which of many contests by conversions could be called; of the others it is certain, at a small part of the price."""
+    """Which of many contests by conversions could be called; of the others that they are not is certain, and cheap."""
     needed = -log(ALPHA)
     better, not_better = evidence.ceilings_for_gain(*found), ceilings_for_mass(*found, margin=MARGIN)
     return np.asarray((better >= needed) | (not_better >= needed))

@@ -7,6 +7,7 @@ the alphabet: a number as the place of its band, a text or a list of texts as th
 from bisect import bisect_right
 from collections.abc import Callable
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import msgspec
@@ -19,6 +20,9 @@ from experiments.model import Attribute
 
 #: A text without bands that is longer is one of the others: no band is that long, and free text tells too much.
 LONGEST_KEPT = 100
+
+#: Combinations of stored values by which weights may differ: of more, each would have too few visitors to tell.
+MOST_COMBINATIONS = 200
 
 #: What is kept of an attribute: a text, the place of a band, a boolean, texts of a list; None is any other text.
 Kept = str | int | bool | tuple[str | None, ...] | None
@@ -45,6 +49,10 @@ class Contexts:
             if attributes.get(name) is not None
         }
         return msgspec.json.encode(known).decode()
+
+    def is_whole(self, context: str) -> bool:
+        """Whether a context has every stored attribute."""
+        return read_context(context).keys() == self._coarsenings.keys()
 
     def of_all(self, columns: Mapping[str, AttributeColumn], size: int) -> list[str | None]:
         """What `of` gives each of so many visitors; made once for all who have the same."""
@@ -85,3 +93,21 @@ def _kept_texts(texts: list[Any], bands: tuple[str, ...]) -> tuple[str | None, .
     """Those of a list that are kept, in the order of the bands; behind them None if there are others."""
     kept = tuple(band for band in bands if band in texts)
     return kept if all(text in bands for text in texts) else (*kept, None)
+
+
+def combinations(attributes: Mapping[str, Attribute]) -> int:
+    """How many contexts there may be, each attribute known or not.
+
+    :raises ValueError: if an attribute has any number of stored values.
+    """
+    return prod(_values(name, attribute) + 1 for name, attribute in attributes.items() if attribute.store)
+
+
+def _values(name: str, attribute: Attribute) -> int:
+    """How many different things may be kept of an attribute."""
+    if attribute.type == "boolean":
+        return 2
+    if not attribute.bands:
+        raise ValueError(f"needs bands for the stored attribute {name}, whose values nobody can count otherwise")
+    several = attribute.type == "list"
+    return 2 ** (len(attribute.bands) + 1) if several else len(attribute.bands) + 1

@@ -69,7 +69,7 @@ class Measures:
         self._goal = experiment.goal.key
         #: The metrics that profit is made of.
         self.profitable = (self._goal, EXPOSURES)
-        self._caps = {metric.key: _cap(metric, currency=experiment.currency) for metric in experiment.metrics}
+        self._caps = {metric.key: cap_of(metric, currency=experiment.currency) for metric in experiment.metrics}
         self._rates = {arm.key: profit_rates(experiment, arm) for arm in experiment.arms}
 
     def counted(self, metric: str, total: int) -> int:
@@ -89,7 +89,8 @@ class Measures:
         yield PROFIT, self.profit(arm, totals)
 
 
-def _cap(metric: Metric, *, currency: str) -> int | None:
+def cap_of(metric: Metric, *, currency: str) -> int | None:
+    """The most that a visitor's total counts for; None where it counts as it is."""
     if metric.kind in ("conversion", "retention"):
         return 1
     if metric.cap is None:

@@ -16,6 +16,7 @@ from experiments.assignment import Cause
 from experiments.assignment import Consent
 from experiments.assignment import Plan
 from experiments.assignment import decide
+from experiments.codes import coded
 from experiments.codes import gathered
 from experiments.model import NO_PERSONALISATION
 from experiments.model import Exposure
@@ -54,19 +55,24 @@ def decide_all(
     state: State = "running",
     consents: Sequence[Consent] | None = None,
     kept: Mapping[int, Exposure] | None = None,
+    opted_out: Sequence[int] = (),
 ) -> Decisions:
     """The arms of visitors, who consent to everything unless `consents` says otherwise of each.
 
-    `kept` is what exposures or tokens fixed before, by the visitor's place in the list.
+    `kept` is what exposures or tokens fixed before, by the visitor's place in the list; `opted_out` are the places of
+    those who object, of whom nothing is kept.
     """
-    segments = _segments(plan, columns, len(visitors))
+    segments, contexts = _segments(plan, columns, len(visitors)), _contexts(plan, columns, len(visitors))
     if consents is not None:
         segments[_where(consents, "measure")] = plan.experiment.segment_keys.index(NO_PERSONALISATION)
-    decisions = _given(plan, segments) if state == "paused" else _drawn(plan, visitors, segments, state=state)
+    drawn = _given(plan, segments) if state == "paused" else None
+    decisions = drawn or _drawn(plan, visitors, segments, contexts, state=state)
     if consents is not None:
         nobodys = plan.first_mass(NO_PERSONALISATION, "no_consent")
         decisions.places[_where(consents, "none")] = decisions.place_of(nobodys)
     keep(plan, decisions, visitors, kept=kept or {}, state=state, consents=consents)
+    if opted_out:
+        decisions.places[list(opted_out)] = decisions.place_of(plan.first_mass(NO_PERSONALISATION, "opted_out"))
     return decisions
 
 
@@ -106,15 +112,27 @@ def _given(plan: Plan, segments: _Places) -> Decisions:
     return Decisions({assignment: place for place, assignment in enumerate(given)}, segments)
 
 
-def _drawn(plan: Plan, visitors: Sequence[str], segments: _Places, *, state: State) -> Decisions:
-    """Each visitor's arm is drawn among those open to its segment."""
+def _contexts(plan: Plan, columns: Columns, size: int) -> tuple[list[str | None], _Places]:
+    """The contexts by which arms are drawn, and the place of each visitor's among them."""
+    if not plan.allocation.contexts:
+        return [None], np.zeros(size, np.intp)
+    return coded(plan.contexts.of_all(columns, size))
+
+
+def _drawn(
+    plan: Plan, visitors: Sequence[str], segments: _Places, contexts: tuple[list[str | None], _Places], *, state: State
+) -> Decisions:
+    """Each visitor's arm is drawn among those open to its segment, by the weights of its context."""
     at = positions(plan.experiment.key, visitors)
     cause: Cause = "allocated" if state == "running" else "not_running"
     decisions = Decisions({}, np.empty(len(visitors), np.intp))
-    for place, segment in enumerate(plan.experiment.segment_keys):
-        choices, bounds = plan.choices(segment, cause)
+    different, codes = contexts
+    for place, within in gathered(segments * len(different) + codes):
+        segment = plan.experiment.segment_keys[place // len(different)]
+        # Whoever may only be measured has no context.
+        context = None if segment == NO_PERSONALISATION else different[place % len(different)]
+        choices, bounds = plan.choices(segment, cause, context=context)
         places = np.array([decisions.place_of(assignment) for assignment in choices])
-        within = np.flatnonzero(segments == place)
         # Each range begins where the one before it ends.
         chosen = np.searchsorted([end for _, end in bounds], at[within], side="right")
         decisions.places[within] = places[chosen]

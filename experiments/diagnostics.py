@@ -54,7 +54,7 @@ def diagnose(readings: Readings, columns: Table) -> Diagnostics:
 
 
 #: Visitors by epoch and segment, and there by arm.
-_Visitors = Mapping[tuple[int, str], Mapping[str, int]]
+_Visitors = dict[tuple[int, str, str | None], dict[str, int]]
 
 
 def sample_ratio(readings: Readings, exposures: Columns) -> SampleRatio:
@@ -62,8 +62,8 @@ def sample_ratio(readings: Readings, exposures: Columns) -> SampleRatio:
     visitors = _by_place(exposures)
     tests = [
         sample_ratio_test(*groups)
-        for (epoch, segment), counts in visitors.items()
-        if (groups := _groups(counts, readings.allocations[epoch].weights[segment]))
+        for (epoch, segment, context), counts in visitors.items()
+        if (groups := _groups(counts, readings.allocations[epoch].of(segment, context)))
     ]
     p_value = combine([test.statistic for test in tests], [test.degrees for test in tests]).p_value
     return {"p_value": p_value, "alarm": sample_ratio_evidence(readings, exposures) >= ALARM}
@@ -96,10 +96,10 @@ def _contested(found: ArmStrata) -> Iterator[tuple[str, tuple[Array, Array, Arra
 
 
 def _by_place(exposures: Columns) -> _Visitors:
-    visitors: dict[tuple[int, str], dict[str, int]] = defaultdict(dict)
-    columns = exposures.epoch.tolist(), exposures.segment, exposures.arm, exposures.n.tolist()
-    for epoch, segment, arm, n in zip(*columns, strict=True):
-        place = visitors[epoch, segment]
+    visitors: _Visitors = defaultdict(dict)
+    columns = exposures.epoch.tolist(), exposures.segment, exposures.contexts(), exposures.arm, exposures.n.tolist()
+    for epoch, segment, context, arm, n in zip(*columns, strict=True):
+        place = visitors[epoch, segment, context]
         place[arm] = place.get(arm, 0) + round(n)
     return visitors
 

@@ -17,6 +17,8 @@ from experiments.reading.attributes import ATTRIBUTES
 from experiments.reading.attributes import read_attributes
 from experiments.reading.consistency import inconsistencies
 from experiments.reading.fields import Fields
+from experiments.reading.frequency import FREQUENCY
+from experiments.reading.frequency import read_frequency
 from experiments.reading.metrics import METRICS
 from experiments.reading.metrics import read_metrics
 from experiments.reading.policy import POLICY
@@ -35,6 +37,7 @@ from experiments.reading.values import number
 from experiments.reading.values import one_of
 from experiments.reading.values import paragraph
 from experiments.reading.values import whole
+from experiments.special_categories import special_faults
 
 
 class Standing(TypedDict):
@@ -75,7 +78,7 @@ DOCUMENT = Section(
     "ExperimentDocument",
     (
         _KEY, _NAME, _HYPOTHESIS, _OBJECTIVE, POLICY, _CONTROL_SHARE, ATTRIBUTES, _AUDIENCE,
-        SEGMENTS, ARMS, METRICS, _CURRENCY, _LOCAL_EVALUATION,
+        SEGMENTS, ARMS, METRICS, FREQUENCY, _CURRENCY, _LOCAL_EVALUATION,
     ),
 )
 
@@ -95,6 +98,17 @@ def parse_document(document: object) -> Experiment:
     experiment = read_sections(Fields(deepcopy(editable(document)), "", problems))
     problems += list(inconsistencies(experiment, problems))
     if problems:
+        raise InvalidDocument(problems)
+    return experiment
+
+
+def parse_document_to_save(document: object) -> Experiment:
+    """The experiment of a document that is about to be saved: one that was saved before such rules is still read.
+
+    :raises InvalidDocument: with every fault found, segments on special categories without a legal basis among them.
+    """
+    experiment = parse_document(document)
+    if problems := list(special_faults(experiment)):
         raise InvalidDocument(problems)
     return experiment
 
@@ -123,4 +137,5 @@ def read_sections(fields: Fields) -> Experiment:
         metrics=read_metrics(fields, currency),
         currency=currency,
         local_evaluation=fields.read(_LOCAL_EVALUATION),
+        frequency=read_frequency(fields, currency),
     )

@@ -59,7 +59,7 @@ def admitted(entry: bytes, entries_at: Callable[[int], Mapping[str, Entry]]) -> 
 
 
 class _Feeds(dict[tuple[tuple[str, ...], str, bool], tuple[Feed, ...]]):
-    """What events feed, by experiments, name and sender, made when it is asked for: most events of a batch are alike."""
+    """What events feed, by experiments, name and sender, made once: most events of a batch are alike."""
 
     def __init__(self, entries: Mapping[str, Entry]) -> None:
         self._entries = entries

@@ -8,8 +8,11 @@ BespokeError
 ├── FrozenDocument         a change that a started experiment does not allow
 ├── VerdictChanged         a verdict that was confirmed and is no longer what it was
 ├── InvalidReason          a reason that cannot be kept
+├── UnknownSegment         no segment of that key in the document
+├── InvalidReview          a review that cannot be kept
 ├── IdempotencyKeyReused   a key of one request on another
 ├── InvalidContext         an evaluation context that cannot be used (`code` says which way)
+│   └── Capped             a visitor who has been exposed as often as a cap allows
 ├── RejectedEvent          an event that cannot be counted (`code` says why)
 ├── InvalidKey             a key that cannot be made as asked
 ├── UnknownKey             no key of that prefix that has not ended
@@ -21,7 +24,11 @@ BespokeError
 ├── InvalidSetting         a setting that stops start-up
 ├── SecretMismatch         a secret that is not the one the database was made with
 ├── UnansweredPast         a log too short for any what-if
+├── NothingToDiscover      an experiment that stores too little to find segments by
+├── UnknownProposal        a segment that discovery does not propose
+├── MissingExtra           a form of output that needs a package which is not installed
 ├── InvalidShard           a shard or a partition that is not there, or not as asked
+├── DividedVisitors        a question about visitors' rows that are in several databases
 ├── InvalidBackup          a backup that cannot be made or restored
 └── StorageError           the database cannot do it now
     ├── StorageBusy        another process holds the lock; try again
@@ -117,6 +124,18 @@ class InvalidReason(BespokeError):
     code = "invalid_reason"
 
 
+class UnknownSegment(BespokeError):
+    """The document has no segment of this key."""
+
+    code = "unknown_segment"
+
+
+class InvalidReview(BespokeError):
+    """The day of the next review cannot be kept."""
+
+    code = "invalid_review"
+
+
 class IdempotencyKeyReused(BespokeError):
     """The idempotency key came with another request before."""
 
@@ -129,6 +148,13 @@ class InvalidContext(BespokeError):
     def __init__(self, code: str, detail: str) -> None:
         self.code = code
         super().__init__(detail)
+
+
+class Capped(InvalidContext):
+    """The visitor has been exposed as often as a frequency cap allows, and is left out."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("capped", detail)
 
 
 class RejectedEvent(BespokeError):
@@ -220,10 +246,34 @@ class InvalidShard(BespokeError):
     code = "invalid_shard"
 
 
+class DividedVisitors(BespokeError):
+    """What is asked of visitors' rows is not known where these are in several databases."""
+
+    code = "divided_visitors"
+
+
 class UnansweredPast(BespokeError):
     """The log is too short to say anything of what might have been."""
 
     code = "unanswered_past"
+
+
+class NothingToDiscover(BespokeError):
+    """The experiment stores no attribute, or of too few visitors, to find segments by."""
+
+    code = "nothing_to_discover"
+
+
+class UnknownProposal(BespokeError):
+    """Discovery does not, or no longer, propose this segment."""
+
+    code = "unknown_proposal"
+
+
+class MissingExtra(BespokeError):
+    """A package that this needs is not installed."""
+
+    code = "missing_extra"
 
 
 class StorageError(BespokeError):

@@ -51,6 +51,7 @@ class Caller(NamedTuple):
     consent: Consent
     attributes: Mapping[str, Any]
     token: object
+    opted_out: bool = False
 
 
 class Evaluation(NamedTuple):
@@ -78,8 +79,10 @@ def evaluate(
     :raises InvalidContext: if the visitor, the consent or an attribute is not what it must be.
     :raises NotLookedUp: if the database is away, and without it nobody knows which arm the visitor has.
     """
-    entry = live_entry(snapshot, key)
-    caller = read_caller(entry.experiment, _visitor(context), context=context, asking=asking)
+    entry, visitor = live_entry(snapshot, key), _visitor(context)
+    if snapshot.opted_out.holds(visitor, keyring=keyring):
+        return _objected(store, entry, visitor, asking=asking, keyring=keyring)
+    caller = read_caller(entry.experiment, visitor, context=context, asking=asking)
     note(context, caller.visitor, consent=caller.consent, asking=asking)
     looked_up = _look_up(store, [key], caller.visitor, consent=caller.consent, keyring=keyring)
     return _evaluation(store, entry, caller, looked_up=looked_up, asking=asking, keyring=keyring)
@@ -92,7 +95,12 @@ def evaluate_all(
 
     :raises InvalidContext: if the visitor or the consent is not what it must be.
     """
-    visitor, consent, entries = _visitor(context), _consent(context, asking=asking), snapshot.all_live()
+    visitor, entries = _visitor(context), snapshot.all_live()
+    if snapshot.opted_out.holds(visitor, keyring=keyring):
+        return {
+            key: _objected(store, entry, visitor, asking=asking, keyring=keyring) for key, entry in entries.items()
+        }
+    consent = _consent(context, asking=asking)
     note(context, visitor, consent=consent, asking=asking)
     looked_up = _look_up(store, entries, visitor, consent=consent, keyring=keyring)
 
@@ -163,6 +171,12 @@ def promised(entry: Entry, visitor: str, *, token: object, now_ms: int, keyring:
     return claim
 
 
+def _objected(store: Store, entry: Entry, visitor: str, *, asking: Asking, keyring: Keyring) -> Evaluation:
+    """What anybody gets who has opted out: nothing that they bring is looked at, and nobody is looked up."""
+    caller = Caller(visitor, "none", {}, None, opted_out=True)
+    return _evaluation(store, entry, caller, looked_up=LookedUp({}), asking=asking, keyring=keyring)
+
+
 def _evaluation(
     store: Store, entry: Entry, caller: Caller, *, looked_up: LookedUp, asking: Asking, keyring: Keyring
 ) -> Evaluation:
@@ -180,6 +194,7 @@ def _evaluation(
         state=entry.stored.state,
         consent=caller.consent,
         kept=kept,
+        opted_out=caller.opted_out,
     )
     if looked_up.fault and kept is None:
         _check_settled(entry, visitor, assignment, fault=looked_up.fault)

@@ -133,9 +133,14 @@ def exposure_by_assignment(
 
     `call_id` is the `message_id` of the call; calls without one are one call.
     """
-    # Ids that clients send have no control characters, so that none of them can be this one.
-    identity = _sixteen_bytes(b"\0".join((b"", experiment.encode(), call_id or b"")))
+    identity = assignment_id(experiment, call_id=call_id)
     return ExposureEvent(visitor, identity, identity, now_ms, now_ms, experiment, None, token, None, {}, "personalise")
+
+
+def assignment_id(experiment: str, *, call_id: bytes | None) -> bytes:
+    """By what the exposure of a call is known again."""
+    # Ids that clients send have no control characters, so that none of them can be this one.
+    return _sixteen_bytes(b"\0".join((b"", experiment.encode(), call_id or b"")))
 
 
 def _exposed_to(properties: Mapping[str, Any]) -> tuple[str, int | None, str | None, str | None]:

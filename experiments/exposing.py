@@ -78,10 +78,10 @@ def _by_word(event: ExposureEvent, plan: Plan, *, experiment: Experiment, state:
     if state != "running":
         raise RejectedEvent("not_running", f"{event.experiment} is {state}: new exposures need a token from before")
     segment, context = _segment_and_context(event, plan)
-    drawn = plan.draw(event.visitor, segment)
+    drawn = plan.draw(event.visitor, segment, context)
     if drawn.arm == arm:
         return Exposed(arm, segment, drawn.epoch, drawn.weight, False, context)
-    weight = plan.allocation.weights[segment].get(arm, 0)
+    weight = plan.allocation.of(segment, context).get(arm, 0)
     return Exposed(arm, segment, drawn.epoch, weight, True, context)
 
 

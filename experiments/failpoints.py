@@ -24,6 +24,10 @@ class Failpoint(StrEnum):
     ALLOCATION_DETAILED = "allocation-detailed"
     ALLOCATION_APPENDED = "allocation-appended"
     SLOT_COMMITTED = "slot-committed"
+    REMOVAL_COUNTED = "removal-counted"
+    EVENTS_REMOVED = "removal-of-events"
+    VISITORS_REMOVED = "removal-of-visitors"
+    REMOVAL_COMMITTED = "removal-committed"
 
 
 _armed: Failpoint | None = None

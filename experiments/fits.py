@@ -1,7 +1,6 @@
 """Fits: how large the segments of a document are in recent traffic, how far they overlap, and who fits none. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -11,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.attributes import is_of_type
+from experiments.examples import operands_of
 from experiments.model import Attribute
 from experiments.recent import Context
-from experiments.rules import CONNECTIVES
 from experiments.rules import compile_rule
 
 Flags = NDArray[np.bool_]
@@ -94,7 +93,7 @@ class _People:
 
     def who_fit(self, rule: Mapping[str, Any]) -> Flags:
         """Of each whether the rule holds."""
-        first, place = self._look_alike(tuple(sorted(set(_names(rule)) & self._types.keys())))
+        first, place = self._look_alike(tuple(sorted({name for name, _ in operands_of(rule)} & self._types.keys())))
         holds = compile_rule(rule, self._types)
         return np.array([holds(self._people[index]) for index in first.tolist()], np.bool_)[place]
 
@@ -120,16 +119,6 @@ class _People:
 def _key(value: Any) -> Any:
     """What tells the values of one attribute apart."""
     return repr(value) if isinstance(value, list) else value
-
-
-def _names(condition: Any) -> Iterator[str]:
-    """The attributes that a rule looks at, among other names."""
-    if isinstance(condition, list):
-        for inner in condition:
-            yield from _names(inner)
-    elif isinstance(condition, Mapping):
-        for name, operand in condition.items():
-            yield from _names(operand) if name in CONNECTIVES else (name,)
 
 
 def typical_visitors(

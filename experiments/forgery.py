@@ -58,7 +58,7 @@ class Sign(NamedTuple):
 
 
 class _Told(NamedTuple):
-    """Visitors of a segment who have reached the goal, by day of exposure and epoch, the oldest first.
+    """Visitors of a segment who have reached the goal, by day of exposure, epoch and context, the oldest first.
 
     `n` has the shape (tellers, rows, arms), `weights` (rows, arms); `days` are counted from the start.
     """
@@ -93,21 +93,29 @@ def _in_segment(readings: Readings, segment: str, cells: Sequence[Columns]) -> I
 def _told(readings: Readings, segment: str, cells: Sequence[Columns]) -> _Told:
     arms = tuple(arm.key for arm in readings.experiment.open_arms(segment))
     first, place_of = day_of(readings.stored.started_ms or 0), {arm: place for place, arm in enumerate(arms)}
-    days, epochs, rows = _rows(cells)
+    days, epochs, contexts, rows = _rows(cells)
     n = np.zeros((len(cells), len(days), len(arms)))
     tellers = np.repeat(np.arange(len(cells)), [len(of.n) for of in cells])
     n[tellers, rows, np.concatenate([of.arm.placed(place_of) for of in cells])] = np.concatenate([of.n for of in cells])
-    weights = [readings.allocations[epoch].weights[segment] for epoch in epochs.tolist()]
+    # All tellers' cells were read together, and have one list of contexts.
+    names = next((of.context.different for of in cells if of.context is not None), [None])
+    weights = [
+        readings.allocations[epoch].of(segment, names[context])
+        for epoch, context in zip(epochs.tolist(), contexts.tolist(), strict=True)
+    ]
     shares = np.array([[of_epoch.get(arm, 0) for arm in arms] for of_epoch in weights], np.float64)
     return _Told(arms, np.maximum(days - first, 0), shares.reshape(n.shape[1:]), n)
 
 
-def _rows(cells: Sequence[Columns]) -> tuple[Whole, Whole, NDArray[np.intp]]:
-    """The days and epochs that there are, in order, and which of these each cell is of."""
+def _rows(cells: Sequence[Columns]) -> tuple[Whole, Whole, Whole, NDArray[np.intp]]:
+    """The days, epochs and contexts that there are, in order, and which of these each cell is of."""
     days, epochs = (np.concatenate(columns) for columns in zip(*((of.day, of.epoch) for of in cells), strict=True))
-    beyond = epochs.max(initial=0) + 1
-    found, rows = np.unique(days * beyond + epochs, return_inverse=True)
-    return found // beyond, found % beyond, rows
+    codes = [np.zeros(len(of.n), np.int64) if of.context is None else of.context.codes for of in cells]
+    contexts = np.concatenate(codes)
+    beyond, width = epochs.max(initial=0) + 1, contexts.max(initial=0) + 1
+    found, rows = np.unique((days * beyond + epochs) * width + contexts, return_inverse=True)
+    places, context = np.divmod(found, width)
+    return places // beyond, places % beyond, context, rows
 
 
 def _changes(told: _Told, rivals: Sequence[int], mass: int) -> dict[SignKind, Change]:

@@ -9,6 +9,7 @@ import msgspec
 from experiments.columns import NO_CELLS
 from experiments.columns import Columns
 from experiments.columns import Table
+from experiments.contexts import Contexts
 from experiments.counting import PROFIT
 from experiments.currency import minor_digits
 from experiments.economics import PROFIT_SCALE
@@ -38,10 +39,14 @@ class ArmInput(NamedTuple):
 
 
 class SegmentInput(NamedTuple):
-    """A segment: how many of its visitors reached the goal, and its open arms in the order of the draw."""
+    """A segment: how many of its visitors reached the goal, and its open arms in the order of the draw.
+
+    Where weights may differ by context, `contexts` has the same arms as each context's visitors let one see them.
+    """
 
     conversions: int
     arms: dict[str, ArmInput]
+    contexts: dict[str, dict[str, ArmInput]] = {}
 
 
 Inputs = dict[str, SegmentInput]
@@ -74,22 +79,48 @@ def policy_inputs(
     counted = metric_columns(experiment, columns, metric=experiment.goal.key, before_day=before_day)
     profit = metric_columns(experiment, columns, metric=PROFIT, before_day=before_day)
     seen = _seen(experiment, counted, profit, weighing)
-    goals, profits = (_estimates(cells, allocations) for cells in (seen.goal, seen.profit))
-    visitors = counted.visitors()
+    arms = _arm_inputs(experiment, counted, seen, allocations)
+    by_context = _by_context(experiment, counted, seen, allocations) if experiment.is_contextual else {}
     return {
         segment: SegmentInput(
             conversions.get(segment, 0),
-            {
-                arm.key: ArmInput(
-                    visitors.get((segment, arm.key), 0),
-                    _informed(
-                        goals.get(segment, {}).get(arm.key, NOTHING), seen.matured.get((segment, arm.key), 1.0)
-                    ),
-                    profits.get(segment, {}).get(arm.key, NOTHING),
-                )
-                for arm in experiment.open_arms(segment)
-            },
+            arms[segment],
+            {context: of_context[segment] for context, of_context in by_context.items() if segment in of_context},
         )
+        for segment in experiment.segment_keys
+    }
+
+
+def _by_context(
+    experiment: Experiment, counted: Columns, seen: "_Seen", allocations: Mapping[int, Allocation]
+) -> dict[str, dict[str, dict[str, ArmInput]]]:
+    """The inputs of the segments in which each whole context has been seen."""
+    whole = Contexts(experiment.attributes)
+    parts = seen.goal.by_context(), seen.profit.by_context()
+    found = {}
+    for context, cells in sorted(counted.by_context().items()):
+        if whole.is_whole(context):
+            goal, profit = (part.get(context, NO_CELLS) for part in parts)
+            arms = _arm_inputs(experiment, cells, seen._replace(goal=goal, profit=profit), allocations)
+            present = cells.segment.groups()
+            found[context] = {segment: arms[segment] for segment in arms if segment in present}
+    return found
+
+
+def _arm_inputs(
+    experiment: Experiment, counted: Columns, seen: "_Seen", allocations: Mapping[int, Allocation]
+) -> dict[str, dict[str, ArmInput]]:
+    goals, profits = (_estimates(cells, allocations) for cells in (seen.goal, seen.profit))
+    visitors = counted.visitors()
+    return {
+        segment: {
+            arm.key: ArmInput(
+                visitors.get((segment, arm.key), 0),
+                _informed(goals.get(segment, {}).get(arm.key, NOTHING), seen.matured.get((segment, arm.key), 1.0)),
+                profits.get(segment, {}).get(arm.key, NOTHING),
+            )
+            for arm in experiment.open_arms(segment)
+        }
         for segment in experiment.segment_keys
     }
 

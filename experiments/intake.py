@@ -1,12 +1,17 @@
 """The intake: what takes events that were read where it is no database that does."""
 
+from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Protocol
+from typing import TypeVar
 
 from experiments.events import Countable
 from experiments.receipts import Receipt
-from experiments.storage.visitors import ExposureRow
+from experiments.storage.session import Session
+
+T = TypeVar("T")
 
 
 class Intake(Protocol):
@@ -15,5 +20,5 @@ class Intake(Protocol):
     def take(self, events: Mapping[int, Countable], *, trusted: bool) -> Mapping[int, Receipt]:
         """Keep events; what became of each, once that is certain."""
 
-    def exposed(self, experiment: str, visitors: Sequence[bytes]) -> list[tuple[bytes, ExposureRow]]:
-        """The exposures of those of some visitors who have one."""
+    def asked(self, visitors: Collection[bytes], question: Callable[[Session, Sequence[bytes]], T]) -> list[T]:
+        """What each database answers of those of some visitors who are in it."""

@@ -10,15 +10,17 @@ from typing import TypedDict
 import msgspec
 
 from experiments.allocation import GRAIN
-from experiments.allocation import Weights
 from experiments.chains import canonical
 from experiments.chains import digest
 from experiments.final_allocation import Final
 from experiments.inputs import Inputs
+from experiments.inputs import read_inputs
 from experiments.lost_epochs import numbers_left_free
 from experiments.model import Allocation
 from experiments.model import Policy
+from experiments.restraints import Pairs
 from experiments.restraints import pairs
+from experiments.restraints import weights_of
 from experiments.storage.ledger import LedgerRow
 from experiments.storage.session import Session
 from experiments.times import iso
@@ -34,10 +36,14 @@ LedgerAct = Literal[
 class Decision(TypedDict):
     """A row of the ledger for people and programs: weights as shares of 1, the hashed body verbatim.
 
+    `contexts` has the weights of contexts that have their own, `moved_by` what each attribute has of the differences
+    between arms that these go by.
+
     `kind` is published where the row made a new epoch, unchanged where the policy looked and little would have moved,
     acted where somebody did something that leaves the weights. `frozen` says whether they are held from then on,
     `alarm` why the service itself holds them, `barred` which arms have lost their traffic to the mass arm, and by which
-    guardrail; `finals` what a finish gives each segment.
+    guardrail; `finals` what a finish gives each segment. `inputs` and `body` are null where they would tell of fewer
+    visitors than are shown, to whoever may not see them.
     """
 
     number: int
@@ -50,16 +56,18 @@ class Decision(TypedDict):
     slot: int | None
     code: str
     policy: Policy
-    inputs: Inputs
+    inputs: Inputs | None
     previous: dict[str, dict[str, float]]
     weights: dict[str, dict[str, float]]
+    contexts: dict[str, dict[str, dict[str, float]]]
+    moved_by: dict[str, float]
     frozen: bool
     alarm: str | None
     barred: dict[str, str]
     finals: dict[str, Final] | None
     previous_hash: str
     hash: str
-    body: str
+    body: str | None
 
 
 def ledger_row(
@@ -68,7 +76,7 @@ def ledger_row(
     *,
     kind: str,
     at_ms: int,
-    weights: Weights,
+    allocation: Allocation,
     details: Mapping[str, Any],
     restored_at: Collection[int] = (),
 ) -> LedgerRow:
@@ -76,6 +84,7 @@ def ledger_row(
     number, epoch = (last.number + 1, last.epoch) if last else (1, 0)
     if kind == "published":
         epoch += 1 + numbers_left_free(epoch, restored_at)
+    contexts = allocation.contexts
     body = canonical({
         **details,
         "experiment": experiment,
@@ -83,7 +92,8 @@ def ledger_row(
         "epoch": epoch,
         "kind": kind,
         "at_ms": at_ms,
-        "weights": pairs(weights),
+        "weights": pairs(allocation.weights),
+        **({"contexts": {segment: pairs(of) for segment, of in contexts.items()}} if contexts else {}),
         "previous_hash": last.hash if last else "",
     })
     return LedgerRow(experiment, number, epoch, kind, at_ms, body, digest(body))
@@ -92,13 +102,15 @@ def ledger_row(
 class _Weighed(msgspec.Struct):
     """What a snapshot or a report needs of a body; the rest is passed over unread."""
 
-    weights: dict[str, list[tuple[str, int]]]
+    weights: Pairs
+    contexts: dict[str, Pairs] = {}
 
 
 def allocation_of(row: LedgerRow) -> Allocation:
     """The allocation that a ledger row holds; its arms stand in the order of the draw."""
-    weights = msgspec.json.decode(row.body, type=_Weighed).weights
-    return Allocation(row.epoch, {segment: dict(arms) for segment, arms in weights.items()})
+    weighed = msgspec.json.decode(row.body, type=_Weighed)
+    contexts = {segment: weights_of(of_segment) for segment, of_segment in weighed.contexts.items()}
+    return Allocation(row.epoch, weights_of(weighed.weights), contexts)
 
 
 def ledger_of(session: Session, experiment: str) -> list[Decision]:
@@ -144,6 +156,8 @@ def ledger_json(row: LedgerRow) -> Decision:
         "inputs": body["inputs"],
         "previous": _shares(body["previous"]),
         "weights": _shares(body["weights"]),
+        "contexts": {segment: _shares(of_segment) for segment, of_segment in body.get("contexts", {}).items()},
+        "moved_by": body.get("moved_by", {}),
         "frozen": body.get("hold") is not None,
         "alarm": body.get("alarm"),
         "barred": body.get("barred", {}),
@@ -152,6 +166,14 @@ def ledger_json(row: LedgerRow) -> Decision:
         "hash": row.hash,
         "body": row.body,
     }
+
+
+def without_small_cells(decision: Decision, *, min_cell: int) -> Decision:
+    """The row for readers who see no figure about fewer visitors than `min_cell`: the others would tell it too."""
+    segments = read_inputs(decision["inputs"] or {}).values()
+    if any(0 < arm.visitors < min_cell for segment in segments for arm in segment.arms.values()):
+        return {**decision, "inputs": None, "body": None}
+    return decision
 
 
 def _shares(pairs: Mapping[str, Any]) -> dict[str, dict[str, float]]:

@@ -10,7 +10,7 @@ from experiments.audit import Deed
 from experiments.audit import configure
 from experiments.document import Standing
 from experiments.document import editable
-from experiments.document import parse_document
+from experiments.document import parse_document_to_save
 from experiments.errors import ExperimentExists
 from experiments.errors import FrozenDocument
 from experiments.errors import InvalidTransition
@@ -46,7 +46,7 @@ def create(store: Store, document: object, *, deed: Deed) -> StoredExperiment:
     :raises InvalidDocument: if it cannot work.
     :raises ExperimentExists: if its key is taken.
     """
-    experiment = parse_document(document)
+    experiment = parse_document_to_save(document)
 
     def work(session: Session) -> Change[StoredExperiment]:
         if not session.experiments.insert(experiment.key, _written(document), now_ms=deed.now_ms):
@@ -66,14 +66,14 @@ def replace(store: Store, key: str, document: object, *, deed: Deed) -> StoredEx
 
 def apply_document(store: Store, document: object, *, deed: Deed) -> StoredExperiment:
     """Create the experiment of a document, or replace the one that has its key."""
-    key = parse_document(document).key
+    key = parse_document_to_save(document).key
     exists = store.read(lambda session: session.experiments.get(key) is not None)
     return replace(store, key, document, deed=deed) if exists else create(store, document, deed=deed)
 
 
 def _replace(session: Session, key: str, document: object, *, deed: Deed) -> Change[StoredExperiment]:
     old = find(session, key)
-    new = parse_document(document)
+    new = parse_document_to_save(document)
     if new.key != key:
         raise FrozenDocument(f"key: {shown(new.key)} must stay {key!r}")
     if old.state in ("stopped", "archived"):

@@ -1,4 +1,4 @@
-"""Looks: what a report would call at one midnight after another; by conversions many of them at a price of few. Pure."""
+"""Looks: what a report would call at one midnight after another; by conversions many of them at once. Pure."""
 
 from collections.abc import Collection
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class Seen(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What is called at the end of a day: every tailored arm in every segment, and the segments in which nothing pays."""
+    """What is called at the end of a day, of tailored arms in segments; and in which segments nothing pays."""
 
     day: int
     calls: Mapping[tuple[str, str], Call]
@@ -57,9 +57,9 @@ def _contests(
     by_look = [one for one in found if isinstance(one, Conversions)]
     if not by_look:
         return [one for one in found if not isinstance(one, Conversions)]
-    asked = [segment in waiting for segment, _ in places]
+    asked = np.array([segment in waiting for segment, _ in places], np.bool_)
     together = joined(by_look)
-    may_be = (may_be_called(together).reshape(len(by_look), len(places)) & asked).any(axis=1)
+    may_be = np.any(may_be_called(together).reshape(len(by_look), len(places)) & asked, axis=1)
     told = by_conversions([*places] * int(may_be.sum()), together.at(np.repeat(may_be, len(places))))
     of_look = iter(told[first : first + len(places)] for first in range(0, len(told), max(len(places), 1)))
-    return [next(of_look) if told_now else [] for told_now in may_be.tolist()]
+    return [next(of_look) if told_now else [] for told_now in list(may_be)]

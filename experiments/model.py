@@ -7,6 +7,7 @@ Durations are whole seconds, money is in the experiment's currency as `Decimal`.
 from collections.abc import Iterator
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -29,12 +30,16 @@ LIVE_STATES: tuple[State, ...] = ("running", "paused", "stopped")
 
 @dataclass(frozen=True)
 class Attribute:
-    """A declared attribute; `store` keeps it for discovery, in `bands` or by its first `prefix` characters."""
+    """A declared attribute; `store` keeps it for discovery, in `bands` or by its first `prefix` characters.
+
+    `special` says whether it is of a special category of personal data; None leaves that to its name.
+    """
 
     type: AttributeType
     store: bool = False
     bands: tuple[Any, ...] = ()
     prefix: int | None = None
+    special: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Policy:
     `half_life_seconds` is the age at which what a visitor says counts half; None where nothing is forgotten.
     """
 
-    kind: Literal["fixed", "thompson", "top_two_thompson", "epsilon_greedy"] = "fixed"
+    kind: Literal["fixed", "thompson", "top_two_thompson", "epsilon_greedy", "contextual_thompson"] = "fixed"
     every_seconds: int = 3600
     min_share: float = 0.05
     burn_in: int = 100
@@ -59,13 +64,18 @@ class Policy:
 
 @dataclass(frozen=True)
 class Segment:
-    """A rule that says who belongs; the first segment whose rule holds wins."""
+    """A rule that says who belongs; the first segment whose rule holds wins.
+
+    `special` says whether it is of a special category of personal data; None leaves that to its words.
+    """
 
     key: str
     name: str
     kind: str
     rule: Mapping[str, Any]
     review_by: str | None = None
+    special: bool | None = None
+    legal_basis: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,18 @@ class Metric:
     limit: float | None = None
 
 
+@dataclass(frozen=True)
+class Frequency:
+    """How often a visitor may be exposed in a span: at most the one cap, or that of the caps that is drawn for each.
+
+    `costs` are by metric what reaching it takes from a visitor's worth.
+    """
+
+    caps: tuple[int, ...]
+    per_seconds: int
+    costs: Mapping[str, Decimal]
+
+
 _ROLE_ORDER: dict[Role, int] = {"control": 0, "mass": 1, "tailored": 2}
 
 
@@ -131,11 +153,17 @@ class Experiment:
     metrics: tuple[Metric, ...]
     currency: str
     local_evaluation: bool
+    frequency: Frequency | None = None
 
     @cached_property
     def segment_keys(self) -> tuple[str, ...]:
         """Every segment a visitor can be in, the two reserved ones last."""
         return (*(segment.key for segment in self.segments), EVERYONE_ELSE, NO_PERSONALISATION)
+
+    @cached_property
+    def is_contextual(self) -> bool:
+        """Whether weights may differ between visitors of one segment, by what is stored of them."""
+        return self.policy.kind == "contextual_thompson"
 
     @cached_property
     def attribute_types(self) -> dict[str, AttributeType]:
@@ -189,10 +217,19 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Allocation:
-    """One epoch: the weight of every open arm in every segment, in ten-thousandths that sum to 10,000."""
+    """One epoch: the weight of every open arm in every segment, in ten-thousandths that sum to 10,000.
+
+    `contexts` has those of visitors whose context has its own, by segment and context.
+    """
 
     epoch: int
     weights: Mapping[str, dict[str, int]]
+    contexts: Mapping[str, Mapping[str, dict[str, int]]] = field(default_factory=dict)
+
+    def of(self, segment: str, context: str | None) -> dict[str, int]:
+        """The weights for a visitor of a segment with this context."""
+        by_context = self.contexts.get(segment)
+        return by_context and context and by_context.get(context) or self.weights[segment]
 
 
 @dataclass(frozen=True)

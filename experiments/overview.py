@@ -3,8 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Mapping
-from datetime import datetime
-from datetime import timezone
 from typing import Literal
 from typing import NamedTuple
 
@@ -26,6 +24,10 @@ from experiments.model import StoredExperiment
 from experiments.publishing import allocations_of
 from experiments.readings import Readings
 from experiments.restraints import restraints_of
+from experiments.reviews import REVIEWED
+from experiments.reviews import due_soon
+from experiments.reviews import overdue
+from experiments.reviews import review_days
 from experiments.snapshot import Snapshot
 from experiments.snapshot import stored_experiment
 from experiments.storage.configuration import ExperimentRow
@@ -36,7 +38,7 @@ from experiments.times import day_of
 from experiments.verdicts import headline_alone
 
 ConcernKind = Literal[
-    "alarm", "barred", "sample_ratio", "guardrail", "no_visitors", "no_outcomes", "review", "intervals"
+    "alarm", "barred", "sample_ratio", "guardrail", "no_visitors", "no_outcomes", "review", "review_soon", "intervals"
 ]
 
 #: Of so many visitors whose time is over, some should have done something: none in 100 is a rate below 3 %.
@@ -54,13 +56,17 @@ class Concern(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """An experiment in short; `visitors_by_day` are those first exposed on each UTC day, in days since 1970."""
+    """An experiment in short; `visitors_by_day` are those first exposed on each UTC day, in days since 1970.
+
+    `fewest` are the visitors of the arm that had fewest, of those that had any.
+    """
 
     stored: StoredExperiment
     is_frozen: bool
     headline: str | None
     visitors_by_day: dict[int, int]
     concerns: tuple[Concern, ...]
+    fewest: int = 0
 
 
 class Findings(NamedTuple):
@@ -70,6 +76,7 @@ class Findings(NamedTuple):
     visitors_by_day: dict[int, int]
     alarms: tuple[Concern, ...]
     has_broad_intervals: bool
+    fewest: int
 
 
 class _Look(NamedTuple):
@@ -118,11 +125,12 @@ def _look(
     # The ledger only ever grows.
     is_known = before is not None and before[0].number == number
     allocations = before[0].readings.allocations if before and is_known else allocations_of(session, row.key)
-    restraints, watermark_ms = restraints_of(last), session.watermarks.oldest_ms()
-    readings = Readings(
-        stored, columns, allocations, {}, 0, 0, now_ms, restraints=restraints, watermark_ms=watermark_ms
+    restraints, reviews = restraints_of(last), session.reviews.of(row.key)
+    read = Readings(
+        stored, columns, allocations, {}, 0, 0, now_ms,
+        restraints=restraints, reviews=reviews, watermark_ms=session.watermarks.oldest_ms(),
     )
-    return _Look(readings, number)
+    return _Look(read, number)
 
 
 def _is_live(look: _Look) -> bool:
@@ -157,7 +165,8 @@ def _summary(look: _Look, found: Mapping[str, tuple[_Look, Findings]]) -> Summar
         return Summary(stored, False, None, {}, ())
     _, findings = found[stored.experiment.key]
     concerns = tuple(_concerns(look.readings, findings))
-    return Summary(stored, look.readings.restraints.is_frozen, findings.headline, findings.visitors_by_day, concerns)
+    is_frozen = look.readings.restraints.is_frozen
+    return Summary(stored, is_frozen, findings.headline, findings.visitors_by_day, concerns, findings.fewest)
 
 
 def _findings(readings: Readings) -> Findings:
@@ -169,7 +178,15 @@ def _findings(readings: Readings) -> Findings:
         _by_day(columns[EXPOSURES]),
         tuple(_alarms(readings, book, columns)),
         bool(interval_notes(readings, columns)),
+        _fewest(columns[EXPOSURES]),
     )
+
+
+def _fewest(exposures: Columns) -> int:
+    visitors = Counter[str]()
+    for (_, arm), n in exposures.visitors().items():
+        visitors[arm] += n
+    return min(filter(None, visitors.values()), default=0)
 
 
 def _by_day(exposures: Columns) -> dict[int, int]:
@@ -196,8 +213,8 @@ def _concerns(readings: Readings, findings: Findings) -> Iterator[Concern]:
     yield from findings.alarms
     if readings.stored.state == "running":
         yield from _silences(readings)
-    if readings.stored.state in ("running", "paused") and (overdue := _overdue(readings)):
-        yield Concern("review", overdue)
+    if readings.stored.state in REVIEWED:
+        yield from _reviews(readings)
     if findings.has_broad_intervals:
         yield Concern("intervals")
 
@@ -215,8 +232,9 @@ def _silences(readings: Readings) -> Iterator[Concern]:
         yield Concern("no_outcomes", (readings.experiment.goal.key,))
 
 
-def _overdue(readings: Readings) -> tuple[str, ...]:
-    today = datetime.fromtimestamp(readings.now_ms / 1000, timezone.utc).date().isoformat()
-    return tuple(
-        segment.key for segment in readings.experiment.segments if segment.review_by and segment.review_by < today
-    )
+def _reviews(readings: Readings) -> Iterator[Concern]:
+    days = review_days(readings.experiment, readings.reviews)
+    if late := overdue(days, now_ms=readings.now_ms):
+        yield Concern("review", late)
+    if soon := due_soon(days, now_ms=readings.now_ms):
+        yield Concern("review_soon", soon)

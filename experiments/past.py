@@ -113,8 +113,10 @@ def _log(places: _Places, every: Columns, allocations: Mapping[int, Allocation])
     # What nobody is in may have a weight of 0.
     cells = every.at(every.n > 0)
     weights = (
-        allocations[epoch].weights[segment].get(arm, 0)
-        for epoch, segment, arm in zip(cells.epoch.tolist(), cells.segment, cells.arm, strict=True)
+        allocations[epoch].of(segment, context).get(arm, 0)
+        for epoch, segment, context, arm in zip(
+            cells.epoch.tolist(), cells.segment, cells.contexts(), cells.arm, strict=True
+        )
     )
     return Log(
         np.searchsorted(places.days, cells.day) % places.folds,
@@ -136,7 +138,7 @@ def _unreachable(places: _Places, cells: Columns, allocations: Mapping[int, Allo
     by_segment = cells.by_segment()
     for row, context in enumerate(places.contexts):
         here = by_segment[context]
-        for epoch, n in zip(here.epoch.tolist(), here.n.tolist(), strict=True):
-            weights = allocations[epoch].weights[context]
+        for epoch, of_visitor, n in zip(here.epoch.tolist(), here.contexts(), here.n.tolist(), strict=True):
+            weights = allocations[epoch].of(context, of_visitor)
             found[row] += [0 if weights.get(arm, 0) else n for arm in places.arms]
     return found

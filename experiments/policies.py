@@ -47,6 +47,8 @@ LEARNING: dict[str, Callable[[Policy, Sequence[PooledArm], float], Shares]] = {
     "thompson": _thompson,
     "top_two_thompson": _top_two,
     "epsilon_greedy": _epsilon_greedy,
+    # Of a segment as a whole; its contexts have weights of their own.
+    "contextual_thompson": _thompson,
 }
 
 
@@ -74,7 +76,7 @@ def next_weights(
 def _wanted(experiment: Experiment, inputs: Inputs, previous: Mapping[str, Mapping[str, int]]) -> Weights:
     beliefs = _beliefs(experiment, inputs)
     return {
-        segment: _step(
+        segment: stepped(
             experiment,
             previous.get(segment, {}),
             with_controls(experiment, segment, _candidate_shares(experiment, segment, beliefs.get(segment))),
@@ -131,7 +133,8 @@ def is_burning_in(experiment: Experiment, segment: str, known: SegmentInput) -> 
     return fewest < experiment.policy.burn_in or known.conversions < experiment.policy.burn_in_conversions
 
 
-def _step(experiment: Experiment, previous: Mapping[str, int], target: Mapping[str, float]) -> dict[str, int]:
+def stepped(experiment: Experiment, previous: Mapping[str, int], target: Mapping[str, float]) -> dict[str, int]:
+    """Weights as near to a target as the largest step allows."""
     weights = to_weights(target)
     if not previous:
         return weights

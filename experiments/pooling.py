@@ -19,20 +19,22 @@ Evidence = Mapping[str, tuple[Estimates, Estimates]]
 def pooled_objective(experiment: Experiment, evidence: Evidence, *, is_ranked: bool = True) -> Pooled:
     """What is believed of the objective of every arm in every segment, in the order of the segments given.
 
-    Where it is not ranked no arm has a chance of being best. Tailored arms share one overall effect of tailoring; in the goal's unit, or in money for profit of values.
+    Where it is not ranked no arm has a chance of being best. Tailored arms share one overall effect of tailoring; in
+    the goal's unit, or in money for profit of values.
     """
     roles = {arm.key: arm.role for arm in experiment.arms if arm.role == "tailored"}
     candidates = [arm.key for arm in experiment.arms if is_ranked and arm.role != "control"]
     if is_rate(experiment.goal):
         counts = [
-            {arm: _count(experiment, goal[arm], profit[arm]) for arm in goal} for goal, profit in evidence.values()
+            {arm: count(experiment, goal[arm], profit[arm]) for arm in goal} for goal, profit in evidence.values()
         ]
         return pooling.pool_rates(counts, roles=roles, candidates=candidates)
-    means = [_normals(experiment, goal, profit) for goal, profit in evidence.values()]
+    means = [normals(experiment, goal, profit) for goal, profit in evidence.values()]
     return pooling.pool_means(means, roles=roles, candidates=candidates)
 
 
-def _count(experiment: Experiment, goal: Estimate, profit: Estimate) -> pooling.Count:
+def count(experiment: Experiment, goal: Estimate, profit: Estimate) -> pooling.Count:
+    """What is known of an arm whose goal is a rate."""
     rate = min(max(goal.mean, 0.0), 1.0)
     successes = rate * goal.effective_n
     return pooling.Count(successes, goal.effective_n - successes, _cost(experiment, goal, profit))
@@ -46,7 +48,8 @@ def _cost(experiment: Experiment, goal: Estimate, profit: Estimate) -> float:
     return goal.mean - profit.mean / value
 
 
-def _normals(experiment: Experiment, goal: Estimates, profit: Estimates) -> dict[str, NormalPosterior]:
+def normals(experiment: Experiment, goal: Estimates, profit: Estimates) -> dict[str, NormalPosterior]:
+    """What is known of the arms where the objective is a mean."""
     beliefs = objective_posteriors(experiment, goal=goal, profit=profit)
     return {arm: NormalPosterior(belief.mean, belief.sd) for arm, belief in beliefs.items()}
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from experiments.advice import Advice
 from experiments.advice import advise
-from experiments.allocation import Weights
 from experiments.allocation import first_allocation
 from experiments.arrivals import arrivals
 from experiments.assumptions import Assumptions
@@ -40,6 +39,9 @@ from experiments.world import places_of
 
 #: The name of a fixed policy whose shares the document gives, beside the even one.
 SHARES = "shares"
+
+#: Worlds know segments only, so weights by context are simulated as by segment.
+_BY_CONTEXT, _BY_SEGMENT = "contextual_thompson", "thompson"
 
 #: Days of exposure, days that conversions take, segments and arms: what one campaign keeps in memory.
 MAX_CELLS = 20_000_000
@@ -113,12 +115,18 @@ def preflight(
         runs,
         seed,
         assumed,
-        own=SHARES if experiment.policy.shares is not None else experiment.policy.kind,
+        own=_own(experiment),
         advice=advise(plan, forecasts, worth_testing),
         policies=forecasts,
         effects=worth_testing,
         fixed_cost=float(sum(arm.fixed_cost for arm in experiment.arms)),
     )
+
+
+def _own(experiment: Experiment) -> str:
+    if experiment.is_contextual:
+        return _BY_SEGMENT
+    return SHARES if experiment.policy.shares is not None else experiment.policy.kind
 
 
 def _check_size(experiment: Experiment, world: World, *, days: int) -> None:
@@ -132,7 +140,7 @@ def _check_size(experiment: Experiment, world: World, *, days: int) -> None:
 def _variants(experiment: Experiment) -> dict[str, Experiment]:
     """The experiment under each policy, the even split first, within the limits of its own."""
     even = replace(experiment.policy, shares=None, min_share=_floor(experiment))
-    policies: dict[str, Policy] = {kind: replace(even, kind=kind) for kind in KINDS}
+    policies: dict[str, Policy] = {kind: replace(even, kind=kind) for kind in KINDS if kind != _BY_CONTEXT}
     if experiment.policy.shares is not None:
         policies[SHARES] = experiment.policy
     return {name: replace(experiment, policy=policy) for name, policy in policies.items()}
@@ -149,7 +157,7 @@ def _first_alike(plans: Mapping[str, Plan], plan: Plan) -> str:
     return next(name for name, other in plans.items() if other is plan or _settled(other) == _settled(plan) != {})
 
 
-def _settled(plan: Plan) -> Weights:
+def _settled(plan: Plan) -> Mapping[str, Mapping[str, int]]:
     """The weights that a plan keeps from beginning to end; none where it may move them."""
     return first_allocation(plan.experiment).weights if is_settled(plan.experiment) else {}
 

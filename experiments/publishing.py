@@ -1,6 +1,7 @@
 """Publish: turn weights into the ledger's next row, and an epoch where they moved enough."""
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from experiments.allocation import largest_move
 from experiments.allocation import without
 from experiments.audit import Deed
 from experiments.columns import Table
+from experiments.contextual import by_context
 from experiments.failpoints import Failpoint
 from experiments.failpoints import reached
 from experiments.final_allocation import Finals
@@ -33,6 +35,7 @@ from experiments.model import Experiment
 from experiments.model import Policy
 from experiments.policies import next_weights
 from experiments.restraints import FREE
+from experiments.restraints import Pairs
 from experiments.restraints import Restraints
 from experiments.restraints import pairs
 from experiments.restraints import restraints_of
@@ -57,16 +60,24 @@ class Past(NamedTuple):
     restraints: Restraints
 
     @property
-    def previous(self) -> Mapping[str, Mapping[str, int]]:
-        """The weights in force; none before the start."""
-        return self.allocations[max(self.allocations)].weights if self.allocations else {}
+    def previous(self) -> Allocation:
+        """The allocation in force; one without weights before the start."""
+        return self.allocations[max(self.allocations)] if self.allocations else Allocation(0, {})
+
+
+class Wanted(NamedTuple):
+    """The weights of segments and of contexts that are wanted, and what moved the latter."""
+
+    weights: Weights
+    contexts: Mapping[str, Weights] = MappingProxyType({})
+    moved_by: Mapping[str, float] = MappingProxyType({})
 
 
 class Proposal(NamedTuple):
     """The weights that follow from a past."""
 
     past: Past
-    weights: Weights
+    wanted: Wanted
 
 
 def read_past(session: Session, experiment: Experiment, *, now_ms: int, watched: Sequence[str] = ()) -> Past:
@@ -102,9 +113,9 @@ def allocations_of(session: Session, key: str) -> dict[int, Allocation]:
 
 def publish_first(session: Session, experiment: Experiment, *, deed: Deed) -> LedgerRow:
     """The first epoch, before anything was learned."""
-    weights = dict(first_allocation(experiment).weights)
-    details = _details(experiment, act="start", reason=deed.reason or "started", actor=deed.actor, previous={})
-    return _append_news(session, experiment, None, weights=weights, details=details, deed=deed)
+    wanted, nothing = Wanted(dict(first_allocation(experiment).weights)), Allocation(0, {})
+    details = _details(experiment, act="start", reason=deed.reason or "started", actor=deed.actor, previous=nothing)
+    return _append_news(session, experiment, None, wanted=wanted, details=details, deed=deed)
 
 
 def publish_changed(session: Session, experiment: Experiment, *, deed: Deed) -> LedgerRow:
@@ -121,18 +132,24 @@ def publish_changed(session: Session, experiment: Experiment, *, deed: Deed) -> 
 
 def propose(past: Past) -> Proposal:
     """The weights that the policy wants; computed without the database."""
-    barred = past.restraints.barred
-    return Proposal(past, next_weights(past.experiment, past.inputs, past.previous, barred=barred))
+    return Proposal(past, _by_policy(past.experiment, past.inputs, past.previous, barred=past.restraints.barred))
+
+
+def _by_policy(
+    experiment: Experiment, inputs: Inputs, previous: Allocation, *, barred: Collection[str]
+) -> Wanted:
+    weights = next_weights(experiment, inputs, previous.weights, barred=barred)
+    return Wanted(weights, *by_context(experiment, inputs, previous, barred=barred))
 
 
 def publish(session: Session, proposal: Proposal, *, act: LedgerAct, slot: int | None, deed: Deed) -> LedgerRow:
     """The next row: a new epoch where some weight moves enough, else a row that says nothing changed."""
-    past, weights = proposal
+    past, wanted = proposal
     details = _details(
         past.experiment, act=act, reason=deed.reason, actor=deed.actor, previous=past.previous, slot=slot,
         inputs=past.inputs, restraints=past.restraints,
     )
-    return _append_news(session, past.experiment, past.last, weights=weights, details=details, deed=deed)
+    return _append_news(session, past.experiment, past.last, wanted=wanted, details=details, deed=deed)
 
 
 def publish_act(
@@ -151,14 +168,14 @@ def publish_act(
     """
     last, newest = session.ledger.last(experiment.key), session.ledger.newest_epoch(experiment.key)
     assert last and newest, "only what was started has weights"
-    previous, before = allocation_of(newest).weights, restraints_of(last)
-    after = msgspec.structs.replace(_restrained(before, act, previous), **news)
+    previous, before = allocation_of(newest), restraints_of(last)
+    after = msgspec.structs.replace(_restrained(before, act, previous.weights), **news)
     details = _details(
         experiment, act=act, reason=deed.reason or "asked for", actor=deed.actor, previous=previous, restraints=after
     )
     details |= {"finals": finals} if finals else {}
     details |= {"restored": before.hold} if act == "unfreeze" else {}
-    return _append_news(session, experiment, last, weights=_asked_for(experiment, details), details=details, deed=deed)
+    return _append_news(session, experiment, last, wanted=_asked_for(experiment, details), details=details, deed=deed)
 
 
 def _restrained(before: Restraints, act: LedgerAct, weights: Mapping[str, Mapping[str, int]]) -> Restraints:
@@ -168,18 +185,45 @@ def _restrained(before: Restraints, act: LedgerAct, weights: Mapping[str, Mappin
     return msgspec.structs.replace(before, hold=None, alarm=None) if act == "unfreeze" else before
 
 
-def _asked_for(experiment: Experiment, body: Mapping[str, Any]) -> Weights:
-    """The weights that an act of somebody's asks for."""
+def _asked_for(experiment: Experiment, body: Mapping[str, Any]) -> Wanted:
+    """The weights that an act of somebody's asks for; a finish is for everybody of a segment, whatever the context."""
+    previous = _previous(body)
     if body["act"] == "finish":
-        return final_weights(experiment, body["finals"])
+        return Wanted(final_weights(experiment, body["finals"]))
     if body["act"] == "bar":
-        return without(experiment, weights_of(body["previous"]), body["barred"])
-    return weights_of(body["restored" if body["act"] == "unfreeze" else "previous"])
+        return Wanted(
+            without(experiment, previous.weights, body["barred"]),
+            {
+                segment: _without_by_context(experiment, segment, of_segment, body["barred"])
+                for segment, of_segment in previous.contexts.items()
+            },
+        )
+    weights = weights_of(body["restored"]) if body["act"] == "unfreeze" else dict(previous.weights)
+    return Wanted(weights, {segment: dict(of_segment) for segment, of_segment in previous.contexts.items()})
 
 
-def is_news(previous: Mapping[str, Mapping[str, int]], weights: Weights) -> bool:
+def _without_by_context(
+    experiment: Experiment, segment: str, of_segment: Mapping[str, Mapping[str, int]], barred: Collection[str]
+) -> Weights:
+    return {
+        context: without(experiment, {segment: arms}, barred)[segment] for context, arms in of_segment.items()
+    }
+
+
+def is_news(previous: Mapping[str, Mapping[str, int]], weights: Mapping[str, Mapping[str, int]]) -> bool:
     """Whether weights differ enough from the previous ones, or arms have come, to make an epoch."""
     return largest_move(previous, weights) >= PUBLISH_STEP or _arms(previous) != _arms(weights)
+
+
+def _is_news(previous: Allocation, wanted: Wanted) -> bool:
+    """The same with contexts: one that had none of its own had its segment's."""
+    segments = {**previous.contexts, **wanted.contexts}
+    now = Allocation(0, wanted.weights, wanted.contexts)
+    return is_news(previous.weights, wanted.weights) or any(
+        is_news({context: previous.of(segment, context)}, {context: now.of(segment, context)})
+        for segment in segments
+        for context in {**previous.contexts.get(segment, {}), **wanted.contexts.get(segment, {})}
+    )
 
 
 def _arms(weights: Mapping[str, Mapping[str, int]]) -> dict[str, list[str]]:
@@ -192,7 +236,7 @@ def _details(
     act: LedgerAct,
     reason: str,
     actor: str,
-    previous: Mapping[str, Mapping[str, int]],
+    previous: Allocation,
     slot: int | None = None,
     inputs: Mapping[str, Any] = MappingProxyType({}),
     restraints: Restraints = FREE,
@@ -209,8 +253,23 @@ def _details(
         "seed": experiment.key,
         "policy": msgspec.to_builtins(experiment.policy),
         "inputs": msgspec.to_builtins(dict(inputs)),
-        "previous": pairs(previous),
+        "previous": pairs(previous.weights),
+        **({"previous_contexts": _pairs_by_context(previous.contexts)} if previous.contexts else {}),
     }
+
+
+def _pairs_by_context(contexts: Mapping[str, Mapping[str, Mapping[str, int]]]) -> dict[str, Pairs]:
+    return {segment: pairs(of_segment) for segment, of_segment in contexts.items()}
+
+
+def _previous(body: Mapping[str, Any]) -> Allocation:
+    """The allocation before a row; its epoch does not matter."""
+    contexts = body.get("previous_contexts", {})
+    return Allocation(
+        0,
+        weights_of(body["previous"]),
+        {segment: weights_of(of_segment) for segment, of_segment in contexts.items()},
+    )
 
 
 def _append_news(
@@ -218,20 +277,20 @@ def _append_news(
     experiment: Experiment,
     last: LedgerRow | None,
     *,
-    weights: Weights,
+    wanted: Wanted,
     details: Mapping[str, Any],
     deed: Deed,
 ) -> LedgerRow:
     """A new epoch where weights are news, else a row that leaves them: `unchanged` says that the policy looked."""
-    previous = weights_of(details["previous"])
-    news = is_news(previous, weights)
+    previous = _previous(details)
+    news = _is_news(previous, wanted)
     row = ledger_row(
         experiment.key,
         last,
         kind="published" if news else "unchanged" if details["act"] == "reallocate" else "acted",
         at_ms=deed.now_ms,
-        weights=weights if news else previous,
-        details=details,
+        allocation=Allocation(0, wanted.weights, wanted.contexts) if news else previous,
+        details={**details, **({"moved_by": dict(wanted.moved_by)} if wanted.moved_by else {})},
         restored_at=session.restores.epochs(experiment.key),
     )
     reached(Failpoint.ALLOCATION_DETAILED)
@@ -240,26 +299,26 @@ def _append_news(
     return row
 
 
-def recompute(experiment: Experiment, body: Mapping[str, Any]) -> Weights:
+def recompute(experiment: Experiment, body: Mapping[str, Any]) -> Allocation:
     """The weights of a ledger row, computed again from what the row holds."""
-    then, previous = _as_it_was(experiment, body), weights_of(body["previous"])
-    weights = _WEIGHTS_BY_ACT.get(body["act"], _asked_for)(then, body)
-    return weights if is_news(previous, weights) else previous
+    then, previous = _as_it_was(experiment, body), _previous(body)
+    wanted = _WANTED_BY_ACT.get(body["act"], _asked_for)(then, body)
+    return Allocation(0, wanted.weights, wanted.contexts) if _is_news(previous, wanted) else previous
 
 
-def _by_policy(experiment: Experiment, body: Mapping[str, Any]) -> Weights:
-    previous = weights_of(body["previous"])
+def _learned(experiment: Experiment, body: Mapping[str, Any]) -> Wanted:
+    previous = _previous(body)
     if body.get("hold") is not None:
-        return previous
-    return next_weights(experiment, read_inputs(body["inputs"]), previous, barred=body.get("barred", {}))
+        return Wanted(dict(previous.weights), {segment: dict(of) for segment, of in previous.contexts.items()})
+    return _by_policy(experiment, read_inputs(body["inputs"]), previous, barred=body.get("barred", {}))
 
 
 #: What weights are made from; those of other acts are asked for.
-_WEIGHTS_BY_ACT: dict[str, Callable[[Experiment, Mapping[str, Any]], Weights]] = {
-    "start": lambda experiment, body: dict(first_allocation(experiment).weights),
-    "reallocate": _by_policy,
-    "replace": _by_policy,
-    "unbar": _by_policy,
+_WANTED_BY_ACT: dict[str, Callable[[Experiment, Mapping[str, Any]], Wanted]] = {
+    "start": lambda experiment, body: Wanted(dict(first_allocation(experiment).weights)),
+    "reallocate": _learned,
+    "replace": _learned,
+    "unbar": _learned,
 }
 
 

@@ -14,6 +14,7 @@ from experiments.publishing import curve_in_use
 from experiments.restraints import FREE
 from experiments.restraints import Restraints
 from experiments.restraints import restraints_of
+from experiments.reviews import LastReviews
 from experiments.storage.session import Session
 
 
@@ -25,8 +26,9 @@ class Readings(NamedTuple):
     """An experiment and its counters at one moment (ms since 1970, UTC).
 
     `asserted` are visitors who were shown another arm than was drawn; `is_corrected` says whether the policy now
-    corrects for conversions that are still to come; `restraints` are what keeps it from moving weights. All that came
-    before the watermark is counted; None where events are counted before they are answered.
+    corrects for conversions that are still to come; `restraints` are what keeps it from moving weights; `reviews` are
+    the last ones of its segments. All that came before the watermark is counted; None where events are counted before
+    they are answered.
     """
 
     stored: StoredExperiment
@@ -39,6 +41,7 @@ class Readings(NamedTuple):
     asserted: int = 0
     is_corrected: bool = False
     restraints: Restraints = FREE
+    reviews: LastReviews = {}
     watermark_ms: int | None = None
 
     @property
@@ -75,5 +78,6 @@ def read(session: Session, key: str, *, now_ms: int) -> Readings:
         session.cells.asserted_visitors(key, metric=EXPOSURES),
         curve_in_use(session, stored.experiment, now_ms=now_ms) is not None,
         restraints_of(session.ledger.last(key)),
+        session.reviews.of(key),
         session.watermarks.oldest_ms(),
     )

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from experiments.admission import Admission
+from experiments.admission import Lookups
 from experiments.application import applied
 from experiments.assignment import Plan
 from experiments.errors import RejectedEvent
@@ -19,6 +20,7 @@ from experiments.events import read_event
 from experiments.failpoints import Failpoint
 from experiments.failpoints import reached
 from experiments.intake import Intake
+from experiments.opted_out import OptedOut
 from experiments.partitions import partition_of
 from experiments.receipts import Receipt
 from experiments.signing import Keyring
@@ -52,8 +54,10 @@ def record(
     if sender.objects:
         return [Receipt("ignored", "no_consent") for _ in items]
     read = [_read(item, sent_at=sent_at, sender=sender, terms=terms, fresh_id=fresh_id) for item in items]
-    receipts = {index: outcome for index, outcome in enumerate(read) if isinstance(outcome, Receipt)}
-    events = {index: outcome for index, outcome in enumerate(read) if not isinstance(outcome, Receipt)}
+    opted_out = snapshots.latest.opted_out
+    heard = [_unless_opted_out(outcome, opted_out, keyring=keyring) for outcome in read] if opted_out.visitors else read
+    receipts = {index: outcome for index, outcome in enumerate(heard) if isinstance(outcome, Receipt)}
+    events = {index: outcome for index, outcome in enumerate(heard) if not isinstance(outcome, Receipt)}
     if log:
         receipts.update(log.take(events, trusted=sender.trusted))
         return [receipts[index] for index in range(len(items))]
@@ -65,6 +69,13 @@ def record(
         reached(Failpoint.EVENTS_COMMITTED)
         receipts.update(zip(part, applied, strict=True))
     return [receipts[index] for index in range(len(items))]
+
+
+def _unless_opted_out(outcome: Countable | Receipt, opted_out: OptedOut, *, keyring: Keyring) -> Countable | Receipt:
+    """What nobody stores is told before the arm is looked at: so no arm loses more than another."""
+    if isinstance(outcome, Receipt) or not opted_out.holds(outcome.visitor, keyring=keyring):
+        return outcome
+    return Receipt("ignored", "opted_out")
 
 
 def _parted(
@@ -117,9 +128,8 @@ class Applying:
     def __call__(self, session: Session, batches: Sequence[Batch]) -> list[list[Receipt]]:
         """The receipts of each batch, in order."""
         visitors = (event.visitor for batch in batches for event in batch.events)
-        admission = Admission(
-            self.snapshots.within(session), partial(self._plan_in, session), keyring=self.keyring, visitors=visitors
-        )
+        lookups = Lookups(partial(self._plan_in, session), session.tombstones.of)
+        admission = Admission(self.snapshots.within(session), lookups, keyring=self.keyring, visitors=visitors)
         read = [
             [admission.admit(event, trusted=batch.trusted) for event in batch.events] for batch in batches
         ]

@@ -158,6 +158,19 @@ class SampleRatio(TypedDict):
     alarm: bool
 
 
+class ConsentShares(TypedDict):
+    """The shares of evaluations by consent, null while there are few; who has opted out is among `none`.
+
+    `mass_when_measured` is by how much the mass arm's goal differs, per visitor, between those who are measured only
+    and those who consent to personalisation: null where too little is known.
+    """
+
+    personalise: float | None
+    measure: float | None
+    none: float | None
+    mass_when_measured: Interval | None
+
+
 class Diagnostics(TypedDict):
     """Whether the figures may be believed; `alarm` is why the service holds the weights, null where it does not."""
 
@@ -169,6 +182,7 @@ class Diagnostics(TypedDict):
     duplicates: int
     rejected: int
     asserted: int
+    consent: NotRequired[ConsentShares]
     complete: bool
     intervals_valid: bool
     notes: list[str]

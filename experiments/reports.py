@@ -26,6 +26,7 @@ from experiments.estimates import visitors_by_segment
 from experiments.figures import INTERVAL
 from experiments.figures import Comparison
 from experiments.figures import economics
+from experiments.generality import consent_shares
 from experiments.guardrails import guardrails
 from experiments.information import information
 from experiments.inputs import unit_of
@@ -40,10 +41,12 @@ from experiments.report_shape import Economics
 from experiments.report_shape import Method
 from experiments.report_shape import MetricFigures
 from experiments.report_shape import Report
+from experiments.report_shape import Verdict
 from experiments.report_shape import Savings
 from experiments.report_shape import TotalRow
 from experiments.savings import savings
 from experiments.storage.store import Store
+from experiments.suppression import coarse_share
 from experiments.suppression import suppress
 from experiments.times import date_of
 from experiments.times import iso
@@ -66,7 +69,11 @@ def report_of(readings: Readings, *, min_cell: int) -> Report:
     columns = columns_by_metric(readings)
     book = corrected(readings, columns)
     beliefs = Beliefs(experiment, book)
-    arms = suppress(_arm_rows(readings, book), min_cell=min_cell)
+    rows = _arm_rows(readings, book)
+    arms = suppress(rows, min_cell=min_cell)
+    found = verdict(readings, book, columns, beliefs=beliefs, min_cell=min_cell)
+    if any(shown["suppressed"] and row["visitors"] for shown, row in zip(arms, rows, strict=True)):
+        _coarsen_shares(found, sum(row["visitors"] or 0 for row in rows), min_cell=min_cell)
     return {
         "experiment": experiment.key,
         "name": experiment.name,
@@ -78,7 +85,7 @@ def report_of(readings: Readings, *, min_cell: int) -> Report:
         "goal": {"key": experiment.goal.key, "kind": experiment.goal.kind},
         "currency": experiment.currency,
         "audience": experiment.audience,
-        "verdict": verdict(readings, book, columns, beliefs=beliefs, min_cell=min_cell),
+        "verdict": found,
         "savings": _savings(readings, beliefs, columns[EXPOSURES], arms, min_cell=min_cell),
         "arms": arms,
         "totals": suppress(_total_rows(readings, book), min_cell=min_cell),
@@ -86,9 +93,19 @@ def report_of(readings: Readings, *, min_cell: int) -> Report:
         "guardrails": guardrails(
             experiment, book, barred=readings.restraints.barred, min_cell=min_cell
         ),
-        "diagnostics": diagnose(readings, columns),
-        "method": _method(readings, columns[EXPOSURES], min_cell=min_cell),
+        "diagnostics": {
+            **diagnose(readings, columns),
+            "consent": consent_shares(experiment, book, arms, counters=readings.counters, min_cell=min_cell),
+        },
+        "method": _method(readings, columns[EXPOSURES], arms, min_cell=min_cell),
     }
+
+
+def _coarsen_shares(found: Verdict, total: int, *, min_cell: int) -> None:
+    """Say how large segments are no more precisely than hides what is hidden of them."""
+    for segment in found["segments"]:
+        if segment["share_of_visitors"] is not None:
+            segment["share_of_visitors"] = coarse_share(segment["share_of_visitors"], total, min_cell=min_cell)
 
 
 def _savings(
@@ -244,8 +261,10 @@ def _break_even_probability(experiment: Experiment, group: Group, arm: Arm, *, s
     return 1 - NormalPosterior(gain, spread).cdf(dearer / reach)
 
 
-def _method(readings: Readings, exposures: Columns, *, min_cell: int) -> Method:
+def _method(readings: Readings, exposures: Columns, rows: Sequence[ArmRow], *, min_cell: int) -> Method:
     experiment = readings.experiment
+    shown = {(row["segment"], row["arm"]) for row in rows if not row["suppressed"]}
+    known = information(experiment, exposures, readings.allocations)
     return {
         "interval": INTERVAL,
         "prior": "Beta(1, 1)",
@@ -253,7 +272,7 @@ def _method(readings: Readings, exposures: Columns, *, min_cell: int) -> Method:
         "code": VERSION,
         "policy": msgspec.to_builtins(experiment.policy),
         "epochs": len(readings.allocations),
-        "information": information(experiment, exposures, readings.allocations),
+        "information": [each for each in known if (each["segment"], each["arm"]) in shown],
         "strata": "runs of epochs with constant propensity, per segment",
         "estimator": "doubly robust per stratum, posterior from effective counts",
         "min_cell": min_cell,

@@ -17,7 +17,7 @@ from experiments.model import Experiment
 _Moved = dict[str, Counter[str]]
 
 #: By epoch and segment, how many visitors came.
-_Came = Counter[tuple[int, str]]
+_Came = Counter[tuple[int, str, str | None]]
 
 
 class Saved(NamedTuple):
@@ -45,8 +45,9 @@ def savings(
     moved: _Moved = {segment: Counter() for segment in segments}
     saved = []
     for day, came in _days(_visitors(exposures, segments=segments), min_cell=min_cell):
-        for (epoch, segment), visitors in came.items():
-            moved[segment].update(_moved(experiment, segment, allocations[epoch], visitors))
+        for (epoch, segment, context), visitors in came.items():
+            weights = allocations[epoch].of(segment, context)
+            moved[segment].update(_moved(experiment, segment, weights, visitors))
         saved.append(Saved(day, beliefs.combination(moved)))
     return saved
 
@@ -62,17 +63,16 @@ def _days(came_by_day: Mapping[int, _Came], *, min_cell: int) -> Iterator[tuple[
 
 
 def _visitors(exposures: Columns, *, segments: Collection[str]) -> dict[int, _Came]:
-    """By day, the visitors of each epoch and segment."""
+    """By day, the visitors of each epoch, segment and context."""
     found: dict[int, _Came] = {}
-    places = zip(exposures.day.tolist(), exposures.epoch.tolist(), exposures.segment, exposures.n.tolist(), strict=True)
-    for day, epoch, segment, n in places:
+    columns = exposures.day.tolist(), exposures.epoch.tolist(), exposures.segment, exposures.contexts()
+    for day, epoch, segment, context, n in zip(*columns, exposures.n.tolist(), strict=True):
         if segment in segments:
-            found.setdefault(day, Counter())[epoch, segment] += round(n)
+            found.setdefault(day, Counter())[epoch, segment, context] += round(n)
     return found
 
 
-def _moved(experiment: Experiment, segment: str, allocation: Allocation, visitors: int) -> dict[str, float]:
-    weights = allocation.weights[segment]
+def _moved(experiment: Experiment, segment: str, weights: Mapping[str, int], visitors: int) -> dict[str, float]:
     candidates = [arm.key for arm in experiment.candidates(segment) if arm.key in weights]
     even = sum(weights[arm] for arm in candidates) / len(candidates)
     return {arm: visitors * (weights[arm] - even) / GRAIN for arm in candidates}

@@ -1,4 +1,4 @@
-"""Which visitors are settled: those to whom every epoch so far gives one and the same arm.
+"""Which visitors are settled: those to whom every epoch so far gives one and the same arm, whatever their context is.
 
 Whatever exposed such a visitor, it was to this arm: so it can be given for certain where nobody can be asked. Arms
 stand in one order in all epochs, so the positions of an arm are a range in each, and what all have in common is one.
@@ -45,7 +45,10 @@ def settled(allocations: Iterable[Allocation]) -> Settled:
 
 
 def _of(allocation: Allocation) -> Settled:
-    by_segment = {segment: _range_by_arm(weights) for segment, weights in allocation.weights.items()}
+    by_segment = {
+        segment: reduce(_common, map(_range_by_arm, (weights, *allocation.contexts.get(segment, {}).values())))
+        for segment, weights in allocation.weights.items()
+    }
     return Settled(allocation.epoch, by_segment)
 
 

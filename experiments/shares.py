@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from experiments.counting import EXPOSURES
 from experiments.storage.store import Store
+from experiments.suppression import withheld
 from experiments.times import DAY_MS
 from experiments.times import day_of
 
@@ -18,8 +19,9 @@ class RecentShares(NamedTuple):
 
 
 def recent_shares(store: Store, key: str, *, now_ms: int, min_cell: int) -> RecentShares:
-    """The segments' shares of the last days; a segment of fewer visitors than `min_cell` has none."""
+    """The segments' shares of the last days, those left out of which fewer than `min_cell` visitors could be told."""
     since = day_of(now_ms - RECENT_DAYS * DAY_MS)
     visitors = store.read(lambda session: session.cells.visitors_by_segment(key, metric=EXPOSURES, since_day=since))
     total = sum(visitors.values())
-    return RecentShares(total, {segment: n / total for segment, n in visitors.items() if n >= max(min_cell, 1)})
+    hidden = withheld(visitors, min_cell=max(min_cell, 1))
+    return RecentShares(total, {segment: n / total for segment, n in visitors.items() if segment not in hidden})

@@ -36,6 +36,8 @@ class Keyring:
     tokens: bytes
     links: bytes
     sessions: bytes
+    tombstones: bytes
+    exports: bytes
     fingerprint: str
 
 
@@ -46,6 +48,8 @@ def keyring(secret: bytes) -> Keyring:
         tokens=derive_key(secret, "tokens"),
         links=derive_key(secret, "links"),
         sessions=derive_key(secret, "sessions"),
+        tombstones=derive_key(secret, "tombstones"),
+        exports=derive_key(secret, "exports"),
         fingerprint=derive_key(secret, "fingerprint").hex()[:32],
     )
 
@@ -63,6 +67,11 @@ def pseudonym(visitor: str, *, key: bytes) -> bytes:
 def pseudonyms(visitors: Iterable[str], *, key: bytes) -> list[bytes]:
     """What `pseudonym` gives for each visitor, at a third of the cost."""
     return _marks(key, (visitor.encode("utf-8", "surrogatepass") for visitor in visitors))
+
+
+def disguised(stand_ins: Iterable[bytes], *, key: bytes, within: str = "") -> list[bytes]:
+    """What stands for stand-ins where nobody may know them again; another one `within` each name."""
+    return _marks(key, stand_ins, after=_measured(within.encode()))
 
 
 def sign(payload: bytes, *, key: bytes, bound_to: bytes = b"") -> str:

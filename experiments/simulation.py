@@ -204,9 +204,9 @@ class Campaign:
         """Those that contests rest on, by epoch."""
         begins = np.flatnonzero(np.diff(self._epochs[: self.day], prepend=0))
         won, weights = np.add.reduceat(self.converted[: self.day], begins), self.weights[begins]
-        tailored, mass = self._rivals
-        shares = weights[:, *tailored] / (weights[:, *tailored] + weights[:, *mass])
-        return Conversions(won[:, *tailored].T, won[:, *mass].T, shares.T)
+        (rows, tailored), (_, mass) = self._rivals
+        shares = weights[:, rows, tailored] / (weights[:, rows, tailored] + weights[:, rows, mass])
+        return Conversions(won[:, rows, tailored].T, won[:, rows, mass].T, shares.T)
 
     def calls(self) -> tuple[Mapping[tuple[str, str], Call], frozenset[str]]:
         """What a report would call every tailored arm in every segment, and the segments in which nothing pays."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import replace
 from threading import Lock
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from experiments.ledger import allocation_of
 from experiments.model import Experiment
 from experiments.model import Metric
 from experiments.model import StoredExperiment
+from experiments.opted_out import OptedOut
+from experiments.opted_out import take_opted_out
 from experiments.settled import Settled
 from experiments.settled import settled
 from experiments.storage.configuration import ExperimentRow
@@ -48,13 +51,26 @@ class Feed(NamedTuple):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One consistent state of everything that people and jobs configure; `changed_ms` tells it from all others."""
+    """One consistent state of everything that people and jobs configure, and of who objects.
+
+    `changed_ms` tells a configuration from all others.
+    """
 
     version: int
     changed_ms: int
     entries: Mapping[str, Entry]
     keys: Mapping[str, KeyRow]
     feeds: Mapping[str, tuple[Feed, ...]]
+    opted_out: OptedOut = OptedOut()
+    #: Differs once exposures have been removed.
+    removals: int = 0
+    #: When the last of the erased may be stored again; 0 where nobody is erased.
+    erased_until_ms: int = 0
+
+    @property
+    def age(self) -> int:
+        """A number that is higher for each later state."""
+        return self.version + self.opted_out.version
 
     def live(self, experiment: str) -> Entry | None:
         """An experiment that was started and is not archived, or None."""
@@ -71,12 +87,22 @@ _NOTHING = Snapshot(0, 0, {}, {}, {})
 
 def take_snapshot(session: Session, *, previous: Snapshot = _NOTHING) -> Snapshot:
     """The present state; what has not changed since `previous` is not compiled again."""
-    version = session.meta.config_version()
+    version, opt_outs_version = session.meta.versions()
+    opted_out = take_opted_out(session, version=opt_outs_version, previous=previous.opted_out)
     if version == previous.version:
-        return previous
+        return previous if opted_out is previous.opted_out else replace(previous, opted_out=opted_out)
     entries = {row.key: _entry(session, row, previous.entries.get(row.key)) for row in session.experiments.all()}
     keys = {row.prefix: row for row in session.keys.all()}
-    return Snapshot(version, session.meta.config_changed_ms(), entries, keys, _feeds(entries))
+    return Snapshot(
+        version,
+        session.meta.config_changed_ms(),
+        entries,
+        keys,
+        _feeds(entries),
+        opted_out,
+        session.meta.removals(),
+        session.tombstones.last_until_ms(),
+    )
 
 
 def _entry(session: Session, row: ExperimentRow, previous: Entry | None) -> Entry:
@@ -145,6 +171,6 @@ class Snapshots:
         """The snapshot as this session's transaction sees it."""
         snapshot = take_snapshot(session, previous=self.latest)
         with self._lock:
-            if snapshot.version > self.latest.version:
+            if snapshot.age > self.latest.age:
                 self.latest = snapshot
         return snapshot

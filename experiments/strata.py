@@ -85,51 +85,65 @@ class SegmentStrata(NamedTuple):
 
 
 class _Spans(NamedTuple):
-    """The epochs in which each segment has cells, one segment after another, and which of these each cell is of.
+    """The contexts and epochs in which each segment has cells, one after another, and which of these each cell is of.
 
     Attributes:
         names: of the segments.
-        starts: the place of each segment's first epoch.
-        segment: of each place, the segment's own.
+        starts: the place of each segment's first context and epoch.
+        segment, context: of each place, by number.
     """
 
     names: list[str]
     starts: Whole
     segment: Whole
+    context: Whole
     epoch: Whole
     of_cell: Whole
 
-    def weights(self, allocations: Mapping[int, Allocation]) -> list[Mapping[str, int]]:
-        """The segment's weights in each epoch."""
-        places = zip(self.epoch.tolist(), self.segment.tolist(), strict=True)
-        return [allocations[epoch].weights[self.names[segment]] for epoch, segment in places]
+    def weights(self, allocations: Mapping[int, Allocation], contexts: Sequence[str]) -> list[Mapping[str, int]]:
+        """The weights of each segment and context in each epoch."""
+        places = zip(self.epoch.tolist(), self.segment.tolist(), self.context.tolist(), strict=True)
+        return [
+            allocations[epoch].of(self.names[segment], contexts[context]) for epoch, segment, context in places
+        ]
 
     def begins(self, propensity: Array) -> Flags:
-        """The epochs with which a stratum begins: other weights than in the one before, or another segment."""
+        """The places with which a stratum begins: other weights than in the epoch before, or others' visitors."""
         begins = np.ones(len(propensity), np.bool_)
-        begins[1:] = (propensity[1:] != propensity[:-1]).any(axis=1) | (self.segment[1:] != self.segment[:-1])
+        begins[1:] = (propensity[1:] != propensity[:-1]).any(axis=1)
+        begins[1:] |= (self.segment[1:] != self.segment[:-1]) | (self.context[1:] != self.context[:-1])
         return begins
+
+    def rows(self, begins: Flags) -> Whole:
+        """The stratum of each place, counted in its segment in the order of time."""
+        rank, of_segment = np.empty(int(begins.sum()), np.int64), self.segment[begins]
+        order = np.lexsort((self.epoch[begins], of_segment))
+        rank[order] = np.arange(len(order))
+        first = np.searchsorted(of_segment, np.arange(len(self.names)))
+        rows: Whole = (rank - first[of_segment])[np.cumsum(begins) - 1]
+        return rows
 
 
 def segment_strata(cells: Columns, allocations: Mapping[int, Allocation]) -> SegmentStrata:
     """The strata of every segment's arms, the oldest first.
 
     Epochs that follow one another with the same weights are one stratum: in it the arms are compared as they stand.
+    Contexts have strata of their own, since their weights may differ.
     """
     spans = _spans(cells)
-    weights = spans.weights(allocations)
+    weights = spans.weights(allocations, [""] if cells.context is None else cells.context.different)
     bounds = pairwise([*spans.starts.tolist(), len(weights)])
     arms = [tuple(dict.fromkeys(chain.from_iterable(weights[start:end]))) for start, end in bounds]
     propensity = _propensities(weights, [arms[segment] for segment in spans.segment.tolist()])
     begins = spans.begins(propensity)
-    strata = np.cumsum(begins)
-    rows = strata - strata[spans.starts][spans.segment]
+    rows = spans.rows(begins)
     shape = len(arms), int(rows.max(initial=-1)) + 1, propensity.shape[1]
     shares, epochs = np.zeros(shape), np.zeros((*shape[:2], 2), np.int64)
     shares[spans.segment, rows] = propensity
     for end, at in enumerate((begins, np.append(begins[1:], True)[: len(begins)])):
         epochs[spans.segment[at], rows[at], end] = spans.epoch[at]
-    places = np.ravel_multi_index((spans.segment[spans.of_cell], rows[spans.of_cell], _columns(cells, spans, arms)), shape)
+    cell_at = spans.segment[spans.of_cell], rows[spans.of_cell], _columns(cells, spans, arms)
+    places = np.ravel_multi_index(cell_at, shape)
     sums = [np.bincount(places, values, math.prod(shape)) for values in (cells.n, cells.total, cells.total_squares)]
     table = np.stack(sums).reshape(3, *shape)
     visitors = Strata(table[0].sum(axis=2), shares, *table)
@@ -146,10 +160,14 @@ def _propensities(weights: Sequence[Mapping[str, int]], arms: Sequence[Sequence[
 
 def _spans(cells: Columns) -> _Spans:
     width = int(cells.epoch.max(initial=0)) + 1
-    places, of_cell = np.unique(cells.segment.codes * width + cells.epoch, return_inverse=True)
-    codes, epoch = np.divmod(places, width)
+    contexts = 1 if cells.context is None else len(cells.context.different)
+    units = cells.segment.codes * contexts + (0 if cells.context is None else cells.context.codes)
+    places, of_cell = np.unique(units * width + cells.epoch, return_inverse=True)
+    found, epoch = np.divmod(places, width)
+    codes, context = np.divmod(found, contexts)
     different, starts, segment = np.unique(codes, return_index=True, return_inverse=True)
-    return _Spans([cells.segment.different[code] for code in different.tolist()], starts, segment, epoch, of_cell)
+    names = [cells.segment.different[code] for code in different.tolist()]
+    return _Spans(names, starts, segment, context, epoch, of_cell)
 
 
 def _columns(cells: Columns, spans: _Spans, arms: Sequence[Sequence[str]]) -> Whole:

@@ -7,9 +7,15 @@ from typing import Any
 from typing import TypeVar
 from typing import cast
 
+import numpy as np
+from numpy.typing import NDArray
+
+K = TypeVar("K")
 Row = TypeVar("Row", bound=Mapping[str, Any])
 
 _SHOWN = ("segment", "arm", "role", "weight")
+# Not made of the number of visitors, which could be told from it.
+_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 # What is nothing at all without its figures.
 _WHOLE = ("posterior",)
 
@@ -17,16 +23,59 @@ _WHOLE = ("posterior",)
 def suppress(rows: Sequence[Row], *, min_cell: int) -> list[Row]:
     """The rows of one table, those of fewer visitors than `min_cell` without their figures.
 
-    Where one row of an arm alone were hidden, its figures would be the arm's total less the others: the next smallest
-    is hidden too. A row without visitors hides nobody, and asks for no second.
+    The figures of an arm's hidden rows together are its total less the others: see `withheld`.
     """
-    hidden = {index for index, row in enumerate(rows) if row["visitors"] < min_cell}
+    hidden = set[int]()
     for indices in _by_arm(rows).values():
-        small = [index for index in indices if index in hidden and rows[index]["visitors"] > 0]
-        others = [index for index in indices if index not in hidden]
-        if len(small) == 1 and others:
-            hidden.add(min(others, key=lambda index: rows[index]["visitors"]))
+        hidden |= withheld({index: rows[index]["visitors"] for index in indices}, min_cell=min_cell)
     return [_hide(row) if index in hidden else row for index, row in enumerate(rows)]
+
+
+def hidden_counts(counts: NDArray[np.float64], *, min_cell: int) -> NDArray[np.bool_]:
+    """Which counts of a table are hidden, if the sums of its rows and of its columns are known: the small ones.
+
+    Those hidden of a row or a column are together its sum less the others: where that is one alone, or too few, the
+    next smallest is hidden too, until no count is found that way. None at all hides nobody.
+    """
+    hidden = (counts > 0) & (counts < min_cell)
+    for _ in range(counts.size):
+        more = _one_more(counts, hidden, min_cell=min_cell) | _one_more(counts.T, hidden.T, min_cell=min_cell).T
+        if not more.any():
+            break
+        hidden |= more
+    return hidden
+
+
+def _one_more(counts: NDArray[np.float64], hidden: NDArray[np.bool_], *, min_cell: int) -> NDArray[np.bool_]:
+    """The smallest that is left of each row of which what is hidden can be found, or is too few together."""
+    left, many = np.where(hidden | (counts == 0), np.inf, counts), hidden.sum(axis=1)
+    is_found = (many == 1) | ((many > 1) & ((counts * hidden).sum(axis=1) < min_cell))
+    rows = is_found & np.isfinite(left).any(axis=1)
+    more = np.zeros_like(hidden)
+    more[rows, left.argmin(axis=1)[rows]] = True
+    return more
+
+
+def withheld(visitors: Mapping[K, int], *, min_cell: int) -> set[K]:
+    """What must not be shown of parts whose sum is known: those that are too small, and others until they hide them.
+
+    One alone would be the sum less the others, and several that are too few together would be too few people. A part
+    without visitors hides nobody.
+    """
+    hidden = {part for part, n in visitors.items() if n < min_cell}
+    for part, n in sorted(visitors.items(), key=lambda item: item[1]):
+        small = [visitors[each] for each in hidden if visitors[each]]
+        if not small or (len(small) > 1 and sum(small) >= min_cell):
+            break
+        if n >= min_cell:
+            hidden.add(part)
+    return hidden
+
+
+def coarse_share(share: float, total: int, *, min_cell: int) -> float:
+    """A share that leaves open by at least `min_cell` which number of all these visitors it is."""
+    step = next((step for step in _STEPS if step * total >= 2 * min_cell), 1.0)
+    return round(round(share / step) * step, 2)
 
 
 def _by_arm(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:

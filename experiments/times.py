@@ -1,5 +1,6 @@
 """Times as people read them: inside, they are integer milliseconds since 1970, UTC."""
 
+from datetime import date
 from datetime import datetime
 from datetime import timezone
 
@@ -19,3 +20,8 @@ def day_of(at_ms: int) -> int:
 def date_of(day: int) -> str:
     """A UTC day, in days since 1970, as ISO 8601."""
     return iso(day * DAY_MS)[:10]
+
+
+def day_from(text: str) -> int:
+    """The UTC day of a date as ISO 8601 writes it, in days since 1970."""
+    return (date.fromisoformat(text) - date(1970, 1, 1)).days

@@ -26,7 +26,9 @@ from experiments.recount import Total
 from experiments.recount import cells_of
 from experiments.recount import histories
 from experiments.recount import totals_of
+from experiments.removals import know_removed
 from experiments.storage.cells import CellKey
+from experiments.storage.cells import CellSums
 from experiments.storage.heads import AUDIT_LOG
 from experiments.storage.heads import Head
 from experiments.storage.heads import ledger_name
@@ -37,6 +39,7 @@ from experiments.storage.store import Store
 MOST_VISITORS = 20
 
 _FIRST_DAY = date(1970, 1, 1)
+_NO_SUMS = (0, 0, 0.0)
 
 
 def verify(store: Store, shards: Sequence[Store] = ()) -> list[str]:
@@ -80,8 +83,14 @@ def _ledger_faults(session: Session, heads: Mapping[str, Head]) -> Iterator[str]
 
 
 def _follows(experiment: Experiment, body: dict[str, Any]) -> bool:
-    weights = {segment: list(map(list, arms.items())) for segment, arms in recompute(experiment, body).items()}
-    return bool(weights == body["weights"])
+    found = recompute(experiment, body)
+    # The order of arms counts too: it is the order of the draw.
+    contexts = {segment: _written(of_segment) for segment, of_segment in found.contexts.items()}
+    return bool(_written(found.weights) == body["weights"] and contexts == body.get("contexts", {}))
+
+
+def _written(weights: Mapping[str, Mapping[str, int]]) -> dict[str, list[list[Any]]]:
+    return {name: list(map(list, arms.items())) for name, arms in weights.items()}
 
 
 def _counter_faults(sessions: Sequence[Session]) -> Iterator[str]:
@@ -89,7 +98,9 @@ def _counter_faults(sessions: Sequence[Session]) -> Iterator[str]:
     visitors = histories(chain.from_iterable(_numbered(each, numbers) for each in sessions))
     is_sound = True
     for row in session.experiments.all():
-        experiment, known = find(session, row.key).experiment, visitors.get(row.key, {})
+        experiment, known = find(session, row.key).experiment, visitors[row.key]
+        for each in sessions:
+            know_removed(each, row.key, known)
         for fault in (*_cell_faults(sessions, experiment, known), *_visitor_faults(sessions, experiment, known)):
             is_sound = False
             yield fault
@@ -105,35 +116,55 @@ def _numbered(session: Session, numbers: list[int]) -> Iterator[tuple[int, Any]]
 
 def _cell_faults(sessions: Sequence[Session], experiment: Experiment, visitors: Histories) -> Iterator[str]:
     """The cells that differ, and by how much."""
-    expected = cells_of(experiment, visitors)
+    expected = _with(cells_of(experiment, visitors.values()), _removed(sessions, experiment.key))
     counted = _counted(sessions, experiment.key)
     for key in sorted(expected.keys() | counted.keys()):
-        should, does = expected.get(key, (0, 0, 0.0)), counted.get(key, (0, 0, 0.0))
+        should, does = expected.get(key, _NO_SUMS), counted.get(key, _NO_SUMS)
         if should[:2] != does[:2] or not isclose(should[2], does[2], rel_tol=1e-9, abs_tol=1e-6):
             yield f"{_cell(key)}: {_sums(does)} are counted, {_sums(should)} are in the events: {_by(does, should)}"
 
 
-def _counted(sessions: Sequence[Session], experiment: str) -> Cells:
+def _counted(sessions: Sequence[Session], experiment: str) -> CellSums:
     """The cells of all databases, those that were collected from another one not twice."""
-    control, *shards = sessions
-    cells: Cells = {}
-    for sign, rows in [
-        (1, control.cells.of(experiment)),
-        *((-1, control.sums.collected(experiment)) for _ in shards[:1]),
-        *((1, shard.cells.of(experiment)) for shard in shards),
-    ]:
-        for key, n, total, squares in rows:
-            known = cells.get(key, (0, 0, 0.0))
-            cells[key] = (known[0] + sign * n, known[1] + sign * total, known[2] + sign * squares)
-    return cells
+    cells: CellSums = {}
+    for session in sessions:
+        cells = _with(cells, {key: (n, total, squares) for key, n, total, squares in session.cells.of(experiment)})
+    return _with(cells, _collected(sessions, experiment, prefix=""))
+
+
+def _removed(sessions: Sequence[Session], experiment: str) -> CellSums:
+    """What is no longer in the events of all databases."""
+    cells: CellSums = {}
+    for session in sessions:
+        cells = _with(cells, session.cells.removed(experiment))
+    return _with(cells, _collected(sessions, experiment, prefix="removed_"))
+
+
+def _collected(sessions: Sequence[Session], experiment: str, *, prefix: str) -> Cells:
+    """What is in the first database of what others have counted, to be taken off."""
+    if len(sessions) == 1:
+        return {}
+    rows = sessions[0].sums.collected(experiment, prefix=prefix)
+    return {key: (-n, -total, -squares) for key, n, total, squares in rows}
+
+
+def _with(events: CellSums, removed: CellSums) -> CellSums:
+    """What is in the events, and what was before some of them were removed."""
+    return {
+        key: (n + removed_n, total + removed_total, squares + removed_squares)
+        for key in events.keys() | removed.keys()
+        for n, total, squares in [events.get(key, _NO_SUMS)]
+        for removed_n, removed_total, removed_squares in [removed.get(key, _NO_SUMS)]
+    }
 
 
 def _cell(key: CellKey) -> str:
     day = _FIRST_DAY + timedelta(days=key.day)
     asserted = ", asserted" if key.asserted else ""
+    context = f", context {key.context}" if key.context else ""
     return (
         f"cell of {key.experiment}, epoch {key.epoch}, day {day}, segment {key.segment}, arm {key.arm}{asserted}, "
-        f"metric {key.metric}"
+        f"metric {key.metric}{context}"
     )
 
 

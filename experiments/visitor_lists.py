@@ -4,6 +4,7 @@ Reading a visitor alone costs more than deciding for it, and nearly all lists ar
 right types. Whether one is plain is found out by asking for what it holds as a whole.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -41,7 +42,8 @@ _NOBODY = Caller("", "none", {}, None)
 class VisitorList(NamedTuple):
     """What is said of visitors, in order; `attributes` are what the consent lets one look at.
 
-    `columns` are the declared ones of these. `faults` are by the places of visitors who could not be read.
+    `columns` are the declared ones of these. `faults` are by the places of visitors who could not be read, `opted_out`
+    the places of those who object.
     """
 
     visitors: Sequence[str]
@@ -50,21 +52,53 @@ class VisitorList(NamedTuple):
     tokens: Sequence[object]
     columns: Columns
     faults: Mapping[int, InvalidContext]
+    opted_out: Sequence[int] = ()
+
+    def without(self, faults: Mapping[int, InvalidContext]) -> "VisitorList":
+        """The same with some visitors left out, by their places: nothing is decided for them or counted."""
+        if not faults:
+            return self
+        consents = ["none" if index in faults else consent for index, consent in enumerate(self.consents)]
+        return self._replace(consents=consents, faults={**self.faults, **faults})
 
 
 class _Odd(Exception):
     """Something about a visitor must be looked at alone."""
 
 
-def read_list(experiment: Experiment, visitors: Sequence[object], *, asking: Asking) -> VisitorList:
+def read_list(
+    experiment: Experiment,
+    visitors: Sequence[object],
+    *,
+    asking: Asking,
+    objects: Callable[[Sequence[str]], Sequence[int]] = lambda ids: (),
+) -> VisitorList:
     """Visitors as objects with `id`, `attributes`, `consent` and `token`, of which only the first must be.
 
-    An error in the place of a visitor stays where it is.
+    An error in the place of a visitor stays where it is. Of those who object, as `objects` says by their places,
+    nothing but the id is read.
     """
+    places = objects([_plain_id(visitor) for visitor in visitors])
+    if places:
+        visitors = _silenced(visitors, places)
     try:
-        return _read_at_once(experiment, visitors, asking=asking)
+        listed = _read_at_once(experiment, visitors, asking=asking)
     except _Odd:
-        return _read_each(experiment, visitors, asking=asking)
+        listed = _read_each(experiment, visitors, asking=asking)
+    return listed._replace(opted_out=places)
+
+
+def _plain_id(visitor: object) -> str:
+    """An id that may be one; nobody has the empty one."""
+    value = visitor.get("id") if isinstance(visitor, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _silenced(visitors: Sequence[object], places: Sequence[int]) -> list[object]:
+    silenced = list(visitors)
+    for place in places:
+        silenced[place] = {"id": _plain_id(visitors[place]), "consent": "none"}
+    return silenced
 
 
 def _read_at_once(experiment: Experiment, visitors: Sequence[Any], *, asking: Asking) -> VisitorList:

@@ -3,10 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 
 from experiments.additions import Place
 from experiments.additions import place_of
 from experiments.counting import EXPOSURES
+from experiments.model import Experiment
 from experiments.storage.events import EventRow
 from experiments.storage.session import Session
 from experiments.storage.visitors import ExposureRow
@@ -28,12 +30,12 @@ class Visitor:
         self.begun: list[WaitingRow] = []
         self.ended: list[WaitingRow] = []
 
-    def know(self, experiment: str, exposure: ExposureRow) -> None:
+    def know(self, experiment: Experiment, exposure: ExposureRow) -> None:
         """Take in the exposures that are on record."""
         self.exposure, self.place = exposure, place_of(experiment, exposure)
         self.totals[EXPOSURES] = exposure.n
 
-    def expose(self, experiment: str, exposure: ExposureRow) -> None:
+    def expose(self, experiment: Experiment, exposure: ExposureRow) -> None:
         """Fix the first exposure for good."""
         self.know(experiment, exposure)
         self.is_new = True
@@ -60,8 +62,9 @@ class Visitor:
 class Visitors:
     """Every visitor of the batches in every experiment that they may count for; `keep` writes what has changed."""
 
-    def __init__(self, session: Session, rows: Iterable[EventRow]) -> None:
+    def __init__(self, session: Session, rows: Iterable[EventRow], experiments: Mapping[str, Experiment]) -> None:
         self._session = session
+        self._experiments = experiments
         self._visitors: dict[tuple[str, bytes], Visitor] = {}
         rows_by_experiment: dict[str, list[EventRow]] = defaultdict(list)
         for row in rows:
@@ -75,7 +78,7 @@ class Visitors:
         self._visitors.update(((experiment, visitor), Visitor()) for visitor in visitors)
         exposures = dict(self._session.exposures.of_visitors(experiment, visitors))
         for visitor, exposure in exposures.items():
-            self.of(experiment, visitor).know(experiment, exposure)
+            self.of(experiment, visitor).know(self._experiments[experiment], exposure)
         for visitor, metric, total in self._session.totals.of_visitors(experiment, exposures):
             self.of(experiment, visitor).totals[metric] = total
         # What waits is many rows for some, and asked for by a first exposure alone.

@@ -169,8 +169,8 @@ def earnings(profit: Columns, goal: Columns, *, worth: float) -> Array:
     return np.array([earned.get(place, 0.0) for place in _places(profit)], np.float64)
 
 
-def _places(cells: Columns) -> Iterator[tuple[int, int, str, str]]:
-    return zip(cells.epoch.tolist(), cells.day.tolist(), cells.segment, cells.arm, strict=True)
+def _places(cells: Columns) -> Iterator[tuple[int, int, str, str, str | None]]:
+    return zip(cells.epoch.tolist(), cells.day.tolist(), cells.segment, cells.arm, cells.contexts(), strict=True)
 
 
 def matured_shares(cells: Columns, weights: Weights) -> dict[tuple[str, str], float]:

@@ -2,10 +2,11 @@
 
 `create_app` puts it together; `config` holds the settings, `installation` what a process keeps open, `journal` and
 `traces` what is told of requests, `cors`, `auth`, `people`, `throttle`, `bodies` and `errors` the door, `express` the
-short way through it, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `gallery_list`, `audit`, `users`,
-`health` and `metrics` the endpoints, `login`, `pages`, `actions`, `setup`, `gallery_page`, `preflight_page` and
-`people_page` what people read, `report_files` what they take away, `sdk` what their browsers load, `reference` the
-description of it all, made from what the views say of themselves.
+short way through it, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `exports`, `review`, `gallery_list`,
+`audit`, `users`, `visitors`, `opt_outs`, `health` and `metrics` the endpoints, `login`, `pages`, `actions`, `setup`,
+`gallery_page`, `preflight_page`, `review_page`, `frequency_page`, `people_page` and `privacy_page` what people read,
+`report_files` what they take away, `sdk` what their browsers load, `reference` the description of it all, made from
+what the views say of themselves.
 """
 
 import os
@@ -28,8 +29,11 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import audit
     from service import auth
     from service import cors
+    from service import discovery_page
     from service import errors
+    from service import exports
     from service import express
+    from service import frequency_page
     from service import gallery_list
     from service import gallery_page
     from service import growthbook
@@ -41,19 +45,24 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from service import login
     from service import metrics
     from service import ofrep
+    from service import opt_outs
     from service import pages
     from service import people
     from service import people_page
     from service import preferences
     from service import preflight_page
+    from service import privacy_page
     from service import reference
     from service import replay_page
     from service import report_files
+    from service import review
+    from service import review_page
     from service import sdk
     from service import setup
     from service import throttle
     from service import traces
     from service import users
+    from service import visitors
     from service.config import load_config
     from service.current import EXTENSION
     from service.installation import open_installation
@@ -67,10 +76,13 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     for part in (journal, traces, errors, cors, auth, people, throttle, headers, idempotency, reference, express):
         part.init_app(app)
     answering = (
-        ofrep, ingest, assignments, growthbook, admin, gallery_list, audit, users, health, metrics, preferences, sdk,
-        reference,
+        ofrep, ingest, assignments, growthbook, admin, exports, review, gallery_list, audit, users, visitors, opt_outs,
+        health, metrics, preferences, sdk, reference,
     )
-    reading = (login, pages, report_files, actions, setup, gallery_page, preflight_page, replay_page, people_page)
+    reading = (
+        login, pages, report_files, actions, setup, gallery_page, preflight_page, replay_page, discovery_page,
+        review_page, frequency_page, people_page, privacy_page,
+    )
     for endpoints in (*answering, *reading):
         app.register_blueprint(endpoints.bp)
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)

@@ -15,18 +15,25 @@ from experiments.acts import AnyAct
 from experiments.acts import do
 from experiments.acts import states_for
 from experiments.audit import Deed
+from experiments.discovery import Discovery
+from experiments.discovery import discover
 from experiments.document import DOCUMENT
 from experiments.errors import ExperimentExists
 from experiments.errors import FrozenDocument
 from experiments.errors import InvalidDocument
 from experiments.errors import InvalidReason
 from experiments.errors import InvalidTransition
+from experiments.errors import NothingToDiscover
 from experiments.errors import UnansweredPast
 from experiments.errors import UnknownExperiment
 from experiments.errors import shown
+from experiments.frequency import FrequencyReport
+from experiments.frequency import frequency_report
+from experiments.keys import includes
 from experiments.ledger import Decision
 from experiments.ledger import ledger_json
 from experiments.ledger import ledger_of
+from experiments.ledger import without_small_cells
 from experiments.lifecycle import create
 from experiments.lifecycle import experiment_json
 from experiments.lifecycle import find
@@ -201,15 +208,38 @@ def replay_experiment(key: str) -> Response:
     return json_answer(replay(installation.store, key, now_ms=now_ms, min_cell=min_cell))
 
 
+@bp.get("/<key>/discovery")
+@requires("report")
+@describes(answers={200: Discovery}, refuses=(UnknownExperiment, NothingToDiscover), example=Example(status=409))
+def discover_segments(key: str) -> Response:
+    """Segments in which a message does better, or worse, against another than it does elsewhere."""
+    installation = current_installation()
+    return json_answer(discover(installation.store, key, min_cell=installation.config.min_cell))
+
+
+@bp.get("/<key>/frequency")
+@requires("report")
+@describes(answers={200: FrequencyReport}, refuses=(UnknownExperiment,))
+def frequency(key: str) -> Response:
+    """How often visitors are exposed, what goes along with it, and, where caps are drawn, what one more is worth."""
+    installation = current_installation()
+    now_ms, min_cell = installation.clock.now_ms(), installation.config.min_cell
+    return json_answer(frequency_report(installation.store, key, now_ms=now_ms, min_cell=min_cell))
+
+
 @bp.get("/<key>/allocations")
 @requires("report")
 @describes(answers={200: LedgerOf}, refuses=(UnknownExperiment,))
 def allocations(key: str) -> Response:
-    """The ledger, the oldest row first."""
+    """The ledger, the oldest row first; what rows were made of as far as no figure is about too few visitors.
+
+    A key of scope admin gets all of it, which the hashes are of.
+    """
+    min_cell = 0 if includes(current_key().scope, "admin") else current_installation().config.min_cell
 
     def rows(session: Session) -> list[Decision]:
         find(session, key)
-        return ledger_of(session, key)
+        return [without_small_cells(row, min_cell=min_cell) for row in ledger_of(session, key)]
 
     return json_answer({"experiment": key, "allocations": current_installation().store.read(rows)})
 

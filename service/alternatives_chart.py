@@ -14,10 +14,13 @@ from service.forest import zero_line
 from service.palette import MUTED
 
 
-def alternatives_chart(gains: Sequence[tuple[str, float, float, float]], *, title: str, width: int = 560) -> Spec:
+def alternatives_chart(
+    gains: Sequence[tuple[str, float, float, float]], *, title: str, width: int = 560,
+    heading: str = "What other policies would have brought",
+) -> Spec:
     """The gains of policies: name, low, mean, high of each, from the top down."""
     rows = [dict(zip(("policy", "low", "mean", "high"), gain, strict=True)) for gain in gains]
-    return framed(base("What other policies would have brought", _words(rows, title=title)), width=width) | {
+    return framed(base(heading, _words(rows, title=title)), width=width) | {
         "data": {"values": rows},
         "encoding": {"y": names("policy", width=width), "color": {"value": MUTED}},
         "layer": [zero_line(), intervals(title=title, ticks=ticks(width)), means()],

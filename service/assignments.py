@@ -42,7 +42,6 @@ from service.operations import Example
 from service.operations import Parameter
 from service.operations import describes
 from service.preferences import objects_to_tracking
-from service.tallies import evaluated_as
 from service.visitor_lines import read_visitors
 
 bp = Blueprint("assignments", __name__, url_prefix="/v1")
@@ -148,7 +147,7 @@ def _order(said: Mapping[str, Any]) -> Order:
         raise Refused(400, "invalid_experiment", f"experiment: {shown(experiment)} must be an experiment's key")
     if not isinstance(expose, bool):
         raise Refused(400, "invalid_expose", f"expose: {shown(expose)} must be true or false")
-    return Order(experiment, expose, message_id(said))
+    return Order(experiment, expose, message_id(said), current_installation().config.frequency_cap)
 
 
 def _batched(order: Order, visitors: list[Any]) -> Iterator[list[Any]]:
@@ -184,7 +183,7 @@ def _assigner(order: Order) -> Assigner:
             log=installation.log,
         )
         for assignment, n in answers.counts():
-            installation.tallies.evaluations.add(evaluated_as(order.experiment, assignment), n)
+            installation.tallies.evaluated(order.experiment, assignment, n)
         return items(answers, batch, start=start)
 
     return assigner

@@ -75,6 +75,8 @@ class CampaignsView(NamedTuple):
 #: The shelves in their order, by the states that stand on them.
 _STATES_BY_TITLE = {"Running": ("running", "paused"), "Drafts": ("draft",), "Stopped": ("stopped",)}
 _URGENT = "Needs your attention"
+#: The kinds of concern for which nothing has to be done today, or can be.
+_NOTED_ONLY: tuple[ConcernKind, ...] = ("review_soon", "intervals")
 
 #: By kind, the sentence and whether it is loud.
 _WORDS: Mapping[ConcernKind, tuple[str, bool]] = {
@@ -87,19 +89,23 @@ _WORDS: Mapping[ConcernKind, tuple[str, bool]] = {
     "no_visitors": ("Nothing is arriving: it runs, but no new visitor has been counted since {day}.", True),
     "no_outcomes": ("Nothing is arriving: not one {names} was counted, though visitors have had their time.", True),
     "review": ("The day to review has passed for {names}.", False),
+    "review_soon": ("The day to review comes soon for {names}.", False),
     "intervals": ("Conversions are too rare in places to promise what the intervals say.", False),
 }
 
 
-def campaigns_view(summaries: Sequence[Summary], *, now_ms: int) -> CampaignsView:
+def campaigns_view(summaries: Sequence[Summary], *, now_ms: int, min_cell: int) -> CampaignsView:
     """The list, what needs attention first."""
     today = day_of(now_ms)
     urgent, calm = ([one for one in summaries if _is_urgent(one) == wanted] for wanted in (True, False))
     groups = {_URGENT: urgent} | {
         title: [one for one in calm if one.stored.state in states] for title, states in _STATES_BY_TITLE.items()
     }
-    shelves = (Shelf(title, _campaigns(found, today=today)) for title, found in groups.items() if found)
-    archived = _campaigns([one for one in calm if one.stored.state == "archived"], today=today)
+    shelves = (
+        Shelf(title, _campaigns(found, today=today, min_cell=min_cell)) for title, found in groups.items() if found
+    )
+    put_away = [one for one in calm if one.stored.state == "archived"]
+    archived = _campaigns(put_away, today=today, min_cell=min_cell)
     return CampaignsView(moment(iso(now_ms)), tuple(shelves), archived)
 
 
@@ -114,29 +120,38 @@ def disk_warning(disk: Space | None) -> str | None:
 
 
 def _is_urgent(summary: Summary) -> bool:
-    """Rare conversions are noted, but nobody can do anything about them today."""
-    return any(concern.kind != "intervals" for concern in summary.concerns)
+    """What is noted only need not be done today, or cannot be."""
+    return any(concern.kind not in _NOTED_ONLY for concern in summary.concerns)
 
 
-def _campaigns(summaries: Sequence[Summary], *, today: int) -> tuple[Campaign, ...]:
-    return tuple(_campaign(one, today=today) for one in summaries)
+def _campaigns(summaries: Sequence[Summary], *, today: int, min_cell: int) -> tuple[Campaign, ...]:
+    return tuple(_campaign(one, today=today, min_cell=min_cell) for one in summaries)
 
 
-def _campaign(summary: Summary, *, today: int) -> Campaign:
+def _campaign(summary: Summary, *, today: int, min_cell: int) -> Campaign:
     experiment, visitors = summary.stored.experiment, summary.visitors_by_day
     is_counting = summary.headline is not None
     newest = sum(n for day, n in visitors.items() if day > today - _WEEK_DAYS)
+    # The report hides an arm that fewer have met; the sum less the other arms would tell them.
+    step = 2 * min_cell if 0 < summary.fewest < min_cell else 0
     return Campaign(
         key=experiment.key,
         name=experiment.name,
         state=summary.stored.state,
         is_frozen=summary.is_frozen,
         headline=summary.headline or "",
-        visitors=count(sum(visitors.values()) if is_counting else None),
-        week=count(newest if is_counting else None),
-        spark=spark(visitors, today=today),
+        visitors=_number(sum(visitors.values()) if is_counting else None, step=step),
+        week=_number(newest if is_counting else None, step=step),
+        spark=None if step else spark(visitors, today=today),
         notices=tuple(_notices(summary)),
     )
+
+
+def _number(n: int | None, *, step: int) -> str:
+    """A number of visitors, no more precisely than in steps where there are any."""
+    if n is None or not step:
+        return count(n)
+    return f"about {count(round(n / step) * step)}" if n >= step else f"fewer than {step}"
 
 
 def _notices(summary: Summary) -> list[Notice]:

@@ -25,8 +25,16 @@ COMMANDS = {
     "digest": "digests",
     "assign": "assignments",
     "record": "outcomes",
+    "opt-out": "opt_outs",
+    "privacy": "privacy",
     "simulate": "simulation",
     "replay": "replay",
+    "discover": "discovery",
+    "review": "review",
+    "frequency": "frequency",
+    "export": "exports",
+    "visitor": "visitors",
+    "erase": "visitors",
     "verify": "database",
     "backup": "backups",
     "restore": "backups",
@@ -47,7 +55,7 @@ class Commands(click.Group):
         """The command of a name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(f"service.commands.{COMMANDS[cmd_name]}"), cmd_name)
+        command = getattr(import_module(f"service.commands.{COMMANDS[cmd_name]}"), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

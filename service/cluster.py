@@ -12,6 +12,7 @@ from experiments.storage.location import Server
 from experiments.storage.shards import THIS_SHARD
 from experiments.storage.store import OwnStore
 from experiments.storage.store import open_store
+from experiments.undivided import shards_elsewhere
 from service.config import Config
 
 if TYPE_CHECKING:
@@ -77,12 +78,7 @@ def open_log(installation: Installation) -> None:
 
 def _check_undivided(installation: Installation) -> None:
     """See that all visitors are in the one database that is named."""
-    if installation.config.database_path:
-        return
-    shards, here = installation.store.read(
-        lambda session: (session.shards.partitions(), session.meta.get(THIS_SHARD))
-    )
-    if others := sorted(set(shards) - {here}):
+    if others := installation.store.read(shards_elsewhere):
         raise InvalidSetting(f"BESPOKE_LOG_URL: must be given, since visitors are in the shards {', '.join(others)}")
 
 

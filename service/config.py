@@ -13,6 +13,7 @@ from experiments.assignment import Consent
 from experiments.errors import InvalidSetting
 from experiments.errors import shown
 from experiments.failpoints import Failpoint
+from experiments.frequency_caps import Cap
 from experiments.storage.location import Location
 from experiments.storage.location import Server
 from service import settings
@@ -76,6 +77,18 @@ SETTINGS = (
         "DEDUPLICATION_HORIZON", "deduplication_horizon_seconds", "90d", settings.lifetime,
         "how old an event may be; a repeated one is known for as long",
     ),
+    Setting(
+        "RETENTION_EVENTS", "retention_events_seconds", "30d", settings.lifetime,
+        "how long an event is kept once it can change no count any more",
+    ),
+    Setting(
+        "RETENTION_EXPOSURES", "retention_exposures_seconds", "30d", settings.lifetime,
+        "how long a stopped experiment knows its visitors once none of their events is kept",
+    ),
+    Setting(
+        "RETENTION_BACKUPS", "retention_backups_seconds", "90d", settings.lifetime,
+        "how long you keep backups: an erasure is done again in one that is brought back for as long",
+    ),
     Setting("LINK_LIFETIME", "link_lifetime_seconds", "7d", settings.lifetime, "how long a report's link opens it"),
     Setting(
         "SESSION_LIFETIME", "session_lifetime_seconds", "12h", settings.lifetime, "how long somebody stays logged in"
@@ -126,6 +139,10 @@ SETTINGS = (
         "what e-mails are handed to: smtp://user:password@host:587, or smtps://…", is_secret=True,
     ),
     Setting(
+        "FREQUENCY_CAP", "frequency_cap", "off", settings.frequency_cap,
+        "the most exposures of a visitor over all experiments by lists and mail-merge, as in 5/7d, or off",
+    ),
+    Setting(
         "LOG_URL", "log_addresses", "off", settings.log_addresses,
         "the log that events go through to shards: nats://a:4222,b:4222,c:4222", is_secret=True,
     ),
@@ -157,6 +174,9 @@ class Config:
     recent_traffic: int
     token_lifetime_seconds: int
     deduplication_horizon_seconds: int
+    retention_events_seconds: int
+    retention_exposures_seconds: int
+    retention_backups_seconds: int
     link_lifetime_seconds: int
     session_lifetime_seconds: int
     https: str
@@ -172,6 +192,7 @@ class Config:
     digest: str
     digest_to: tuple[str, ...]
     relay: Relay | None
+    frequency_cap: Cap | None
     log_addresses: tuple[str, ...]
     log_ack: str
     spool: Path

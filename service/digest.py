@@ -3,11 +3,7 @@
 from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from datetime import timezone
 from email.message import EmailMessage
-from email.utils import format_datetime
-from email.utils import make_msgid
 
 from flask import Flask
 from flask import render_template
@@ -17,18 +13,17 @@ from experiments.overview import overview
 from experiments.reports import build_report
 from experiments.storage.session import Session
 from experiments.times import iso
-from service.address import Address
 from service.campaigns_view import Campaign
 from service.campaigns_view import campaigns_view
 from service.installation import Installation
+from service.letters import DOMAIN
+from service.letters import home
+from service.letters import letter
 from service.links import report_link
-from service.relay import Relay
 from service.report_charts import chart_file
 from service.report_view import ReportView
 from service.report_view import report_view
 from service.wording import moment
-
-_DOMAIN = "bespoke.invalid"
 
 
 @dataclass(frozen=True)
@@ -58,12 +53,7 @@ def digest(installation: Installation, keys: Sequence[str], *, recipients: Seque
     """
     now_ms = installation.clock.now_ms()
     digested = list(_digested(installation, keys, now_ms=now_ms))
-    message = EmailMessage()
-    message["Subject"] = _subject(digested)
-    message["From"] = f"Bespoke <{_sender(installation.config.relay)}>"
-    message["To"] = ", ".join(recipients)
-    message["Date"] = format_datetime(datetime.fromtimestamp(now_ms / 1000, timezone.utc))
-    message["Message-ID"] = make_msgid(domain=_DOMAIN)
+    message = letter(installation, _subject(digested), recipients=recipients)
     as_of = moment(iso(now_ms))
     # Commands and schedulers have no application at hand.
     with Flask("service").app_context():
@@ -77,13 +67,6 @@ def digest(installation: Installation, keys: Sequence[str], *, recipients: Seque
     return message
 
 
-def _sender(relay: Relay | None) -> str:
-    """Relays take what comes from their own users, or from their own domain."""
-    if relay is None:
-        return "bespoke@localhost"
-    return relay.user if "@" in relay.user else f"bespoke@{relay.host}"
-
-
 def _subject(digested: Sequence[Digested]) -> str:
     loud = sum(any(notice.loud for notice in one.campaign.notices) for one in digested)
     campaigns = "1 campaign" if len(digested) == 1 else f"{len(digested)} campaigns"
@@ -93,7 +76,7 @@ def _subject(digested: Sequence[Digested]) -> str:
 def _digested(installation: Installation, keys: Sequence[str], *, now_ms: int) -> Iterator[Digested]:
     installation.store.read(lambda session: [find(session, key) for key in keys])
     found = overview(installation.store, snapshot=installation.snapshots.refresh(), now_ms=now_ms)
-    view = campaigns_view(found, now_ms=now_ms)
+    view = campaigns_view(found, now_ms=now_ms, min_cell=installation.config.min_cell)
     campaign_by_key = {one.key: one for shelf in view.shelves for one in shelf.campaigns}
     campaign_by_key |= {one.key: one for one in view.archived}
     for number, key in enumerate(dict.fromkeys(keys)):
@@ -103,7 +86,7 @@ def _digested(installation: Installation, keys: Sequence[str], *, now_ms: int) -
             report_view(report, symbols=True),
             _link(installation, key, now_ms=now_ms),
             chart_file(report, (), "gains", kind="png"),
-            f"chart-{number}@{_DOMAIN}",
+            f"chart-{number}@{DOMAIN}",
         )
 
 
@@ -111,7 +94,7 @@ def _link(installation: Installation, key: str, *, now_ms: int) -> str:
     config = installation.config
     return report_link(
         key,
-        address=config.address or str(Address(config.host, config.port)),
+        address=home(config),
         expires_ms=now_ms + config.link_lifetime_seconds * 1000,
         keyring=installation.keyring,
     )

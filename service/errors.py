@@ -12,23 +12,29 @@ from flask import Response
 from werkzeug.exceptions import HTTPException
 
 from experiments.errors import BespokeError
+from experiments.errors import DividedVisitors
 from experiments.errors import ExperimentExists
 from experiments.errors import FrozenDocument
 from experiments.errors import IdempotencyKeyReused
 from experiments.errors import InvalidContext
 from experiments.errors import InvalidDocument
 from experiments.errors import InvalidReason
+from experiments.errors import InvalidReview
 from experiments.errors import InvalidSignature
 from experiments.errors import InvalidTransition
 from experiments.errors import LastAdmin
+from experiments.errors import MissingExtra
 from experiments.errors import RejectedEvent
 from experiments.errors import InvalidUser
+from experiments.errors import NothingToDiscover
 from experiments.errors import StorageBusy
 from experiments.errors import StorageError
 from experiments.errors import StorageFull
 from experiments.errors import UnansweredPast
 from experiments.errors import UnknownExperiment
 from experiments.errors import UnknownKey
+from experiments.errors import UnknownProposal
+from experiments.errors import UnknownSegment
 from experiments.errors import UnknownUser
 from experiments.errors import UserExists
 from experiments.errors import VerdictChanged
@@ -42,12 +48,18 @@ PROBLEM = "application/problem+json"
 STATUS_BY_ERROR: dict[type[BespokeError], int] = {
     InvalidDocument: 422,
     UnknownExperiment: 404,
+    UnknownProposal: 404,
     ExperimentExists: 409,
     InvalidTransition: 409,
     FrozenDocument: 409,
     VerdictChanged: 409,
+    DividedVisitors: 409,
     UnansweredPast: 409,
+    NothingToDiscover: 409,
+    MissingExtra: 409,
     InvalidReason: 422,
+    UnknownSegment: 404,
+    InvalidReview: 422,
     IdempotencyKeyReused: 422,
     InvalidContext: 400,
     InvalidUser: 422,

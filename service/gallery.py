@@ -11,12 +11,10 @@ import msgspec
 
 from experiments.assumptions import Assumptions
 from experiments.document import parse_document
-from experiments.errors import shown
 from experiments.model import Experiment
 from experiments.reading.assumptions import read_assumptions
 from experiments.truth import Truth
 from experiments.truth import truth_of
-from service.errors import Refused
 
 _FOLDER = Path(__file__).parent / "data" / "gallery"
 
@@ -76,13 +74,3 @@ def gallery() -> Mapping[str, Entry]:
     """Every entry by its name, in the order of the names."""
     entries = (msgspec.json.decode(path.read_bytes(), type=Entry) for path in sorted(_FOLDER.glob("*.json")))
     return {entry.name: entry for entry in entries}
-
-
-def entry_named(name: str) -> Entry:
-    """The entry of a name.
-
-    :raises Refused: naming those that there are.
-    """
-    if name not in gallery():
-        raise Refused(404, "unknown_entry", f"name: {shown(name)} must be one of {', '.join(gallery())}")
-    return gallery()[name]

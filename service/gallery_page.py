@@ -10,8 +10,10 @@ from werkzeug.wrappers import Response as AnyResponse
 from experiments.drafts import NEW
 from experiments.drafts import begun
 from experiments.drafts import keep_draft
+from experiments.errors import shown
 from service.current import current_installation
-from service.gallery import entry_named
+from service.errors import Refused
+from service.gallery import Entry
 from service.gallery import gallery
 from service.gallery_view import cards
 from service.operations import Example
@@ -40,10 +42,16 @@ def gallery_page() -> str:
 @describes_page(Example(path={}, status=403))
 def begin() -> AnyResponse:
     """Fill in the form of a new experiment as an entry does, in place of what had been typed of one."""
-    installation, entry = current_installation(), entry_named(request.form.get("name", ""))
+    installation, entry = current_installation(), _entry(request.form.get("name", ""))
     setup = prefilled(entry.document)
     keep_draft(installation.store, _email(), NEW, setup.body, now_ms=installation.clock.now_ms())
     return redirect(url_for("setup.new_form"), 303)
+
+
+def _entry(name: str) -> Entry:
+    if name not in gallery():
+        raise Refused(404, "unknown_entry", f"name: {shown(name)} must be one of {', '.join(gallery())}")
+    return gallery()[name]
 
 
 def _email() -> str:

@@ -8,15 +8,19 @@ from threading import Event
 from threading import Thread
 from time import monotonic
 
+from experiments.consent_counts import keep_counts
 from experiments.errors import StorageError
+from experiments.erasure import Remembering
 from experiments.evaluation import Asking
 from experiments.events import Terms
 from experiments.failpoints import arm
 from experiments.intake import Intake
 from experiments.overview import Overviews
 from experiments.recent import RecentTraffic
+from experiments.retention import Keeping
 from experiments.signing import Keyring
 from experiments.signing import keyring
+from experiments.snapshot import Snapshot
 from experiments.snapshot import Snapshots
 from experiments.storage.store import OwnStore
 from experiments.storage.store import migrate_database
@@ -31,6 +35,7 @@ from service.config import Config
 from service.logs import said
 from service.rates import Buckets
 from service.secret import secret_of
+from service.tallies import Labels
 from service.tallies import Tallies
 
 _WATCH_SECONDS = 0.25
@@ -64,6 +69,7 @@ class Installation:
     overviews: Overviews = field(default_factory=Overviews)
     log: Intake | None = None
     collect: Callable[[int], None] | None = None
+    _kept_consents: dict[Labels, int] = field(default_factory=dict, repr=False)
     _endings: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
     def asking(self, *, objects: bool = False) -> Asking:
@@ -74,6 +80,28 @@ class Installation:
     def terms(self) -> Terms:
         """What is asked of events."""
         return Terms(self.config.consent_default, self.config.deduplication_horizon_seconds)
+
+    def remembering(self) -> Remembering:
+        """What an erasure must outlast."""
+        return Remembering(self.terms(), self.config.token_lifetime_seconds, self.config.retention_backups_seconds)
+
+    def keeping(self) -> Keeping:
+        """How long things are kept."""
+        config = self.config
+        return Keeping(
+            self.terms(),
+            config.token_lifetime_seconds,
+            config.retention_events_seconds,
+            config.retention_exposures_seconds,
+        )
+
+    def keep_consents(self) -> None:
+        """Add to the database how many evaluations came with which consent since this was done last."""
+        counts, kept = self.tallies.consents.counts(), self._kept_consents
+        new = {(key, level): n - kept.get((key, level), 0) for (key, level), n in counts.items()}
+        if added := {labels: n for labels, n in new.items() if n}:
+            keep_counts(self.store, added, now_ms=self.clock.now_ms())
+            self._kept_consents = counts
 
     def watch(self) -> None:
         """Notice from now on what other processes commit."""
@@ -137,6 +165,7 @@ class Watcher(Thread):
         super().__init__(name="watcher", daemon=True)
         self._installation = installation
         self._store, self._snapshots = installation.store, installation.snapshots
+        self._removals = self._snapshots.latest.removals
         self._stopped = Event()
         installation.watched = monotonic()
 
@@ -151,7 +180,7 @@ class Watcher(Thread):
         try:
             changes = self._store.changes()
             if changes != seen:
-                self._snapshots.refresh()
+                self._notice(self._snapshots.refresh())
             self._installation.watched = monotonic()
             return changes
         except StorageError as error:
@@ -160,6 +189,12 @@ class Watcher(Thread):
             # One that died here would leave this process deciding by old allocations for ever.
             log.exception("changes of other processes are not seen for now", extra=said("unseen"))
         return None
+
+    def _notice(self, snapshot: Snapshot) -> None:
+        """Forget what is remembered of visitors once some have been removed, here or elsewhere."""
+        if snapshot.removals != self._removals:
+            self._store.forget_exposures()
+        self._removals = snapshot.removals
 
     def stop(self) -> None:
         """Look no more."""

@@ -11,6 +11,7 @@ from experiments.ledger import Excerpt
 from experiments.ledger import LedgerAct
 from experiments.model import Experiment
 from experiments.objective import is_rate
+from service.context_words import context_words
 from service.wording import PLAIN
 from service.wording import RATE
 from service.wording import count
@@ -21,6 +22,8 @@ from service.wording import written
 #: So many decisions stand on a page, and of each so many of its largest moves.
 ROWS = 8
 _MOST_MOVES = 12
+#: Attributes with a smaller share of the differences are not named.
+_LEAST_TOLD = 0.01
 
 _ACTORS = {"scheduler": "the policy", "service": "the service"}
 _BY_PEOPLE: Mapping[LedgerAct, str] = {
@@ -61,10 +64,22 @@ class Known(NamedTuple):
     mean: str
 
 
+class ByContext(NamedTuple):
+    """The weights of a segment's contexts: the arms, and for each context its words and a weight for each arm.
+
+    A weight stands as written, and in hundredths for a bar.
+    """
+
+    segment: str
+    arms: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
+
+
 class Told(NamedTuple):
     """One decision: its largest moves, how many smaller ones there were, and what was known where they were.
 
-    `looks` says how often the policy looked afterwards and found too little to move.
+    `contexts` are the weights that differ inside segments, `moved_by` says which attributes moved them; `looks` says how
+    often the policy looked afterwards and found too little to move.
     """
 
     number: int
@@ -77,6 +92,8 @@ class Told(NamedTuple):
     moves: tuple[Move, ...]
     smaller: int
     known: tuple[Known, ...]
+    contexts: tuple[ByContext, ...]
+    moved_by: str
     looks: str
 
 
@@ -110,8 +127,32 @@ def told(experiment: Experiment, row: Decision, *, looks: int = 0) -> Told:
         moves=shown,
         smaller=len(moves) - len(shown),
         known=tuple(_known(experiment, row["inputs"], {move.segment for move in shown})),
+        contexts=tuple(_by_context(experiment, segment, of) for segment, of in row["contexts"].items()),
+        moved_by=_moved_by(row["moved_by"]),
         looks=_looks(looks),
     )
+
+
+def _by_context(experiment: Experiment, segment: str, weights: Mapping[str, Mapping[str, float]]) -> ByContext:
+    arms = tuple(next(iter(weights.values())))
+    rows = (
+        (
+            context_words(context, experiment.attributes),
+            tuple((_share(of[arm]), round(100 * of[arm], 1)) for arm in arms),
+        )
+        for context, of in weights.items()
+    )
+    return ByContext(segment, arms, tuple(rows))
+
+
+def _moved_by(shares: Mapping[str, float]) -> str:
+    """Which attributes have how much of the differences between arms, the most telling one first."""
+    if not shares:
+        return "No attribute tells the arms apart yet."
+    names = {"$segment": "the segment", "$combination": "what is special to combinations"}
+    parts = sorted(shares.items(), key=lambda item: -item[1])
+    told = ", ".join(f"{names.get(name, name)} {share:.0%}" for name, share in parts if share >= _LEAST_TOLD)
+    return f"What tells the arms apart: {told}."
 
 
 def _reason(row: Decision) -> str:
@@ -148,7 +189,7 @@ def _share(weight: float | None) -> str:
 def _known(experiment: Experiment, inputs: object, segments: Collection[str]) -> Iterator[Known]:
     goal = experiment.goal
     unit = money_in(experiment.currency, symbols=True) if goal.kind == "value" else RATE if is_rate(goal) else PLAIN
-    for segment, found in read_inputs(inputs).items():
+    for segment, found in read_inputs(inputs or {}).items():
         for arm, known in found.arms.items():
             if segment in segments and known.visitors:
                 yield Known(segment, arm, count(known.visitors), written(known.goal.mean, unit, decimals=2))

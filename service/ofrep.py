@@ -43,7 +43,6 @@ from service.operations import Example
 from service.operations import Parameter
 from service.operations import describes
 from service.preferences import objects_to_tracking
-from service.tallies import evaluated_as
 
 bp = Blueprint("ofrep", __name__, url_prefix="/ofrep/v1")
 
@@ -75,7 +74,7 @@ def evaluated(installation: Installation, asked: Asked) -> Raw:
         asking=installation.asking(objects=asked.objects),
         keyring=installation.keyring,
     )
-    installation.tallies.evaluations.add(evaluated_as(asked.name, evaluation.assignment))
+    installation.tallies.evaluated(asked.name, evaluation.assignment)
     return written(asked.name, evaluation)
 
 
@@ -107,9 +106,9 @@ def evaluate_flags() -> Response:
         asking=installation.asking(objects=objects_to_tracking()),
         keyring=installation.keyring,
     )
-    installation.tallies.evaluations.add_all(
-        evaluated_as(key, outcome.assignment) for key, outcome in outcomes.items() if isinstance(outcome, Evaluation)
-    )
+    for key, outcome in outcomes.items():
+        if isinstance(outcome, Evaluation):
+            installation.tallies.evaluated(key, outcome.assignment)
     return _unless_known(json_answer({"flags": [flag(key, outcome) for key, outcome in outcomes.items()]}))
 
 

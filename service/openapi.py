@@ -44,9 +44,11 @@ _GROUPS = {
     "admin": "Experiments", "gallery": "Experiments", "ofrep": "Evaluation", "assignments": "Lists of visitors",
     "ingest": "Events",
     "growthbook": "GrowthBook's clients", "sdk": "Web pages", "pages": "Pages", "report_files": "Pages",
-    "reference": "Reference", "users": "People", "audit": "Audit log",
+    "exports": "Experiments", "reference": "Reference", "users": "People", "audit": "Audit log", "visitors": "Privacy",
     "login": "Pages", "actions": "Pages", "setup": "Pages", "gallery_page": "Pages",
-    "preflight": "Pages", "replay_page": "Pages", "people": "Pages", "health": "Health", "preferences": "Privacy",
+    "preflight": "Pages", "replay_page": "Pages", "discovery": "Pages", "review_page": "Pages",
+    "frequency_page": "Pages", "people": "Pages", "health": "Health",
+    "preferences": "Privacy", "opt_outs": "Privacy", "review": "Experiments", "privacy": "Pages",
 }
 _INTRODUCTION = (
     "Experiments that find out for whom a tailored message beats the one sent to everybody. Errors are RFC 9457 "

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import IO
 
 
 @contextmanager
-def output(name: str) -> Iterator[IO[str]]:
+def output(name: str) -> Iterator[TextIOWrapper]:
     """A stream for a table; `-` is stdout. A file has another name until it is whole, and then takes its place."""
     if name == "-":
         # Whatever the terminal's encoding: a table is UTF-8.

@@ -24,6 +24,7 @@ from experiments.ledger import Decision
 from experiments.ledger import Excerpt
 from experiments.ledger import ledger_excerpt
 from experiments.ledger import ledger_of
+from experiments.ledger import without_small_cells
 from experiments.lifecycle import find
 from experiments.lifecycle import restraints
 from experiments.model import StoredExperiment
@@ -84,8 +85,9 @@ def home() -> str:
     installation = current_installation()
     now_ms = installation.clock.now_ms()
     found = installation.overviews.take(installation.store, snapshot=installation.snapshots.latest, now_ms=now_ms)
+    view = campaigns_view(found, now_ms=now_ms, min_cell=installation.config.min_cell)
     warning = disk_warning(space(installation.config))
-    return render_template("campaigns.html", view=campaigns_view(found, now_ms=now_ms), warning=warning)
+    return render_template("campaigns.html", view=view, warning=warning)
 
 
 def by_link() -> bool:
@@ -149,7 +151,9 @@ def ledger_page(key: str) -> str:
         return stored, ledger_excerpt(session, key, before=before, limit=ROWS), warnings
 
     stored, excerpt, warnings = current_installation().store.read(read)
-    view = ledger_view(stored.experiment, excerpt)
+    min_cell = current_installation().config.min_cell
+    rows = [without_small_cells(row, min_cell=min_cell) for row in excerpt.rows]
+    view = ledger_view(stored.experiment, excerpt._replace(rows=rows))
     return render_template("ledger.html", stored=stored, view=view, is_newest=before is None, warnings=warnings)
 
 

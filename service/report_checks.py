@@ -70,7 +70,21 @@ def checks(report: Mapping[str, Any]) -> Iterator[Check]:
     yield Check("Orphans", count(found["orphans"]), "Outcomes whose exposure never came.")
     yield Check("Duplicates", count(found["duplicates"]), "Events sent more than once, counted once.")
     yield Check("Rejected", count(found["rejected"]), "Events that could not be counted.")
+    if (consent := found.get("consent")) and consent["personalise"] is not None:
+        meaning = _generality(consent["mass_when_measured"])
+        yield Check("Without consent to tailoring", share(1 - consent["personalise"]), meaning)
     yield Check("Asserted", count(found["asserted"]), "Visitors shown another arm than assigned, left out.")
+
+
+def _generality(gap: Mapping[str, Any] | None) -> str:
+    """How far what is found holds for those who do not consent."""
+    told = "Evaluations of people who are not tailored for; the figures on tailoring are of the others."
+    if gap is None:
+        return f"{told} Whether it would do the same for these cannot be told."
+    if gap["low"] <= 0 <= gap["high"]:
+        return f"{told} Of those who are measured only, the one message does about as well as with the others."
+    side = "better" if gap["mean"] > 0 else "worse"
+    return f"{told} The one message does {side} with those who are measured only: they differ, so take care with both."
 
 
 def _sample_ratio(found: Mapping[str, Any]) -> Check:

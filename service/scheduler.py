@@ -16,6 +16,8 @@ from experiments.digests import claim_digest
 from experiments.digests import digest_slot
 from experiments.errors import BespokeError
 from experiments.reallocation import reallocate_due
+from experiments.reminders import remind
+from experiments.retention import retain
 from service.clock import AcceleratedClock
 from service.clock import Clock
 from service.disk import space
@@ -23,10 +25,12 @@ from service.disk import written
 from service.installation import Installation
 from service.logs import said
 from service.relay import send
+from service.reminder import reminder
 from service.signals import when_told_to_end
 
 _EVERY_SECONDS = 1.0
 _SHORTEST_SECONDS = 0.05
+_CONSENTS_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +43,7 @@ class Scheduler:
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._installation = installation
         self._is_disk_low = False
+        self._consents_due = monotonic() + _CONSENTS_SECONDS
         self._background = BackgroundScheduler(timezone=timezone.utc)
         self._background.add_job(
             self.tick,
@@ -66,7 +71,10 @@ class Scheduler:
             "collect": self._collect,
             "reallocate": self._reallocate,
             "digest": self._send_digest,
+            "reminders": self._remind,
             "disk": self._watch_disk,
+            "retention": self._retain,
+            "consents": self._keep_consents,
         }
         for name, job in jobs.items():
             # One job's trouble must not keep the others from their slots.
@@ -107,6 +115,29 @@ class Scheduler:
 
             send(digest(installation, live_campaigns(installation), recipients=config.digest_to), config.relay)
             log.info("the %s digest was sent", config.digest, extra=said("digest_sent"))
+
+    def _remind(self, now_ms: int) -> None:
+        """Tell of segments to review, in the log and to those who get the digest; a relay that refuses loses it."""
+        installation, config = self._installation, self._installation.config
+        found = remind(installation.store, now_ms=now_ms)
+        for one in found:
+            fields = said("review_due", experiment=one.experiment, segment=one.segment, review_by=one.review_by)
+            log.info("%s: segment %s is to be reviewed by %s", one.experiment, one.segment, one.review_by, extra=fields)
+        if found and config.relay and config.digest_to:
+            send(reminder(installation, found), config.relay)
+
+    def _retain(self, now_ms: int) -> None:
+        """Remove some of what is kept no longer."""
+        installation = self._installation
+        removed = retain(installation.store, installation.snapshots, installation.keeping(), now_ms=now_ms)
+        if removed:
+            log.info("%d rows are kept no longer", removed, extra=said("removed", rows=removed))
+
+    def _keep_consents(self, _: int) -> None:
+        """Keep now and then what is counted of evaluations: one is not worth a transaction."""
+        if monotonic() >= self._consents_due:
+            self._consents_due = monotonic() + _CONSENTS_SECONDS
+            self._installation.keep_consents()
 
     def _watch_disk(self, _: int) -> None:
         """Say once when space becomes little, and once when there is enough again."""

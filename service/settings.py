@@ -8,6 +8,7 @@ from typing import Any
 from experiments.durations import parse_duration
 from experiments.errors import InvalidUser
 from experiments.failpoints import Failpoint
+from experiments.frequency_caps import Cap
 from experiments.people import parse_email
 from experiments.storage.location import Location
 from experiments.storage.location import Server
@@ -104,6 +105,16 @@ def rate(text: str) -> Rate | None:
     if match is None or int(match[1]) == 0:
         raise ValueError("must be requests and a duration, as in 10000/10s, or 0")
     return Rate(int(match[1]), _seconds(match[2], longest="1d"))
+
+
+def frequency_cap(text: str) -> Cap | None:
+    """So many exposures in a span; None where there is no cap."""
+    if text == "off":
+        return None
+    match = _RATE.fullmatch(text)
+    if match is None or int(match[1]) == 0:
+        raise ValueError("must be exposures and a duration, as in 5/7d, or off")
+    return Cap(int(match[1]), _seconds(match[2], longest="365d"))
 
 
 def size(text: str) -> int:

@@ -143,6 +143,7 @@ _POLICY = Part({
 })
 _SEGMENT = Part({
     "name": TEXT, "key": TEXT, "kind": Choice(words=get_args(SegmentKind)), "rule": RuleKind(), "review_by": TEXT,
+    "special": FLAG, "legal_basis": PARAGRAPH,
 })
 _ARM = Part({
     "key": TEXT, "role": Choice(words=get_args(Role)), "segments": LINES, "channel": TEXT, "message": Names(PARAGRAPH),

@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.amendments import changes_while_started
 from experiments.amendments import is_same
-from experiments.document import parse_document
+from experiments.document import parse_document_to_save
 from experiments.drafts import Begun
 from experiments.drafts import version_of
 from experiments.errors import InvalidDocument
@@ -48,7 +48,7 @@ _NEW: dict[str, Any] = {
 _STARTED = ("running", "paused")
 _ENDED = ("stopped", "archived")
 _FREE = re.compile(r"name|hypothesis|audience|policy\..+")
-_FREE_IN_SEGMENT = re.compile(r"segments\[([0-9]+)\]\.(name|review_by)")
+_FREE_IN_SEGMENT = re.compile(r"segments\[([0-9]+)\]\.(name|review_by|special|legal_basis)")
 _IN_ARM = re.compile(r"arms\[([0-9]+)\]")
 
 
@@ -144,7 +144,7 @@ def faults(setup: Setup) -> list[Problem]:
     document, problems = document_of(setup.sheet)
     unread = tuple(problem.field for problem in problems)
     try:
-        experiment = parse_document(document)
+        experiment = parse_document_to_save(document)
     except InvalidDocument as error:
         # What cannot be read is missing for that reason, which has been said.
         return [*problems, *(one for one in error.problems if not _concerns(one.field, unread))]

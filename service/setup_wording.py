@@ -51,6 +51,7 @@ POLICIES: Options = (
     ("thompson", "Move traffic to what works (recommended)"), ("fixed", "Keep shares fixed"),
     ("top_two_thompson", "Move traffic to what works, and keep the runner-up in play"),
     ("epsilon_greedy", "Give nearly all to whatever leads, and a fixed share to the rest"),
+    ("contextual_thompson", "Move traffic to what works, for each combination of stored attributes"),
 )
 MATURITIES: Options = (
     ("observed", "Compare messages sent on the same day"), ("corrected", "Allow for conversions still to come"),
@@ -84,6 +85,14 @@ SEGMENT = (
 )
 REVIEW = Field(
     "review_by", "Look at it again by", "A day such as 2027-03-01: tastes change. May be left blank.", is_narrow=True
+)
+SPECIAL = (
+    Field(
+        "special", "Does the segment say something of such things?",
+        options=(("", "Go by its words"), ("true", "Yes"), ("false", "No: somebody has looked")),
+    ),
+    Field("legal_basis", "If so, on which legal basis?", "Such as the explicit consent that you ask for, and where.",
+          is_long=True),
 )
 ARM = (
     Field("key", "Short name", "What reports call it: small letters, digits, - _ and the full stop."),

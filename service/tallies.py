@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from dataclasses import field
 
 from experiments.assignment import Assignment
+from experiments.consent_counts import consent_of_assignment
 
 Labels = tuple[str, ...]
 
@@ -38,21 +39,22 @@ class Tally:
         return self._counts.copy()
 
 
-def evaluated_as(experiment: str, assignment: Assignment) -> Labels:
-    """By what an evaluation is counted."""
-    return experiment, assignment.arm, assignment.cause
-
-
 @dataclass(frozen=True)
 class Tallies:
     """What is counted.
 
-    Labels: of evaluations experiment, arm and cause; of events status and code; of refusals route and status; of jobs
-    that failed their name. All of them come from the configuration or the code, never from a request, so that nobody
-    can make them many.
+    Labels: of evaluations experiment, arm and cause; of consents, which are evaluations too, experiment and consent; of
+    events status and code; of refusals route and status; of jobs that failed their name. All of them come from the
+    configuration or the code, never from a request, so that nobody can make them many.
     """
 
     evaluations: Tally = field(default_factory=Tally)
     events: Tally = field(default_factory=Tally)
     refusals: Tally = field(default_factory=Tally)
     failures: Tally = field(default_factory=Tally)
+    consents: Tally = field(default_factory=Tally)
+
+    def evaluated(self, experiment: str, assignment: Assignment, n: int = 1) -> None:
+        """Count evaluations that came to this assignment."""
+        self.evaluations.add((experiment, assignment.arm, assignment.cause), n)
+        self.consents.add((experiment, consent_of_assignment(assignment)), n)

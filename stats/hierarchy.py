@@ -1,7 +1,7 @@
 """Arms in segments as one linear model with Normal errors, for every spread between segments at once.
 
-η_sa = α_s + β_g + γ_sa: α_s the segment's base, β_g the overall effect of what the arm is one of, γ_sa ~ N(0, τ²) what
-is special to this arm in this segment. What was seen of η_sa is a site, a factor exp(h·η - π·η²/2), so that cells
+η_sa = α_s + Σ β_g + γ_sa: α_s the segment's base, β_g the overall effects of what the arm is one of, γ_sa ~ N(0, τ²)
+what is special to this arm in this segment. What was seen of η_sa is a site, a factor exp(h·η - π·η²/2), so that cells
 without visitors are sites of 0. Everything is written with 1 + π·τ², which is finite for τ = 0 (complete pooling) and
 for any number of visitors (Gelman and Hill 2007, "Data analysis using regression and multilevel/hierarchical models",
 chapter 12; the elimination of α_s and then of β is that of a block-arrow matrix).
@@ -23,7 +23,7 @@ class Prior(NamedTuple):
         base: the expected α_s; shape (segments).
         base_sd: its standard deviation, one for all segments.
         effects: the covariance of β; shape (groups, groups).
-        members: 1 where a cell is one of a group, 0 elsewhere; shape (segments, cells, groups).
+        members: 1 where a cell is one of a group, of one or of several, 0 elsewhere; shape (segments, cells, groups).
     """
 
     spreads: Array
@@ -48,7 +48,7 @@ class Believed(NamedTuple):
         own: the part of the variance that a cell shares with no other, τ² / (1 + πτ²); the same shape.
         shrinkage: 1 / (1 + πτ²), how far η follows α + β; the same shape.
         loadings: how α_s + β_g - its own error hangs on β; shape (spreads, segments, cells, groups).
-        effects: the covariance of β; shape (spreads, groups, groups).
+        effects, effect_means: the covariance of β, shape (spreads, groups, groups), and what is expected of it.
         base_variance: of α_s given β; shape (spreads, segments).
         log_evidence: log of the integral of prior and sites; shape (spreads).
     """
@@ -59,6 +59,7 @@ class Believed(NamedTuple):
     shrinkage: Array
     loadings: Array
     effects: Array
+    effect_means: Array
     base_variance: Array
     log_evidence: Array
 
@@ -122,6 +123,7 @@ def believe(prior: Prior, sites: Sites) -> Believed:
         shrinkage=shrinkage,
         loadings=loadings,
         effects=effects,
+        effect_means=effect_means,
         base_variance=1 / precision,
         log_evidence=effect_evidence
         + 0.5 * (np.log(shrinkage) + own * sites.shift**2).sum(axis=(1, 2))
@@ -145,11 +147,13 @@ def _effects(
 ) -> tuple[Array, Array, Array]:
     """Covariance and mean of β with every α_s integrated out, and what they add to the evidence."""
     groups = len(prior.effects)
-    information = by_group.sum(axis=1)[:, :, None] * np.eye(groups) - np.swapaxes(by_group, 1, 2) @ shared
+    members = prior.members.reshape(prior.members.shape[0] * prior.members.shape[1], groups)
+    together: Array = (weights.reshape(len(weights), 1, len(members)) * members.T) @ members
+    information: Array = together - np.swapaxes(by_group, 1, 2) @ shared
     towards = _grouped(shifts, prior.members).sum(axis=1) - (pull[:, None, :] @ shared)[:, 0]
     # P (I + H P)^-1, which needs no inverse of P: arms may be known to act alike.
     system = np.eye(groups) + prior.effects @ information
-    covariance = np.linalg.solve(system, np.broadcast_to(prior.effects, system.shape))
+    covariance: Array = np.asarray(np.linalg.solve(system, np.broadcast_to(prior.effects, system.shape)), np.float64)
     means = (covariance @ towards[..., None])[..., 0]
     evidence = 0.5 * (means * towards).sum(axis=1) - 0.5 * np.linalg.slogdet(system)[1]
     return covariance, means, evidence

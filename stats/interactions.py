@@ -1,15 +1,16 @@
-"""For which visitors does one of two arms bring more than for the others, relative to the other arm?
+"""For which visitors does one of two arms bring more, relative to the other arm, than for the rest?
 
-A group of contexts is contrasted with the rest by a score test of one common ratio of means: Mantel and Haenszel's ratio
-over strata (1959, https://doi.org/10.1093/jnci/22.4.719) in which the arms were given by the same chances, and the
-variance that counts have if that ratio holds (N. E. Breslow, Statistics in epidemiology: the case-control study, JASA
-91, 1996, on why: counts of ten are enough). A constant relative effect over whatever base rates is no interaction.
+A group of contexts is contrasted with the rest by a score test (R. E. Tarone, On heterogeneity tests based on efficient
+scores, Biometrika 72, 1985) of one common ratio of means: Mantel and Haenszel's (1959,
+https://doi.org/10.1093/jnci/22.4.719) over strata in which the arms were given by the same chances, with the variance
+that sums have if that ratio holds. A constant relative effect over whatever base rates is no interaction.
 
 Many groups are tried on one half of the visitors, and only what stands out there is tested, on the other half, so that
-its size is not that of the luckiest. Among those the share of false ones is held by Benjamini and Hochberg's rule (1995,
-https://doi.org/10.1111/j.2517-6161.1995.tb02031.x).
+its size is not that of the luckiest. Among those the share of false ones is held by the rule of Benjamini and Hochberg
+(1995, https://doi.org/10.1111/j.2517-6161.1995.tb02031.x).
 """
 
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
@@ -34,12 +35,14 @@ class Cells(NamedTuple):
 
     Attributes:
         context, stratum: which, from 0 on.
+        part: of the experiment, in which the stratum is; what differs from part to part is known, and not looked for.
         n, total, total_squares: visitors, and the sums of their values and squared values; a row for the reference
             and one for the other arm.
     """
 
     context: Codes
     stratum: Codes
+    part: Codes
     n: Array
     total: Array
     total_squares: Array
@@ -58,17 +61,29 @@ class Contrasts(NamedTuple):
 
 
 class Ratio(NamedTuple):
-    """The arm's mean over that of the reference, with its interval, and both means over the same strata.
+    """The arm's mean over that of the reference, with the standard error of its logarithm, over the strata of both.
 
-    All are nan where there is nothing to compare.
+    Attributes:
+        n: visitors of the reference and of the arm.
+
+    What cannot be told is nan.
     """
 
     ratio: float
-    low: float
-    high: float
+    log_error: float
     arm: float
     reference: float
     n: tuple[float, float]
+
+    @property
+    def low(self) -> float:
+        """The lower end of the 95 % interval."""
+        return self.ratio * float(np.exp(-_QUANTILE * self.log_error))
+
+    @property
+    def high(self) -> float:
+        """The upper end of the 95 % interval."""
+        return self.ratio * float(np.exp(_QUANTILE * self.log_error))
 
 
 class Choice(NamedTuple):
@@ -82,8 +97,8 @@ class Choice(NamedTuple):
 def contrasts(cells: Cells, groups: Mask, leaves: Codes, *, smallest: float) -> Contrasts:
     """Contrast groups of contexts with the other contexts of their leaf; shape of `groups`: (groups, contexts).
 
-    Within a leaf the ratio is one, from leaf to leaf it may differ. A contrast tells nothing where it has fewer than
-    `smallest` visitors inside or outside, or too few who met the goal.
+    Within a leaf of a part the ratio is one, from one to the next it may differ. A contrast tells nothing where it has
+    fewer than `smallest` visitors inside or outside, or too few who met the goal.
     """
     table = _Table.of(cells, leaves)
     parts = [table.contrasts(groups[start : start + _AT_ONCE]) for start in range(0, len(groups), _AT_ONCE)]
@@ -92,14 +107,35 @@ def contrasts(cells: Cells, groups: Mask, leaves: Codes, *, smallest: float) -> 
     return Contrasts(np.where(tells, z, 0.0), n)
 
 
-def choose(cells: Cells, groups: Mask, *, most: int, smallest: float, threshold: float = 1.0) -> list[Choice]:
-    """The groups that stand out, each beside those before it: what is left when their difference is allowed for."""
+def unions(cells: Cells, groups: Mask, *, most: int, smallest: float) -> Iterator[tuple[int, ...]]:
+    """The groups, by their places, that stand out together: the one that does most, and what lets it stand out more.
+
+    Of those where the arm does better, and of those where it does worse; so many of them at most.
+    """
+    for sign in (1.0, -1.0):
+        places: tuple[int, ...] = ()
+        held, highest = np.zeros(groups.shape[1], np.bool_), 0.0
+        while len(places) < most:
+            z = sign * contrasts(cells, groups | held, _together(groups), smallest=smallest).z
+            best = int(np.argmax(z))
+            if z[best] <= highest:
+                break
+            places, held, highest = (*places, best), held | groups[best], float(z[best])
+            if len(places) > 1:
+                yield places
+
+
+def choose(cells: Cells, groups: Mask, costs: Array, *, most: int, smallest: float) -> list[Choice]:
+    """The groups that stand out, each beside those before it: what is left when their difference is allowed for.
+
+    The next is that whose squared z exceeds its cost by most, and by more than 1.
+    """
     chosen: list[Choice] = []
-    leaves = np.zeros(groups.shape[1], np.intp)
+    leaves = _together(groups)
     while len(chosen) < most:
         z = contrasts(cells, groups, leaves, smallest=smallest).z
-        best = int(np.argmax(np.abs(z)))
-        if abs(z[best]) <= threshold:
+        best = int(np.argmax(z**2 - costs))
+        if z[best] ** 2 - costs[best] <= 1:
             break
         chosen.append(Choice(best, float(np.sign(z[best])), leaves))
         leaves = np.unique(2 * leaves + groups[best], return_inverse=True)[1]
@@ -107,13 +143,26 @@ def choose(cells: Cells, groups: Mask, *, most: int, smallest: float, threshold:
 
 
 def p_values(cells: Cells, groups: Mask, choices: Sequence[Choice], *, smallest: float) -> Array:
-    """The chance of a contrast at least as large as that of each choice, and of its sign, if there were none."""
-    z = [
-        choice.sign * contrasts(cells, groups[[choice.group]], choice.leaves, smallest=smallest).z[0]
-        for choice in choices
-    ]
-    p: Array = special.ndtr(-np.array(z, np.float64))
+    """The chance of a contrast at least as large as that of each choice, and of its sign, if there were none.
+
+    A choice has to stand out as a whole, and beside those before it: the larger of the two chances counts.
+    """
+    p: Array = np.array([_p_value(cells, groups, choice, smallest=smallest) for choice in choices], np.float64)
     return p
+
+
+def _p_value(cells: Cells, groups: Mask, choice: Choice, *, smallest: float) -> float:
+    group = groups[[choice.group]]
+    as_a_whole, beside = (
+        contrasts(cells, group, leaves, smallest=smallest).z[0]
+        for leaves in (_together(groups), choice.leaves)
+    )
+    return float(special.ndtr(-min(choice.sign * as_a_whole, choice.sign * beside)))
+
+
+def _together(groups: Mask) -> Codes:
+    """All contexts in one leaf."""
+    return np.zeros(groups.shape[1], np.intp)
 
 
 def discoveries(p: Array, *, rate: float) -> Mask:
@@ -128,24 +177,22 @@ def discoveries(p: Array, *, rate: float) -> Mask:
 def ratio(cells: Cells, group: Mask) -> Ratio:
     """The ratio of the arms within a group of contexts."""
     inside = group[cells.context]
-    some = Cells(np.zeros(inside.sum(), np.intp), cells.stratum[inside], *(sums[:, inside] for sums in cells[2:]))
-    n, total = _Table.of(some, np.zeros(1, np.intp)).whole()
+    n, total, total_squares = (_by_stratum(sums[:, inside], cells.stratum[inside]) for sums in cells[3:])
     both = (n > 0).all(axis=0)
     n, total = n[:, both], total[:, both]
-    weights = n.prod(axis=0) / n.sum(axis=0)
-    reference, arm = (weights * total / n).sum(axis=1) / weights.sum() if both.any() else (np.nan, np.nan)
+    weights = _over(n.prod(axis=0), n.sum(axis=0))
     visitors = (float(n[0].sum()), float(n[1].sum()))
-    if not (reference > 0 and arm > 0):
-        return Ratio(np.nan, np.nan, np.nan, float(arm), float(reference), visitors)
-    spread = _QUANTILE * _error(some, n, total, arm / reference)
-    found = arm / reference
-    return Ratio(found, found * np.exp(-spread), found * np.exp(spread), float(arm), float(reference), visitors)
+    if not (total.sum(axis=1) > 0).all():
+        return Ratio(np.nan, np.nan, np.nan, np.nan, visitors)
+    reference, arm = ((weights * total / n).sum(axis=1) / weights.sum()).tolist()
+    spread = _over(total_squares[:, both].sum(axis=1), total.sum(axis=1))
+    variance, slope = _variance_and_slope(n, total, spread, np.array(arm / reference))
+    log_error = float(np.sqrt(variance.sum()) / (arm / reference * slope.sum()))
+    return Ratio(arm / reference, log_error, arm, reference, visitors)
 
 
-def log_error(cells: Cells, group: Mask) -> float:
-    """The standard error of the logarithm of a group's ratio; nan where there is none."""
-    found = ratio(cells, group)
-    return float(np.log(found.high / found.low) / (2 * _QUANTILE))
+def _by_stratum(sums: Array, stratum: Codes) -> Array:
+    return np.stack([np.bincount(stratum, row, minlength=1) for row in sums])
 
 
 class _Table(NamedTuple):
@@ -158,8 +205,9 @@ class _Table(NamedTuple):
     @classmethod
     def of(cls, cells: Cells, leaves: Codes) -> "_Table":
         """The table of cells."""
-        strata = int(cells.stratum.max(initial=0)) + 1
-        different, column = np.unique(leaves[cells.context] * strata + cells.stratum, return_inverse=True)
+        parts, strata = (int(codes.max(initial=0)) + 1 for codes in (cells.part, cells.stratum))
+        leaf = leaves[cells.context] * parts + cells.part
+        different, column = np.unique(leaf * strata + cells.stratum, return_inverse=True)
         entries = np.concatenate([cells.n, cells.total]).ravel()
         columns = (np.arange(4)[:, np.newaxis] * len(different) + column).ravel()
         shape = (len(leaves), 4 * len(different))
@@ -167,12 +215,7 @@ class _Table(NamedTuple):
         of_contexts = np.zeros((len(leaves), 4))
         for place, values in enumerate((*cells.total, *cells.total_squares)):
             of_contexts[:, place] = np.bincount(cells.context, values, minlength=len(leaves))
-        return cls(sums, different // strata, of_contexts)
-
-    def whole(self) -> tuple[Array, Array]:
-        """Visitors and sums of both arms, by stratum."""
-        n, total = np.asarray(self.sums.sum(axis=0)).reshape(2, 2, -1)
-        return n, total
+        return cls(sums, np.unique(different // strata, return_inverse=True)[1], of_contexts)
 
     def contrasts(self, groups: Mask) -> tuple[Array, Array, Array]:
         """The z of groups; visitors, and how many met the goal, inside and outside of each."""
@@ -219,27 +262,23 @@ class _Sides(NamedTuple):
 
 
 def _variance_and_slope(n: Array, total: Array, spread: Array, ratio: Array) -> tuple[Array, Array]:
-    """Of the score of each stratum, if the ratio of means is this one: its variance, and its change with the ratio."""
-    n0, n1 = np.moveaxis(n, 2, 0)
-    mean0 = _over(total.sum(axis=2), n0 + ratio * n1)
+    """Of the score of each stratum, if the ratio of means is this one: its variance, and its change with the ratio.
+
+    The last axes of `n` and `total` are arm and stratum, that of `spread` is arm.
+    """
+    (n0, n1), (spread0, spread1) = np.moveaxis(n, -2, 0), np.moveaxis(spread[..., np.newaxis], -2, 0)
+    mean0 = _over(total.sum(axis=-2), n0 + ratio * n1)
     mean1 = ratio * mean0
     # Squares over sums are alike wherever visitors mostly bring nothing: the second moment goes with the mean.
-    variance0 = np.maximum(spread[:, :, :1] * mean0 - mean0**2, 0.0)
-    variance1 = np.maximum(spread[:, :, 1:] * mean1 - mean1**2, 0.0)
+    variance0 = np.maximum(spread0 * mean0 - mean0**2, 0.0)
+    variance1 = np.maximum(spread1 * mean1 - mean1**2, 0.0)
     share = _over(1.0, n0 + n1)
     variance = n0 * n1 * share**2 * (n0 * variance1 + ratio**2 * n1 * variance0)
     return variance, n0 * n1 * share * mean0
 
 
-def _error(cells: Cells, n: Array, total: Array, ratio: float) -> float:
-    """The standard error of the logarithm of a ratio of means over strata."""
-    spread = _over(cells.total_squares.sum(axis=1), cells.total.sum(axis=1))
-    variance, slope = _variance_and_slope(
-        n[np.newaxis, np.newaxis], total[np.newaxis, np.newaxis], spread[np.newaxis, np.newaxis], np.array(ratio)
-    )
-    return float(np.sqrt(variance.sum()) / (ratio * slope.sum()))
-
-
 def _over(values: Any, by: Array) -> Array:
     """A quotient, 0 where there is nothing to divide by."""
-    return np.divide(values, by, out=np.zeros(np.broadcast_shapes(np.shape(values), np.shape(by))), where=by > 0)
+    quotient: Array = np.zeros(np.broadcast_shapes(np.shape(values), np.shape(by)))
+    np.divide(values, by, out=quotient, where=by > 0)
+    return quotient

@@ -65,12 +65,22 @@ class Count(NamedTuple):
     cost: float = 0.0
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """Successes, failures and costs; shape (segments, cells)."""
 
     successes: Array
     failures: Array
     costs: Array
+
+    @property
+    def visitors(self) -> Array:
+        """Those of each cell."""
+        return np.asarray(self.successes + self.failures)
+
+    def base(self) -> Array:
+        """The log odds over all cells, from each segment's origin; shape (segments)."""
+        won, lost = self.overall()
+        return np.asarray(np.log(won / lost) - self.origin()[:, 0])
 
     def overall(self) -> tuple[float, float]:
         """How many of one visitor succeed and fail over all cells, neither ever 0."""
@@ -103,15 +113,22 @@ def pool_rates(
     what the others suggest. Raises ValueError for counts below 0 or not finite.
     """
     places = table(counts, roles=roles or {}, candidates=candidates)
-    seen = _seen(places, counts)
-    won, lost = seen.overall()
+    return pooled_rates(places, counts, members=places.members, effects=_effect_prior(places))
+
+
+def pooled_rates(
+    places: Table, counts: Sequence[Mapping[str, Count]], *, members: Array, effects: Array, nothing: float = 0.0
+) -> Pooled:
+    """Rates pooled with these groups and this covariance of their effects, as `stats.hierarchy.Prior` has them.
+
+    `nothing` is the chance that there is no spread, beforehand.
+    """
+    seen = seen_in(places, counts)
     origin = seen.origin()
-    base = np.log(won / lost) - origin[:, 0]
     found = rates(
-        Prior(SPREADS, base, BASE_SD, _effect_prior(places), places.members),
-        Outcomes(seen.successes, seen.successes + seen.failures, origin),
+        Prior(SPREADS, seen.base(), BASE_SD, effects, members), Outcomes(seen.successes, seen.visitors, origin)
     )
-    weights, kept = _weights(found.believed.log_evidence, found.spreads)
+    weights, kept = _weights(found.believed.log_evidence, found.spreads, nothing=nothing)
     believed = found.believed.only(kept)
     slopes = np.sqrt(found.variance[kept] / believed.variance)
     beliefs = Beliefs(weights[found.spreads[kept]], found.mean[kept] - seen.costs, slopes, believed)
@@ -133,29 +150,49 @@ def pool_means(
     its posteriors as they are.
     """
     places = table(estimates, roles=roles or {}, candidates=candidates)
-    rows = [[(one.mean, one.sd) for one in row.values()] for row in estimates]
-    means, sds = places.cells(rows, width=2)
-    unit = _typical(means[places.present], sds[places.present])
-    precision = np.where(places.present, np.maximum(sds, _FINEST * unit) ** -2.0, 0.0)
-    base = np.full(len(means), (precision * means).sum() / max(precision.sum(), np.finfo(np.float64).tiny))
-    prior = Prior(SPREADS * unit, base, BASE_SD_OF_MEANS * unit, _effect_prior(places) * unit**2, places.members)
-    believed = believe(prior, Sites(precision[None], (precision * means)[None]))
-    weights, kept = _weights(believed.log_evidence, np.arange(len(SPREADS)))
+    return pooled_means(places, estimates, members=places.members, effects=_effect_prior(places))
+
+
+def pooled_means(
+    places: Table,
+    estimates: Sequence[Mapping[str, NormalPosterior]],
+    *,
+    members: Array,
+    effects: Array,
+    nothing: float = 0.0,
+) -> Pooled:
+    """Means pooled with these groups and this covariance of their effects, in squares of the typical mean."""
+    sites, prior = sites_of_means(places, estimates, members=members, effects=effects)
+    believed = believe(prior, sites)
+    weights, kept = _weights(believed.log_evidence, np.arange(len(SPREADS)), nothing=nothing)
     believed = believed.only(kept)
     beliefs = Beliefs(weights[kept], believed.mean, np.ones_like(believed.mean), believed)
     alone: dict[int, list[Posterior]] = {0: list(estimates[0].values())} if len(estimates) == 1 else {}
     best = _best(places, beliefs, _as_they_stand(places, beliefs))
-    return _pooled(places, beliefs, best, alone, _spread(weights, SPREADS * unit))
+    return _pooled(places, beliefs, best, alone, _spread(weights, prior.spreads))
 
 
-def _seen(places: Table, counts: Sequence[Mapping[str, Count]]) -> _Seen:
+def sites_of_means(
+    places: Table, estimates: Sequence[Mapping[str, NormalPosterior]], *, members: Array, effects: Array
+) -> tuple[Sites, Prior]:
+    """What estimates say, and what is believed before them."""
+    means, sds = places.cells([[(one.mean, one.sd) for one in row.values()] for row in estimates], width=2)
+    unit = _typical(means[places.present], sds[places.present])
+    precision = np.where(places.present, np.maximum(sds, _FINEST * unit) ** -2.0, 0.0)
+    base = np.full(len(means), (precision * means).sum() / max(precision.sum(), np.finfo(np.float64).tiny))
+    prior = Prior(SPREADS * unit, base, BASE_SD_OF_MEANS * unit, effects * unit**2, members)
+    return Sites(precision[None], (precision * means)[None]), prior
+
+
+def seen_in(places: Table, counts: Sequence[Mapping[str, Count]]) -> Seen:
+    """What counts say, at the places of their arms."""
     for row in counts:
         for count in row.values():
             not_negative(count.successes, "successes")
             not_negative(count.failures, "failures")
             finite(count.cost, "cost")
     successes, failures, costs = places.cells([list(row.values()) for row in counts], width=3)
-    return _Seen(successes, failures, costs)
+    return Seen(successes, failures, costs)
 
 
 def _effect_prior(places: Table) -> Array:
@@ -169,11 +206,22 @@ def _typical(means: Array, sds: Array) -> float:
     return float(np.sqrt((precision * means**2).sum() / precision.sum()) or sds.min())
 
 
-def _weights(log_evidence: Array, spreads: NDArray[np.intp]) -> tuple[Array, NDArray[np.intp]]:
-    """The posterior weight of every spread, of which some have evidence, and the places of those that matter."""
+def prior_masses(*, nothing: float = 0.0) -> Array:
+    """The prior's mass of every spread, a half-Cauchy's from half way to the one before to half way to the next.
+
+    It is for what is left where a part is kept for there being none at all.
+    """
     edges = np.append((SPREADS[1:] + SPREADS[:-1]) / 2, np.inf)
-    prior = np.diff(2 / np.pi * np.arctan(edges / SPREAD_SCALE), prepend=0.0)
-    known = prior[spreads] * np.exp(log_evidence - log_evidence.max())
+    masses = (1 - nothing) * np.diff(2 / np.pi * np.arctan(edges / SPREAD_SCALE), prepend=0.0)
+    masses[0] += nothing
+    return masses
+
+
+def _weights(
+    log_evidence: Array, spreads: NDArray[np.intp], *, nothing: float
+) -> tuple[Array, NDArray[np.intp]]:
+    """The posterior weight of every spread, of which some have evidence, and the places of those that matter."""
+    known = prior_masses(nothing=nothing)[spreads] * np.exp(log_evidence - log_evidence.max())
     kept = np.flatnonzero(known > _NEGLIGIBLE * known.max())
     weights = np.zeros(len(SPREADS))
     weights[spreads[kept]] = known[kept] / known[kept].sum()
@@ -202,7 +250,7 @@ def _best(places: Table, beliefs: Beliefs, axis: tuple[Array, Array]) -> Array:
     return np.asarray(best / np.where(total > 0, total, 1.0))
 
 
-def _best_of_rates(places: Table, beliefs: Beliefs, seen: _Seen, origin: Array) -> Array:
+def _best_of_rates(places: Table, beliefs: Beliefs, seen: Seen, origin: Array) -> Array:
     """The same for rates, which are ranked as they stand only where costs tell."""
     if _differ(seen.costs, places):
         return _best(places, beliefs, _as_they_stand(places, beliefs))
@@ -216,7 +264,7 @@ def _as_they_stand(places: Table, beliefs: Beliefs) -> tuple[Array, Array]:
     return beliefs.means, contenders.own_variances(beliefs.covariance(), places.candidates)
 
 
-def _alone(seen: _Seen, places: Table) -> dict[int, list[Posterior]]:
+def _alone(seen: Seen, places: Table) -> dict[int, list[Posterior]]:
     """The exact posteriors of the segment with visitors, where there is just one."""
     known = np.flatnonzero((seen.successes + seen.failures).any(axis=1))
     if len(known) != 1:

@@ -70,7 +70,7 @@ class _Tilted(NamedTuple):
 
 def rates(prior: Prior, outcomes: Outcomes) -> Rates:
     """The posterior for each spread of the prior that may be true."""
-    sites = _first_sites(outcomes)
+    sites = first_sites(outcomes)
     believed = believe(prior, sites)
     spreads = _possible(believed.log_evidence, outcomes)
     prior, believed = prior._replace(spreads=prior.spreads[spreads]), believed.only(spreads)
@@ -86,7 +86,7 @@ def rates(prior: Prior, outcomes: Outcomes) -> Rates:
     return Rates(spreads, believed._replace(log_evidence=evidence), tilted.rate_mean, tilted.rate_variance)
 
 
-def _first_sites(outcomes: Outcomes) -> Sites:
+def first_sites(outcomes: Outcomes) -> Sites:
     """Each likelihood as a quadratic where its cell has half a success and half a failure more."""
     rate = (outcomes.successes + 0.5) / (outcomes.visitors + 1)
     precision = outcomes.visitors * rate * (1 - rate)

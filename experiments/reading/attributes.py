@@ -71,12 +71,14 @@ _TYPE = Field("type", one_of(_TYPES), "what its values are", is_required=True)
 _STORE = Field("store", flag, "keep it, coarsened, so that segments can be discovered", default=False)
 _NOT_STORED = Field("store", Reading(flag, {"const": False}), "nothing of it is kept", default=False)
 _STORED = Field("store", Reading(flag, {"const": True}), "it is kept, coarsened", is_required=True)
+_SPECIAL = Field("special", flag, "whether it is of a special category of personal data; its name tells where unsaid")
 
 
 def _stored(types: tuple[AttributeType, ...], *coarsened: Field[Reading[Any]]) -> Section:
     """An attribute that is stored."""
     return Section(
-        "Attribute", (Field("type", one_of(types), "what its values are", is_required=True), _STORED, *coarsened)
+        "Attribute",
+        (Field("type", one_of(types), "what its values are", is_required=True), _STORED, *coarsened, _SPECIAL),
     )
 
 
@@ -92,7 +94,7 @@ _OF_TEXTS = _stored(
 _BEGINNINGS = _stored(("string", "version"), _PREFIX)
 _AS_THEY_ARE = _stored(("boolean", "string", "version"))
 _ATTRIBUTE = Either((
-    _TYPE.shape, Section("Attribute", (_TYPE, _NOT_STORED)), _AS_THEY_ARE, _OF_NUMBERS, _OF_TEXTS, _BEGINNINGS
+    _TYPE.shape, Section("Attribute", (_TYPE, _NOT_STORED, _SPECIAL)), _AS_THEY_ARE, _OF_NUMBERS, _OF_TEXTS, _BEGINNINGS
 ))
 #: Everything that may be said of an attribute.
 _ANY = Section("Attribute", (*_OF_NUMBERS.fields, _PREFIX))
@@ -149,7 +151,9 @@ def _described_attribute(fields: Fields) -> Attribute:
         fields.refuse_given("prefix", rule="has no use without store: true")
     elif type_ in ("number", "list") and "bands" not in fields.values:
         fields.refuse("bands", f"are required to store a {type_}: as it is, it would tell visitors apart")
-    return Attribute(type_ or "string", store, _bands(fields, type_) or (), _prefix(fields, type_))
+    return Attribute(
+        type_ or "string", store, _bands(fields, type_) or (), _prefix(fields, type_), fields.find(_SPECIAL)
+    )
 
 
 def _bands(fields: Fields, type_: AttributeType | None) -> tuple[Any, ...] | None:

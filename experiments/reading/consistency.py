@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
+from experiments.contexts import MOST_COMBINATIONS
+from experiments.contexts import combinations
 from experiments.errors import Problem
 from experiments.messages import check_message
 from experiments.model import Arm
@@ -143,6 +145,24 @@ def _shares_sum_to_one(experiment: Experiment) -> Iterator[Problem]:
         yield Problem("policy.shares", dict(shares), f"sum to {sum(shares.values()):.6g}, must be 1")
 
 
+def _contexts_are_few(experiment: Experiment) -> Iterator[Problem]:
+    if not experiment.is_contextual:
+        return
+    kind = experiment.policy.kind
+    if not any(attribute.store for attribute in experiment.attributes.values()):
+        yield Problem("policy.kind", kind, "needs an attribute with store: true, by which weights may differ")
+    if experiment.local_evaluation:
+        yield Problem("policy.kind", kind, "cannot be had with local_evaluation, whose payload knows segments only")
+    try:
+        number = combinations(experiment.attributes)
+    except ValueError as error:
+        yield Problem("policy.kind", kind, str(error))
+        return
+    if number > MOST_COMBINATIONS:
+        rule = f"has {number} combinations of stored values, other and unknown included; at most {MOST_COMBINATIONS}"
+        yield Problem("policy.kind", kind, rule)
+
+
 def _every_segment_has_a_share(experiment: Experiment) -> Iterator[Problem]:
     # Where no tailored arm is open, the mass arms are all there is to renormalise.
     shares = experiment.policy.shares or {}
@@ -171,9 +191,18 @@ def _messages_can_be_written(experiment: Experiment) -> Iterator[Problem]:
             yield from check_message(arm.message, experiment.attributes, f"arms[{index}].message")
 
 
+def _costs_name_metrics(experiment: Experiment) -> Iterator[Problem]:
+    known = {metric.key for metric in experiment.metrics}
+    for name in experiment.frequency.costs if experiment.frequency else ():
+        if name not in known:
+            yield Problem(f"frequency.costs.{name}", name, f"must be the key of a metric: {', '.join(known)}")
+
+
 _ARM_ROLES = ("arms", "arms.role")
 _GOAL = ("metrics", "metrics.role")
 _SHARES = ("policy*", "arms", "arms.key", "arms.role")
+
+
 _RULES: tuple[tuple[tuple[str, ...], Callable[[Experiment], Iterable[Problem]]], ...] = (
     (("segments", "segments.key"), _segment_keys_are_unique),
     (("arms", "arms.key"), _arm_keys_are_unique),
@@ -184,9 +213,11 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Experiment], Iterable[Problem]]],
     (_GOAL, _one_metric_is_the_goal),
     ((*_GOAL, "metrics.direction"), _the_goal_is_to_increase),
     (("objective", *_GOAL, "metrics.kind", "metrics.value"), _money_objectives_have_money),
+    (("frequency*", "metrics", "metrics.key"), _costs_name_metrics),
     (("local_evaluation", *_GOAL, "metrics.source"), _local_evaluation_has_a_server_goal),
     (("metrics", "metrics.from", "metrics.window"), _retention_starts_before_its_window_ends),
     (("policy", "policy.kind", "policy.min_share", "control_share", *_ARM_ROLES, "arms.segments"), _floors_fit),
+    (("policy", "policy.kind", "attributes*", "local_evaluation"), _contexts_are_few),
     (_SHARES, _if_shared(_shares_name_every_candidate)),
     (_SHARES, _if_shared(_shares_sum_to_one)),
     (_SHARES, _if_shared(_every_segment_has_a_share)),

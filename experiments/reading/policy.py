@@ -9,9 +9,7 @@ from experiments.reading.fields import Fields
 from experiments.reading.shapes import Cases
 from experiments.reading.shapes import Field
 from experiments.reading.shapes import Named
-from experiments.reading.shapes import Refusal
 from experiments.reading.shapes import Section
-from experiments.reading.shapes import taking
 from experiments.reading.values import above_zero
 from experiments.reading.values import duration
 from experiments.reading.values import key
@@ -19,7 +17,7 @@ from experiments.reading.values import number
 from experiments.reading.values import one_of
 from experiments.reading.values import whole
 
-PolicyKind = Literal["fixed", "thompson", "top_two_thompson", "epsilon_greedy"]
+PolicyKind = Literal["fixed", "thompson", "top_two_thompson", "epsilon_greedy", "contextual_thompson"]
 Maturity = Literal["observed", "corrected", "matured"]
 MAX_MIN_SHARE = 0.5
 MAX_BURN_IN = 10**9
@@ -27,19 +25,9 @@ MAX_BURN_IN = 10**9
 _YEAR = 365 * 86_400
 KINDS: tuple[PolicyKind, ...] = get_args(PolicyKind)
 _MATURITIES: tuple[Maturity, ...] = get_args(Maturity)
-#: Named by the contract for later, so refused by another sentence than a misspelling.
-_LATER = ("contextual_thompson",)
-
-
-@taking(one_of(KINDS).schema)
-def _kind(value: object) -> PolicyKind:
-    if value in _LATER:
-        raise Refusal("is not available yet")
-    return one_of(KINDS)(value)
-
 
 _SHARE = number(0, 1)
-_KIND = Field("kind", _kind, "what moves the weights", default=Policy.kind)
+_KIND = Field("kind", one_of(KINDS), "what moves the weights", default=Policy.kind)
 _EVERY = Field("every", duration(1, _YEAR), "how often", default=format_duration(Policy.every_seconds))
 _MIN_SHARE = Field(
     "min_share", number(0, MAX_MIN_SHARE), "the least that every arm but the control gets", default=Policy.min_share

@@ -13,7 +13,10 @@ from experiments.storage.connection import Sums
 
 
 class CellKey(NamedTuple):
-    """Which visitors a cell counts; `day` is the UTC day of first exposure, in days since 1970."""
+    """Which visitors a cell counts; `day` is the UTC day of first exposure, in days since 1970.
+
+    The `context` is empty where weights do not differ by it.
+    """
 
     experiment: str
     epoch: int
@@ -22,6 +25,7 @@ class CellKey(NamedTuple):
     arm: str
     asserted: bool
     metric: str
+    context: str = ""
 
 
 class CellRow(NamedTuple):
@@ -33,7 +37,11 @@ class CellRow(NamedTuple):
     total_squares: float
 
 
+#: Visitors, sum and sum of squares of some cells.
+CellSums = Mapping[CellKey, tuple[int, int, float]]
+
 _CELLS = Sums("cells", CellKey._fields, ("n", "sum", "sum2"))
+_REMOVED = Sums("cells", CellKey._fields, ("n", "sum", "sum2", "removed_n", "removed_sum", "removed_sum2"))
 
 
 class Cells:
@@ -42,22 +50,41 @@ class Cells:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add(self, changes: Mapping[CellKey, tuple[int, int, float]]) -> None:
+    def add(self, changes: CellSums) -> None:
         """Add visitors, sum and sum of squares to each cell."""
         self._connection.executemany(
             self._connection.adding(_CELLS), [(*key, *change) for key, change in changes.items()]
         )
 
+    def remove(self, changes: CellSums) -> None:
+        """Say how much of each cell is no longer in the events; what it counts stays."""
+        self._connection.executemany(
+            self._connection.adding(_REMOVED),
+            [(*key, 0, 0, 0.0, *change) for key, change in changes.items() if any(change)],
+        )
+
+    def removed(self, experiment: str) -> dict[CellKey, tuple[int, int, float]]:
+        """How much of the cells of an experiment is no longer in the events, where that is any."""
+        rows = self._connection.execute(
+            "SELECT epoch, day, segment, arm, asserted, metric, context, removed_n, removed_sum, removed_sum2"
+            " FROM cells WHERE experiment = ? AND (removed_n <> 0 OR removed_sum <> 0 OR removed_sum2 <> 0)",
+            (experiment,),
+        )
+        return {
+            CellKey(experiment, epoch, day, segment, arm, asserted == 1, metric, context): (n, total, squares)
+            for epoch, day, segment, arm, asserted, metric, context, n, total, squares in rows
+        }
+
     def of(self, experiment: str) -> list[CellRow]:
         """Every cell of an experiment, erased visitors included, in the order of epochs and days."""
         rows = self._connection.execute(
-            "SELECT epoch, day, segment, arm, asserted, metric, n, sum, sum2"
+            "SELECT epoch, day, segment, arm, asserted, metric, context, n, sum, sum2"
             " FROM cells WHERE experiment = ? ORDER BY epoch, day",
             (experiment,),
         )
         return [
-            CellRow(CellKey(experiment, epoch, day, segment, arm, asserted == 1, metric), *sums)
-            for epoch, day, segment, arm, asserted, metric, *sums in rows
+            CellRow(CellKey(experiment, epoch, day, segment, arm, asserted == 1, metric, context), *sums)
+            for epoch, day, segment, arm, asserted, metric, context, *sums in rows
         ]
 
     def columns(self, experiment: str, *, metrics: Sequence[str] | None = None) -> dict[str, Columns]:
@@ -70,7 +97,7 @@ class Cells:
             listed = self._connection.among(metrics)
             wanted = f" AND metric {listed.condition}"
         rows = self._connection.execute(
-            "SELECT metric, epoch, day, segment, arm, n, sum, sum2"
+            "SELECT metric, epoch, day, segment, arm, n, sum, sum2, context"
             f" FROM cells WHERE experiment = ? AND NOT asserted{wanted} ORDER BY epoch, day",
             (experiment, *listed.values),
         )

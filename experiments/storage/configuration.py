@@ -8,6 +8,13 @@ import msgspec
 from experiments.storage.connection import Connection
 
 
+class Versions(NamedTuple):
+    """Numbers that grow: with every change of experiments, allocations or keys, and with every change of opt-outs."""
+
+    configuration: int
+    opt_outs: int
+
+
 class Meta:
     """Names and values of the installation."""
 
@@ -26,13 +33,27 @@ class Meta:
             (name, value),
         )
 
+    def versions(self) -> Versions:
+        """Of what people and jobs configure, and of the opt-outs."""
+        row = self._connection.execute(
+            "SELECT value, (SELECT value FROM meta WHERE name = 'opt_outs_version')"
+            " FROM meta WHERE name = 'config_version'"
+        ).fetchone()
+        return Versions(int(row[0]), int(row[1] or 0))
+
     def config_version(self) -> int:
         """A number that grows with every change of experiments, allocations or keys."""
-        return int(self._connection.execute("SELECT value FROM meta WHERE name = 'config_version'").fetchone()[0])
+        return self.versions().configuration
 
     def config_changed_ms(self) -> int:
         """When the version last grew; a time that no other version has."""
         return int(self.get("config_changed_ms") or 0)
+
+    def next_opt_outs_version(self) -> int:
+        """Say that opt-outs change; the version of the change."""
+        version = self.versions().opt_outs + 1
+        self.set("opt_outs_version", str(version))
+        return version
 
     def bump_config_version(self, *, now_ms: int) -> None:
         """Say that experiments, allocations or keys have changed."""
@@ -40,6 +61,14 @@ class Meta:
             "UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE name = 'config_version'"
         )
         self.set("config_changed_ms", str(max(now_ms, self.config_changed_ms() + 1)))
+
+    def removals(self) -> int:
+        """A number that grows whenever exposures are removed."""
+        return int(self.get("removals") or 0)
+
+    def count_removal(self) -> None:
+        """Say that exposures are removed: with a new version, every server forgets what it remembers of them."""
+        self.set("removals", str(self.removals() + 1))
 
 
 class ExperimentRow(NamedTuple):

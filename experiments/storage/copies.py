@@ -4,25 +4,30 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
+from typing import TypeVar
 
 from experiments.errors import InvalidBackup
 from experiments.errors import StorageBusy
 from experiments.errors import StorageDamaged
 from experiments.errors import StorageError
 from experiments.errors import StorageLocked
-from experiments.storage.restores import Restores
+from experiments.storage.session import Session
 from experiments.storage.soundness import check_soundness
 from experiments.storage.sqlite import connect
 from experiments.storage.sqlite import immediate
 from experiments.storage.sqlite import lock_for_serving
 from experiments.storage.sqlite import migrate
+from experiments.storage.sqlite import pending
 from experiments.storage.sqlite import translated
 from experiments.storage.sqlite import unknown_steps
+
+T = TypeVar("T")
 
 _ONLY_MINE = 0o600
 _BLOCK_BYTES = 1 << 20
@@ -66,8 +71,10 @@ def vacuum(database: Path, draft: Path) -> None:
         connection.close()
 
 
-def put_in_place(copy: Path, database: Path, *, fingerprint: str, aside: Path, now_ms: int) -> bool:
-    """Make a copy the database, brought up to date; whether there was one before, which is kept as `aside`.
+def put_in_place(
+    copy: Path, database: Path, *, fingerprint: str, aside: Path, now_ms: int, revise: Callable[[Session], None]
+) -> bool:
+    """Make a copy the database, brought up to date and revised; whether there was one before, kept as `aside`.
 
     :raises StorageLocked: if anybody has the database open.
     :raises InvalidBackup: if the copy is not what was written, or cannot be used here.
@@ -77,7 +84,7 @@ def put_in_place(copy: Path, database: Path, *, fingerprint: str, aside: Path, n
     fresh = Path(f"{database}.restoring")
     with lock_for_serving(database):
         try:
-            make_ready(copy, fresh, fingerprint=fingerprint, now_ms=now_ms)
+            make_ready(copy, fresh, fingerprint=fingerprint, now_ms=now_ms, revise=revise)
             is_kept = _set_aside(database, aside)
             os.replace(fresh, database)
             _keep_names(database)
@@ -86,15 +93,30 @@ def put_in_place(copy: Path, database: Path, *, fingerprint: str, aside: Path, n
     return is_kept
 
 
-def make_ready(copy: Path, fresh: Path, *, fingerprint: str, now_ms: int) -> None:
-    """Make a new file of a copy, which is looked through and brought up to date.
+def make_ready(
+    copy: Path, fresh: Path, *, fingerprint: str, now_ms: int, revise: Callable[[Session], None]
+) -> None:
+    """Make a new file of a copy, which is looked through, brought up to date and revised.
 
     :raises InvalidBackup: if the copy is not what was written, or cannot be used here.
     """
     _copy_checked(copy, fresh)
     _check_contents(copy, fresh, fingerprint=fingerprint)
-    _mark(fresh, now_ms=now_ms)
+    _mark(fresh, now_ms=now_ms, revise=revise)
     _sync(fresh)
+
+
+def asked_in(database: Path, ask: Callable[[Session], T], *, steps: Collection[str]) -> T | None:
+    """What an embedded database says that may be of an older version; None where it has not taken these steps.
+
+    :raises StorageError: if it cannot be read.
+    """
+    connection = connect(database)
+    try:
+        with translated(database):
+            return None if set(pending(connection)) & set(steps) else ask(Session(connection))
+    finally:
+        connection.close()
 
 
 def _copy_checked(copy: Path, fresh: Path) -> None:
@@ -131,13 +153,15 @@ def _check_contents(copy: Path, fresh: Path, *, fingerprint: str) -> None:
         )
 
 
-def _mark(fresh: Path, *, now_ms: int) -> None:
-    """Let the copy know that it is one, and what may have been lost with it."""
+def _mark(fresh: Path, *, now_ms: int, revise: Callable[[Session], None]) -> None:
+    """Let the copy know that it is one, and what may have been lost with it; and have done what it missed."""
     connection = connect(fresh, checkpoints=True)
     try:
         migrate(connection, fresh)
         with translated(fresh), immediate(connection):
-            Restores(connection).mark(now_ms=now_ms)
+            session = Session(connection)
+            session.restores.mark(now_ms=now_ms)
+            revise(session)
         with translated(fresh):
             # The whole of it must be in the one file that gets the database's name.
             connection.execute("PRAGMA journal_mode = DELETE")

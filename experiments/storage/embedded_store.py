@@ -123,9 +123,10 @@ class SqliteStore:
         return True
 
     def forget_exposures(self) -> None:
-        """Look up anew what exposures fixed; for when some have been removed."""
+        """Look up anew what exposures fixed, and keep nothing of them in the log; for when some have been removed."""
         if self._exposed:
             self._exposed.forget()
+        self._writer.empty_log()
 
     def close(self) -> None:
         """Commit what waits and let the file go, whole: whoever closes it last takes the log in."""

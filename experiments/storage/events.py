@@ -1,14 +1,17 @@
 """The events: what was accepted, once for each visitor and id."""
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 from typing import NamedTuple
 
 import msgspec
 
+from experiments.storage.configuration import Meta
 from experiments.storage.connection import Connection
 
 
@@ -56,23 +59,29 @@ _INSERT = (
 )
 
 
+#: The number of the newest event whenever some were removed: no later one has it again.
+_NUMBERED = "events_numbered"
+
+
 class Events:
     """The record that the counters can be recounted from."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._meta = Meta(connection)
 
     def insert(self, events: Sequence[EventRow]) -> dict[EventKey, int]:
         """Keep events, the first of each visitor and id; the numbers of those that were not there before."""
         return self._connection.insert_events(_INSERT, [_stored(event) for event in events])
 
     def are_all_numbered(self) -> bool:
-        """Whether a number that no event has is that of an event that is gone."""
-        return self._connection.numbers_all_events()
+        """Whether a number that no event has is that of an event that nobody here has removed."""
+        return self._connection.numbers_all_events() and self._meta.get(_NUMBERED) is None
 
     def newest(self) -> int:
-        """The number of the event that was stored last, 0 where there is none."""
-        return int(self._connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
+        """The number of the event that was stored last, be it removed since; 0 where there is none."""
+        newest = int(self._connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
+        return max(newest, int(self._meta.get(_NUMBERED) or 0))
 
     def digests(self, keys: Iterable[EventKey]) -> dict[EventKey, bytes]:
         """The digests of those events that are there."""
@@ -80,10 +89,42 @@ class Events:
         rows = self._connection.of_events(list(keys), question)
         return {(bytes(visitor), bytes(id)): bytes(digest) for visitor, id, digest in rows}
 
+    def exposures_since(self, visitors: Collection[bytes], *, since_ms: int) -> list[tuple[bytes, bytes, str, int]]:
+        """The exposures of some visitors after a time: visitor, id, experiment, and when each was."""
+        question = (
+            "SELECT visitor, id, experiments, at_ms FROM events"
+            " WHERE kind = 'exposure' AND at_ms > ? AND visitor = ?"
+        )
+        rows = self._connection.of_each(visitors, question, (since_ms,))
+        return [(bytes(visitor), bytes(id), experiment, at_ms) for visitor, id, experiment, at_ms in rows]
+
     def in_order(self) -> Iterator[tuple[int, EventRow]]:
         """Every event by its number, in the order of storing."""
         rows = self._connection.stream(f"SELECT seq, {COLUMNS} FROM events ORDER BY seq")
         return ((number, event_of(row)) for number, *row in rows)
+
+    def of_visitors(self, visitors: Collection[bytes]) -> list[tuple[int, EventRow]]:
+        """Every event of some visitors by its number, in the order of storing."""
+        rows = self._connection.of_each(visitors, f"SELECT seq, {COLUMNS} FROM events WHERE visitor = ?")
+        return [(number, event_of(row)) for number, *row in sorted(rows, key=itemgetter(0))]
+
+    def after(self, number: int, *, limit: int) -> list[tuple[int, EventRow]]:
+        """The events that come next after a number, in the order of storing."""
+        rows = self._connection.execute(
+            f"SELECT seq, {COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (number, limit)
+        )
+        return [(number, event_of(row)) for number, *row in rows]
+
+    def oldest_received_ms(self) -> int | None:
+        """When the event that was stored first was received; None where there is none."""
+        row = self._connection.execute("SELECT received_ms FROM events ORDER BY seq LIMIT 1").fetchone()
+        return None if row is None else int(row[0])
+
+    def remove(self, keys: Collection[EventKey]) -> None:
+        """Remove events."""
+        if keys:
+            self._meta.set(_NUMBERED, str(self.newest()))
+            self._connection.executemany("DELETE FROM events WHERE visitor = ? AND id = ?", keys)
 
 
 def _stored(event: EventRow) -> list[Any]:

@@ -34,16 +34,16 @@ class Listener:
                 sleep(seconds)
 
     def version(self) -> int:
-        """The version of the configuration, asked for on the same connection, or on another where it is lost.
+        """A number that grows with every change, asked for on the same connection, or on another where it is lost.
 
         :raises psycopg.Error: if it cannot be had.
         """
         with self._lock:
             try:
-                return Session(self._listening()).meta.config_version()
+                return sum(Session(self._listening()).meta.versions())
             except psycopg.Error:
                 self._let_go()
-            return Session(self._listening()).meta.config_version()
+            return sum(Session(self._listening()).meta.versions())
 
     def close(self) -> None:
         """Listen no more."""

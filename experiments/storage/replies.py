@@ -43,10 +43,15 @@ class Replies:
             row,
         )
 
-    def forget(self, *, before_ms: int) -> None:
-        """Delete the oldest answers from before a time, a few of them, so that no write waits for it."""
-        self._connection.execute(
+    def are_older(self, before_ms: int) -> bool:
+        """Whether there are any from before a time."""
+        row = self._connection.execute("SELECT 1 FROM replies WHERE at_ms < ? LIMIT 1", (before_ms,)).fetchone()
+        return row is not None
+
+    def forget(self, *, before_ms: int) -> int:
+        """Delete the oldest answers from before a time, a few of them, so that no write waits for it; how many."""
+        return self._connection.execute(
             "DELETE FROM replies WHERE (actor, key) IN ("
             "SELECT actor, key FROM replies WHERE at_ms < ? ORDER BY at_ms LIMIT ?)",
             (before_ms, _STEP),
-        )
+        ).rowcount

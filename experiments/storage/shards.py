@@ -284,7 +284,8 @@ def lane_of(partition: int) -> int:
 
 _TABLES = {
     "cells": (
-        "experiment, epoch, day, segment, arm, asserted, metric, n, sum, sum2, removed_n, removed_sum, removed_sum2"
+        "experiment, epoch, day, segment, arm, asserted, metric, context, n, sum, sum2,"
+        " removed_n, removed_sum, removed_sum2"
     ),
     "lags": "experiment, metric, segment, day, bucket, n",
     "counters": "experiment, name, n",
@@ -305,18 +306,19 @@ class Sums:
             for table, names in _TABLES.items()
         }
 
-    def collected(self, experiment: str) -> list[CellRow]:
-        """The cells of an experiment that were counted in another database than this one."""
+    def collected(self, experiment: str, *, prefix: str = "") -> list[CellRow]:
+        """The cells of an experiment that were counted in another database, or what was `removed_` of them."""
         rows = self._connection.execute(
-            "SELECT epoch, day, segment, arm, asserted, metric, sum(n)::bigint, sum(sum)::bigint, sum(sum2)"
+            f"SELECT epoch, day, segment, arm, asserted, metric, context, sum({prefix}n)::bigint,"
+            f" sum({prefix}sum)::bigint, sum({prefix}sum2)"
             " FROM cells_by_lane JOIN partitions ON lane = partition + ? WHERE experiment = ?"
             " AND shard NOT IN (SELECT value FROM meta WHERE name = ?)"
-            " GROUP BY epoch, day, segment, arm, asserted, metric",
+            " GROUP BY epoch, day, segment, arm, asserted, metric, context",
             (_PARTITIONS, experiment, THIS_SHARD),
         )
         return [
-            CellRow(CellKey(experiment, epoch, day, segment, arm, asserted, metric), *sums)
-            for epoch, day, segment, arm, asserted, metric, *sums in rows
+            CellRow(CellKey(experiment, epoch, day, segment, arm, asserted, metric, context), *sums)
+            for epoch, day, segment, arm, asserted, metric, context, *sums in rows
         ]
 
     def replace(self, partition: int, rows_by_table: Mapping[str, Sequence[Row]]) -> None:

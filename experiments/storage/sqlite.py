@@ -43,6 +43,17 @@ _LOG_PATIENCE_MS = 500
 _MOST_FAULTS = 20
 _LEVELS = ("off", "normal", "full", "extra")
 
+#: The number of the newest event, and the one that removed events have come to.
+_NUMBERS = (
+    "SELECT coalesce(max(seq), 0),"
+    " coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'events_numbered'), 0)"
+    " FROM events"
+)
+_STAND_IN = (
+    "INSERT INTO events (seq, visitor, id, digest, kind, experiments, name, at_ms, received_ms, trusted, identified)"
+    " VALUES (?, x'', x'', x'', '', '', '', 0, 0, 0, 0)"
+)
+
 #: How values are bound of which sqlite3 would ask two protocols first, in more time than it takes to store them.
 _BOUND_AS = {bytes: bytearray, bool: int, type(None): lambda _: None}
 for _kind, _bound in _BOUND_AS.items():
@@ -83,11 +94,22 @@ class EmbeddedConnection(sqlite3.Connection):  # type: ignore[misc]  # The libra
 
     def insert_events(self, statement: str, rows: Sequence[Row]) -> dict[tuple[bytes, bytes], int]:
         """Insert those events that are not there; their numbers, by visitor and id."""
-        newest = self.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
+        newest, numbered = self.execute(_NUMBERS).fetchone()
+        if newest < numbered:
+            return self._insert_after(numbered, statement, rows)
         if self.executemany(statement, rows).rowcount == len(rows):
             return {(visitor, id): number for number, (visitor, id, *_) in enumerate(rows, newest + 1)}
         kept = self.execute("SELECT visitor, id, seq FROM events WHERE seq > ?", (newest,))
         return {(visitor, id): number for visitor, id, number in kept}
+
+    def _insert_after(
+        self, numbered: int, statement: str, rows: Sequence[Row]
+    ) -> dict[tuple[bytes, bytes], int]:
+        """Insert events where the newest was removed: one that stands in for it keeps its number from being used."""
+        self.execute(_STAND_IN, (numbered,))
+        numbers = self.insert_events(statement, rows)
+        self.execute("DELETE FROM events WHERE seq = ?", (numbered,))
+        return numbers
 
     def hold(self, visitors: Iterable[bytes]) -> None:
         """Nothing to do: the one writer keeps everybody else from changing anything."""
@@ -131,6 +153,8 @@ def connect(path: Path, *, checkpoints: bool = False) -> EmbeddedConnection:
             factory=EmbeddedConnection,
         )
         connection.execute("PRAGMA synchronous = FULL")
+        # What is removed is overwritten, and what moves to another page leaves no copy: erased means gone.
+        connection.execute("PRAGMA secure_delete = ON")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES if checkpoints else 0}")
         if checkpoints:
             connection.execute(f"PRAGMA cache_size = -{_REMEMBERED_KB}")

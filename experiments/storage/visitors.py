@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from typing import NamedTuple
 
@@ -14,6 +17,9 @@ from experiments.storage.events import COLUMNS
 from experiments.storage.events import EventRow
 from experiments.storage.events import event_of
 
+
+#: The counter of outcomes that waited for an exposure, and were removed.
+ORPHANS = "orphans"
 
 #: A visitor in an experiment.
 VisitorKey = tuple[str, bytes]
@@ -74,7 +80,8 @@ _CONTEXTS = (
     " GROUP BY context, segment, arm, epoch, half ORDER BY context, segment, arm, epoch, half"
 )
 
-_EXPOSURE = "arm, segment, epoch, weight, at_ms, asserted, context, n"
+_FIXED = "arm, segment, epoch, weight, at_ms, asserted, context"
+_EXPOSURE = f"{_FIXED}, n"
 
 
 class Exposures:
@@ -128,6 +135,37 @@ class Exposures:
             "UPDATE exposures SET n = n + ?3 WHERE experiment = ?1 AND visitor = ?2", changes
         )
 
+    def after(self, visitor: bytes, experiment: str, *, limit: int) -> list[tuple[bytes, ExposureRow]]:
+        """The exposures in an experiment that come next after a visitor's, in the order of visitors."""
+        rows = self._connection.execute(
+            f"SELECT visitor, {_EXPOSURE} FROM exposures WHERE experiment = ? AND visitor > ?"
+            " ORDER BY visitor LIMIT ?",
+            (experiment, visitor, limit),
+        )
+        return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
+
+    def removed(
+        self, experiment: str, visitors: Collection[bytes] | None = None
+    ) -> list[tuple[bytes, ExposureRow]]:
+        """The exposures of everybody, or of some, of whom exposure events were removed; `n` counts those."""
+        rows = _of_some(
+            self._connection,
+            f"SELECT visitor, {_FIXED}, removed_n FROM exposures WHERE removed_n > 0 AND experiment = ?",
+            experiment,
+            visitors,
+        )
+        return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
+
+    def mark_removed(self, rows: Iterable[tuple[str, bytes, int]]) -> None:
+        """Say of how many exposures the events were removed: experiment, visitor, how many."""
+        self._connection.executemany(
+            "UPDATE exposures SET removed_n = ?3 WHERE experiment = ?1 AND visitor = ?2", rows
+        )
+
+    def remove(self, keys: Iterable[VisitorKey]) -> None:
+        """Remove exposures."""
+        self._connection.executemany("DELETE FROM exposures WHERE experiment = ? AND visitor = ?", keys)
+
     def contexts(self, experiment: str, *, metric: str, most: int) -> list[ContextRow]:
         """The visitors of whom a context is stored, by what they reached in a metric, each `most` at the most.
 
@@ -135,6 +173,34 @@ class Exposures:
         """
         rows = self._connection.execute(_CONTEXTS, (_MIDDLE, most, most, metric, experiment))
         return [ContextRow(*row) for row in rows]
+
+    def with_totals(
+        self, experiment: str, metrics: Collection[str]
+    ) -> Iterator[tuple[bytes, ExposureRow, dict[str, int]]]:
+        """Every visitor's exposure, with the totals in some metrics; none where nothing was added.
+
+        Those to whom another arm was shown than was drawn are left out.
+        """
+        listed = self._connection.among(metrics)
+        rows = self._connection.execute(
+            f"SELECT exposures.visitor, metric, total, {_EXPOSURE}"
+            " FROM exposures LEFT JOIN totals ON totals.visitor = exposures.visitor"
+            f" AND totals.experiment = exposures.experiment AND metric {listed.condition}"
+            " WHERE exposures.experiment = ? AND NOT asserted ORDER BY exposures.visitor",
+            (*listed.values, experiment),
+        )
+        for visitor, of_visitor in groupby(rows, key=itemgetter(0)):
+            found = list(of_visitor)
+            yield bytes(visitor), _exposure(found[0][3:]), {row[1]: int(row[2]) for row in found if row[1] is not None}
+
+    def dated_contexts(self, experiment: str) -> list[tuple[str, int, int]]:
+        """How many visitors have each context, by the UTC day of first exposure, in days since 1970."""
+        rows = self._connection.execute(
+            "SELECT context, at_ms / 86400000, count(*) FROM exposures"
+            " WHERE experiment = ? AND context IS NOT NULL GROUP BY context, at_ms / 86400000",
+            (experiment,),
+        )
+        return [(context, int(day), int(n)) for context, day, n in rows]
 
     def keys(self, *, after: VisitorKey, limit: int) -> list[VisitorKey]:
         """Who was exposed, in order, from the next after this one on."""
@@ -161,6 +227,15 @@ class Exposures:
         return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
 
 
+def _of_some(
+    connection: Connection, question: str, experiment: str, visitors: Collection[bytes] | None
+) -> Iterable[Any]:
+    """What a question that ends with the experiment's place finds of everybody, or of some visitors."""
+    if visitors is None:
+        return connection.execute(question, (experiment,))
+    return connection.of_each(visitors, f"{question} AND visitor = ?", (experiment,))
+
+
 def _exposure(row: Sequence[Any]) -> ExposureRow:
     arm, segment, epoch, weight, at_ms, asserted, context, n = row
     return ExposureRow(arm, segment, epoch, weight, at_ms, bool(asserted), context, n)
@@ -185,6 +260,28 @@ class Totals:
         return self._connection.of_each(
             visitors, "SELECT visitor, metric, total FROM totals WHERE experiment = ? AND visitor = ?", (experiment,)
         )
+
+    def removed(
+        self, experiment: str, visitors: Collection[bytes] | None = None
+    ) -> list[tuple[bytes, str, int]]:
+        """What events that were removed have added to the totals of everybody, or of some: visitor, metric, sum."""
+        rows = _of_some(
+            self._connection,
+            "SELECT visitor, metric, removed FROM totals WHERE removed <> 0 AND experiment = ?",
+            experiment,
+            visitors,
+        )
+        return [(bytes(visitor), metric, removed) for visitor, metric, removed in rows]
+
+    def mark_removed(self, rows: Iterable[tuple[str, bytes, str, int]]) -> None:
+        """Say how much of totals came of events that were removed: experiment, visitor, metric, sum."""
+        self._connection.executemany(
+            "UPDATE totals SET removed = ?4 WHERE experiment = ?1 AND visitor = ?2 AND metric = ?3", rows
+        )
+
+    def remove(self, keys: Iterable[VisitorKey]) -> None:
+        """Remove every total of visitors."""
+        self._connection.executemany("DELETE FROM totals WHERE experiment = ? AND visitor = ?", keys)
 
     def all(self, experiment: str) -> dict[tuple[bytes, str], int]:
         """Every total of an experiment, by visitor and metric."""
@@ -234,13 +331,14 @@ class Waiting:
         self._connection.executemany("DELETE FROM waiting WHERE experiment = ? AND visitor = ? AND event = ?", keys)
 
     def counts(self, experiment: str, *, now_ms: int) -> tuple[int, int]:
-        """How many events wait, and how many have become orphans; in shards too, as far as they are collected."""
+        """How many events wait, and how many have become orphans, those removed since included; in shards too."""
         row = self._connection.execute(
             "SELECT here.waiting + coalesce(sum(there.waiting), 0), here.orphans + coalesce(sum(there.orphans), 0)"
+            " + coalesce((SELECT n FROM counters WHERE experiment = ? AND name = ?), 0)"
             " FROM (SELECT count(*) FILTER (WHERE until_ms > ?) AS waiting,"
             " count(*) FILTER (WHERE until_ms <= ?) AS orphans FROM waiting WHERE experiment = ?) AS here"
             " LEFT JOIN collected_waiting AS there ON there.experiment = ? GROUP BY here.waiting, here.orphans",
-            (now_ms, now_ms, experiment, experiment),
+            (experiment, ORPHANS, now_ms, now_ms, experiment, experiment),
         ).fetchone()
         return int(row[0]), int(row[1])
 

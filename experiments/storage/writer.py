@@ -80,6 +80,9 @@ class DirectWriter:
             # What is committed has not failed.
             log.warning("the log is not taken in for now: %s", error, extra={"event": "log_kept"})
 
+    def empty_log(self) -> None:
+        """Nothing to do: whoever closes the file last takes the log in, and beside a server it is the server's."""
+
     def queued(self) -> int:
         """How many works wait: they wait for the lock, not here."""
         return 0
@@ -101,6 +104,7 @@ class GroupWriter:
         self._next_try = 0.0
         self.pace = new_pace()
         self._is_full = False
+        self._is_old = False
         self._groups = Groups(path)
         self._thread = Thread(target=self._serve, name="writer", daemon=True)
         self._thread.start()
@@ -122,6 +126,10 @@ class GroupWriter:
     def queued(self) -> int:
         """How many works wait for their turn."""
         return self._groups.waiting()
+
+    def empty_log(self) -> None:
+        """Take the log in soon, the whole of it: it still has what was removed."""
+        self._is_old = True
 
     def close(self) -> None:
         """Commit what waits, then let the file go."""
@@ -147,13 +155,16 @@ class GroupWriter:
 
     def _take_log_in(self) -> None:
         # On a full disk, the log has what little space there is.
-        is_wanted = self._is_full or log_is_large(self._path)
+        is_wanted = self._is_full or self._is_old or log_is_large(self._path)
         if not is_wanted or monotonic() < self._next_try:
             return
         # It waits for readers, and works that come in wait with it: not again and again.
         self._next_try = monotonic() + _RETRY_SECONDS
+        is_old, self._is_old = self._is_old, False
         if self._try_to_take_log_in():
             self._next_try, self._is_full = 0.0, False
+        else:
+            self._is_old |= is_old
 
     def _try_to_take_log_in(self) -> bool:
         try:

@@ -13,6 +13,7 @@ from experiments.assigning import assign as assign_visitors
 from experiments.batches import BATCH
 from experiments.batches import BATCH_OF_READERS
 from experiments.batches import batched
+from experiments.errors import Capped
 from experiments.errors import InvalidContext
 from experiments.evaluation import live_entry
 from experiments.events import message_id
@@ -45,8 +46,8 @@ def assign(key: str, visitors: IO[bytes], out: str, dry_run: bool, message_id: s
     Example:
       bespoke assign spring-mailing customers.csv --out letters.csv
     """
-    order = Order(key, not dry_run, _call_id(message_id))
     with opened(recording=True) as installation, output(out) as stream:
+        order = Order(key, not dry_run, _call_id(message_id), installation.config.frequency_cap)
         table = Table(visitors)
         mailing = Mailing(table, live_entry(installation.snapshots.latest, key).experiment)
         for name in mailing.unknown_attributes:
@@ -61,7 +62,7 @@ def _call_id(text: str | None) -> bytes | None:
 
 def _assigned(
     installation: Installation, order: Order, *, table: Table, mailing: Mailing
-) -> Iterator[tuple[Row, Assigned]]:
+) -> Iterator[tuple[Row, Assigned | Capped]]:
     for rows in batched(watched(table), size=BATCH if order.exposes else BATCH_OF_READERS):
         answers = assign_visitors(
             installation.store,
@@ -73,17 +74,20 @@ def _assigned(
             log=installation.log,
         )
         for row, answer in zip(rows, answers.each(), strict=True):
-            if isinstance(answer, InvalidContext):
+            if isinstance(answer, InvalidContext) and not isinstance(answer, Capped):
                 raise table.fault(row.line, str(answer))
             yield row, answer
 
 
-def _write(stream: IO[str], mailing: Mailing, assigned: Iterator[tuple[Row, Assigned]]) -> Counter[str]:
-    """Write the table; how many visitors met which fate."""
+def _write(stream: IO[str], mailing: Mailing, assigned: Iterator[tuple[Row, Assigned | Capped]]) -> Counter[str]:
+    """Write the table, without those who are left out; how many visitors met which fate."""
     fates: Counter[str] = Counter()
     writer = csv.writer(stream)
     writer.writerow(mailing.columns)
     for row, each in assigned:
+        if isinstance(each, Capped):
+            fates[f"left out: {each.code}"] += 1
+            continue
         writer.writerow(mailing.cells(row, each.evaluation))
         fates[_fate(each)] += 1
     return fates
@@ -98,4 +102,5 @@ def _fate(assigned: Assigned) -> str:
 
 
 def _said(fates: Counter[str]) -> str:
-    return ", ".join((f"{fates.total()} assigned", *(f"{n} {fate}" for fate, n in sorted(fates.items()))))
+    left_out = sum(n for fate, n in fates.items() if fate.startswith("left out"))
+    return ", ".join((f"{fates.total() - left_out} assigned", *(f"{n} {fate}" for fate, n in sorted(fates.items()))))

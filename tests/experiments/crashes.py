@@ -60,7 +60,7 @@ def _migrate(path: Path) -> None:
 
 
 def _restore(path: Path) -> None:
-    restore(backup_beside(path.parent), path, fingerprint=SECRETS.fingerprint, now_ms=START)
+    restore(backup_beside(path.parent), path, keyring=SECRETS, now_ms=START)
 
 
 def backup_beside(folder: Path) -> Path:

@@ -17,6 +17,7 @@ from experiments import evaluation
 from experiments import exposing
 from experiments import tokens
 from experiments.receipts import Receipt
+from experiments.storage import cells
 from experiments.storage import events
 from experiments.storage import ledger
 from service import rates
@@ -72,7 +73,7 @@ def _doubled_on_retry(patch: pytest.MonkeyPatch) -> None:
         keep(self, session)
         if has_repeats:
             session.cells.add({
-                additions.CellKey(*place, metric): change
+                place.cell(metric): change
                 for place, sums in self._cells.items()
                 for metric, change in sums.items()
             })
@@ -92,6 +93,14 @@ def _no_waiting(patch: pytest.MonkeyPatch) -> None:
 def _waits_for_ever(patch: pytest.MonkeyPatch) -> None:
     take = application.Visitor.take_waiting
     patch.setattr(application.Visitor, "take_waiting", lambda self, *, now_ms: take(self, now_ms=0))
+
+
+def _no_tombstones(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(admission.Admission, "_tombstones", lambda self: {})
+
+
+def _no_sums_of_the_removed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(cells.Cells, "remove", lambda self, changes: None)
 
 
 def _no_fence(patch: pytest.MonkeyPatch) -> None:
@@ -141,6 +150,8 @@ GUARDS: dict[str, Patch] = {
     "waiting": _no_waiting,
     "end of waiting": _waits_for_ever,
     "slots": _no_fence,
+    "tombstones": _no_tombstones,
+    "sums of the removed": _no_sums_of_the_removed,
 }
 
 #: The same of what keeps out outcomes that are made up.

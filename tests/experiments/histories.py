@@ -18,8 +18,11 @@ from experiments.audit import Deed
 from experiments.errors import FrozenDocument
 from experiments.errors import InvalidTransition
 from experiments.errors import UnknownExperiment
+from experiments.erasure import Remembering
+from experiments.erasure import erase
 from experiments.evaluation import Asking
 from experiments.evaluation import evaluate
+from experiments.events import Terms
 from experiments.ledger import allocation_of
 from experiments.reallocation import reallocate
 from experiments.reallocation import reallocate_due
@@ -36,6 +39,7 @@ from tests.experiments.house import SECRETS
 from tests.experiments.house import START
 from tests.experiments.house import House
 from tests.experiments.oracle import BUILT_IN
+from tests.experiments.oracle import HORIZON_MS
 from tests.experiments.oracle import STEPS
 from tests.experiments.oracle import TOKEN_MS
 from tests.experiments.oracle import Given
@@ -161,17 +165,23 @@ class History:
         except UnknownExperiment:
             assert not sheet.is_live, f"{key}: unknown to a list"
             return
-        view = View(sheet.state, len(sheet.weights))
+        view, listed = View(sheet.state, len(sheet.weights)), dict[str, str]()
         for (visitor, womens, consent), answer in zip(rows, answers, strict=True):
             assert isinstance(answer, Assigned), f"{key}: {answer}"
             expected = self._oracle.evaluate(
-                view, key, visitor, womens=womens, consent=consent, token=None, now_ms=self._now_ms
+                view, key, visitor, womens=womens, consent=consent, token=listed.get(visitor), now_ms=self._now_ms
             )
             given = Given(*answer.evaluation.assignment)
             assert given == expected, f"a list of {key} gave {visitor} {given}, should give {expected}"
             if answer.exposure is not None:
                 should = self._oracle.expose(key, visitor, given, call=f"{call} of {key}", now_ms=self._now_ms)
                 assert _fate(answer.exposure) == should, f"a list of {key}: {visitor} is {answer.exposure}"
+                if should[1] == "erased" and visitor not in listed:
+                    # Not exposed, and all the same given one arm throughout the list.
+                    listed[visitor] = f"list of {visitor}"
+                    self._oracle.issue(listed[visitor], visitor, key, given, now_ms=self._now_ms)
+        for text in listed.values():
+            del self._oracle.tokens[text]
 
     def send(self, rng: Random) -> None:
         """Events come in a batch of any size, in any order, some of them seen before."""
@@ -182,6 +192,18 @@ class History:
         batch = Batch(items, rng.random() < 0.5)
         self._batches.append(batch)
         self._tell(rng.choice(self._nodes), batch)
+
+    def erase(self, rng: Random) -> None:
+        """A visitor, known or not, is erased, and every process sees it."""
+        node, visitor = rng.choice(self._nodes), rng.choice(_VISITORS)
+        self._say(f"{visitor} is erased")
+        remembering = Remembering(Terms("personalise", HORIZON_MS // 1000), TOKEN_MS // 1000, 0)
+        erase(node.store, visitor, keyring=SECRETS, remembering=remembering, deed=self._deed())
+        self._oracle.erase(visitor, now_ms=self._now_ms)
+        for each in self._nodes:
+            each.look(self._oracle.sheets)
+            each.store.forget_exposures()
+        assert not self._store.read(lambda session: rows_of(session, _stand_in(visitor))), f"{visitor} is still there"
 
     def retry(self, rng: Random) -> None:
         """A client that had no answer sends its batch again."""
@@ -416,6 +438,7 @@ WHAT: dict[str, tuple[Callable[[History, Random], None], int]] = {
     "send": (History.send, 10),
     "assign": (History.assign, 2),
     "retry": (History.retry, 3),
+    "erase": (History.erase, 1),
     "send at once": (History.send_at_once, 1),
     "let time pass": (History.let_time_pass, 5),
     "look": (History.look, 3),
@@ -428,6 +451,15 @@ WHAT: dict[str, tuple[Callable[[History, Random], None], int]] = {
 
 def _with_windows(metrics: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"window": "14d", **metric} for metric in metrics]
+
+
+def rows_of(session: Session, stand_in: bytes) -> list[str]:
+    """The tables that have a row of a visitor."""
+    return [
+        table
+        for table in ("events", "exposures", "totals", "waiting")
+        if session.connection.execute(f"SELECT 1 FROM {table} WHERE visitor = ? LIMIT 1", (stand_in,)).fetchone()
+    ]
 
 
 def _stand_in(visitor: str) -> bytes:

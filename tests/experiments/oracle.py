@@ -107,6 +107,7 @@ class Stored(NamedTuple):
 
 
 Fate = tuple[str, str | None]
+Cells = dict[tuple[Any, ...], tuple[int, int, float]]
 
 
 def milliseconds(duration: str) -> int:
@@ -133,7 +134,10 @@ class Oracle:
         self.sheets: dict[str, Sheet] = {}
         self.tokens: dict[str, Token] = {}
         self.stored: dict[tuple[str, str], Stored] = {}
+        self.erased: dict[str, int] = {}
         self._unnamed = 0
+        self._left: dict[str, Cells] = {}
+        self._left_orphans: dict[str, int] = {}
 
     def segment(self, sheet: Sheet, attributes: Mapping[str, Any], consent: str) -> str:
         """The first segment whose rule holds; rules here say that one attribute equals one value."""
@@ -195,6 +199,8 @@ class Oracle:
         """A list exposes a visitor who may be counted: once for each call, however often that is made."""
         if given.cause not in ("allocated", "sticky"):
             return "ignored", None
+        if now_ms < self.erased.get(visitor, 0):
+            return "ignored", "erased"
         if (visitor, call) in self.stored:
             return "duplicate", None
         first = First(given.arm, given.segment, given.epoch, given.weight, now_ms, False)
@@ -210,6 +216,8 @@ class Oracle:
             return "ignored", "not_counted"
         if at_ms < now_ms - HORIZON_MS:
             return "rejected", "too_old"
+        if now_ms < self.erased.get(item["userId"], 0):
+            return "ignored", "erased"
         body = json.dumps([item["type"], item["event"], item["properties"], item.get("timestamp")], sort_keys=True)
         visitor, known_as = item["userId"], self._known_as(item, body)
         if (visitor, known_as) in self.stored:
@@ -289,6 +297,18 @@ class Oracle:
         for metric in _metrics(self.sheets[key], item["event"], trusted=trusted):
             yield "counts" if first is None else _timing(metric, first.at_ms, at_ms)
 
+    def erase(self, visitor: str, *, now_ms: int) -> None:
+        """Nothing is known of a visitor any more, what was counted stays, and what comes late is not stored."""
+        for key in self.sheets:
+            self._left[key] = self.cells(key)
+            self._left_orphans[key] = sum(self.waiting(key, now_ms=now_ms))
+        self.stored = {known_as: event for known_as, event in self.stored.items() if event.visitor != visitor}
+        for key in self.sheets:
+            # Only what was the visitor's own is left without an event.
+            self._left[key] = _less(self._left[key], self._counted_cells(key))
+            self._left_orphans[key] -= sum(self._counted_waiting(key, now_ms=now_ms))
+        self.erased[visitor] = now_ms + HORIZON_MS
+
     def firsts(self, key: str) -> dict[str, First]:
         """Each visitor's first exposure: the one that was stored first."""
         firsts: dict[str, First] = {}
@@ -329,10 +349,13 @@ class Oracle:
             if not is_orphan and _timing(metric, first.at_ms, outcome.at_ms) == "counts":
                 totals[outcome.visitor][metric["key"]] += _amount(metric, outcome.item["properties"])
 
-    def cells(self, key: str) -> dict[tuple[Any, ...], tuple[int, int, float]]:
-        """Visitors, sum and sum of squares by epoch, day, segment, arm, asserted and metric."""
+    def cells(self, key: str) -> Cells:
+        """Visitors, sum and sum of squares by epoch, day, segment, arm, asserted and metric; of the erased too."""
+        return _less(self._counted_cells(key), _less({}, self._left.get(key, {})))
+
+    def _counted_cells(self, key: str) -> Cells:
         sheet, firsts = self.sheets[key], self.firsts(key)
-        cells: dict[tuple[Any, ...], tuple[int, int, float]] = {}
+        cells: Cells = {}
         for visitor, totals in self.totals(key).items():
             first = firsts[visitor]
             for metric, value in _counted(sheet, first.arm, totals).items():
@@ -342,7 +365,11 @@ class Oracle:
         return cells
 
     def waiting(self, key: str, *, now_ms: int) -> tuple[int, int]:
-        """How many outcomes wait for their exposure, and how many have waited for too long."""
+        """How many outcomes wait for their exposure, and how many have waited for too long, or are gone."""
+        waits, orphans = self._counted_waiting(key, now_ms=now_ms)
+        return waits, orphans + self._left_orphans.get(key, 0)
+
+    def _counted_waiting(self, key: str, *, now_ms: int) -> tuple[int, int]:
         waits = orphans = 0
         exposed_ms: dict[str, int] = {}
         events = [event for event in self.stored.values() if key in event.experiments]
@@ -360,6 +387,15 @@ class Oracle:
                     continue  # It has been counted, or was of no use.
                 waits, orphans = (waits + 1, orphans) if until > now_ms else (waits, orphans + 1)
         return waits, orphans
+
+
+def _less(cells: Cells, others: Cells) -> Cells:
+    """The difference of sums."""
+    found = {}
+    for place in cells.keys() | others.keys():
+        one, other = cells.get(place, (0, 0, 0.0)), others.get(place, (0, 0, 0.0))
+        found[place] = one[0] - other[0], one[1] - other[1], one[2] - other[2]
+    return {place: sums for place, sums in found.items() if any(sums)}
 
 
 def _metrics(sheet: Sheet, event: str, *, trusted: bool = True) -> list[Mapping[str, Any]]:

@@ -136,11 +136,11 @@ def test_a_restore_leaves_the_old_database_or_the_new_one_whole_and_can_be_done_
         [*asides] = path.parent.glob(f"{path.name}.before-*Z")
         # The new one has its name once the old one is safe under another.
         assert found[-1] == 102 or [exposed(aside) for aside in asides] == [102]
-        restore(backup_beside(path.parent), path, fingerprint=SECRETS.fingerprint, now_ms=SLOT_MS)
+        restore(backup_beside(path.parent), path, keyring=SECRETS, now_ms=SLOT_MS)
         assert exposed(path) == 100
         assert not Path(f"{path}.restoring").exists()
     with pytest.raises(InvalidBackup, match="is there already"):
-        restore(backup_beside(path.parent), path, fingerprint=SECRETS.fingerprint, now_ms=SLOT_MS)
+        restore(backup_beside(path.parent), path, keyring=SECRETS, now_ms=SLOT_MS)
     assert exposed(path) == 100
     assert sorted(found, reverse=True) == found
     assert set(found) == {100, 102}

@@ -187,7 +187,7 @@ REFUSALS = [
     (["arms", 0, "role"], "mass", "control_share", "must be 0 without an arm of role control"),
     (["policy"], "thompson", "policy", "must be an object"),
     (["policy", "kind"], "bandit", "policy.kind", "must be one of fixed, thompson"),
-    (["policy", "kind"], "contextual_thompson", "policy.kind", "is not available yet"),
+    (["policy", "kind"], "contextual_thompson", "policy.kind", "needs an attribute with store: true"),
     (["policy", "kind"], {}, "policy.kind", "must be one of"),
     (["policy", "every"], "hourly", "policy.every", "a whole number and a unit"),
     (["policy", "every"], 3600, "policy.every", "must be text"),

@@ -55,6 +55,7 @@ def full() -> dict[str, Any]:
     return changed(
         spring_mailing(
             local_evaluation=False,
+            frequency={"cap": [1, 3], "per": "7d", "costs": {"unsubscribe": 5}},
             attributes={
                 **spring_mailing()["attributes"],
                 "home": {"type": "string", "store": True, "bands": ["Urban", "Rural"]},

@@ -1,5 +1,6 @@
 """Known truths get the right advice, whoever simulates them."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,16 @@ def test_shares_of_the_document_are_simulated_beside_the_even_split() -> None:
         "fixed", "thompson", "top_two_thompson", "epsilon_greedy", "shares",
     ]
     assert of(found, "shares").goals.won < -5
+
+
+def test_policies_that_split_evenly_have_one_forecast() -> None:
+    found = fly(flight(), days=3, runs=3, uplift=uplift(0.5))
+    even, two = found.policies[0], of(found, "top_two_thompson")
+    assert replace(two, policy="fixed") == even
+    three = flight()
+    three["arms"].insert(1, {"key": "another-letter", "role": "mass"})
+    moving = fly(three, days=9, runs=3, visitors_per_day=4000, uplift=uplift(0.9))
+    assert of(moving, "top_two_thompson").moved > 0
 
 
 def test_what_no_memory_holds_is_refused() -> None:

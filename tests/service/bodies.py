@@ -24,6 +24,11 @@ class Taking(NamedTuple):
     query: str = ""
     good_id: str = "ann"
 
+    @property
+    def has_number(self) -> bool:
+        """Whether a number of ours stands in it."""
+        return json.dumps(NUMBER) in json.dumps(self.body)
+
     def text(self, **places: str) -> str:
         """The body as it is sent, with these texts in its places."""
         text, good = json.dumps(self.body), json.dumps(self.good_id)
@@ -54,7 +59,12 @@ TAKING = {
     "admin.create_experiment": Taking("POST", "/v1/experiments", "admin", _DOCUMENT),
     "admin.replace_experiment": Taking("PUT", "/v1/experiments/ann", "admin", _DOCUMENT),
     "admin.change_state": Taking("POST", "/v1/experiments/spring-mailing/pause", "admin", _REASON, has_id=False),
+    "visitors.lookup": Taking("POST", "/v1/visitors/lookup", "admin", {"id": ID}),
+    "visitors.erase_visitor": Taking("POST", "/v1/visitors/erase", "admin", {"id": ID}),
     "users.write_role": Taking("POST", "/v1/users/role", "admin", _ROLE, good_id="editor"),
+    "opt_outs.look_up": Taking("POST", "/v1/opt-outs/lookup", "server", {"id": ID}, has_id=False),
+    "opt_outs.remove": Taking("POST", "/v1/opt-outs/remove", "server", {"id": ID}, has_id=False),
+    "opt_outs.add": Taking("POST", "/v1/opt-outs", "server", {"id": ID}, has_id=False),
 }
 #: These look at no body, whatever is sent.
 BODILESS = {"admin.reallocate_experiment"}

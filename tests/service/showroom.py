@@ -1,5 +1,6 @@
 """A showroom: an installation in which every page has something to show, in each of its states."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,12 +9,19 @@ import numpy as np
 from experiments import lifecycle
 from experiments.acts import AnyAct
 from experiments.acts import do
+from experiments.assigning import Assigned
+from experiments.assigning import Order
+from experiments.assigning import assign
 from experiments.audit import Deed
+from experiments.evaluation import Asking
 from experiments.reallocation import reallocate_due
 from tests.experiments.documents import spring_mailing
 from tests.experiments.house import DAY
 from tests.experiments.house import HOUR
+from tests.experiments.house import SECRETS
 from tests.experiments.house import House
+from tests.experiments.tastes import letters
+from tests.experiments.tastes import send
 from tests.experiments.wide import fifty_segments
 
 ANN = "ann@shop.example"
@@ -72,12 +80,34 @@ def furnish(house: House) -> None:
     _begin(house, two_tastes(key="last-year", name="Last year's spring mailing"), "start", "stop", "archive")
     _begin(house, two_tastes(key="loyalty-card", name="Does the loyalty card need a letter of its own?"))
     _begin(house, fifty_segments())
+    _write_twice(house, rng)
     house.now_ms = end_ms - 2 * HOUR
     _begin(house, two_tastes(key="autumn-flyer", name="Autumn flyer"), "start")
     _sell(house, "autumn-flyer", rng, visitors=40)
     _reallocate(house)
     house.now_ms = end_ms
+    _begin(house, letters(name="Which of two letters?"), "start")
+    send(house, "letters", visitors=8_000, rng=rng)
     _begin(house, two_tastes(key="new-arrivals", name="New arrivals"), "start", "finish")
+
+
+def _write_twice(house: House, rng: np.random.Generator) -> None:
+    """A campaign whose visitors may be written to once or twice, as chance has it, and what came of it."""
+    end_ms, names = house.now_ms, [f"win-back-{number}" for number in range(1200)]
+    document = in_days(two_tastes(key="win-back", name="Win-back: one letter or two?"), 3)
+    house.now_ms = end_ms - 9 * DAY
+    _begin(house, {**document, "frequency": {"cap": [1, 2], "per": "30d", "costs": {"unsubscribe": 5}}}, "start")
+    asking, reached = Asking(house.now_ms, "personalise", 90 * 86_400), Counter[str]()
+    for call in (b"first", b"second"):
+        order = Order("win-back", exposes=True, call_id=call)
+        visitors = [{"id": name, "attributes": {"womens": number % 2 == 0}} for number, name in enumerate(names)]
+        answers = assign(house.store, house.snapshots, order, visitors=visitors, asking=asking, keyring=SECRETS)
+        reached.update(name for name, one in zip(names, answers.each(), strict=True) if isinstance(one, Assigned))
+    house.record(*(
+        house.event(name, "Order Completed", revenue=40)
+        for name in names if rng.random() < (0.2 if reached[name] == 2 else 0.08)
+    ))
+    house.now_ms = end_ms
 
 
 def _begin(house: House, document: Mapping[str, Any], *names: AnyAct) -> None:

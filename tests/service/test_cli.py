@@ -91,9 +91,16 @@ _ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("experiment", "apply"): ("-",),
     ("report",): (KEY,),
     ("replay",): (KEY,),
+    ("discover",): (KEY,),
+    ("review",): (KEY,),
+    ("frequency",): (KEY,),
     ("digest",): ("--all",),
     ("assign",): (KEY, "table.csv"),
     ("record",): ("table.csv",),
+    ("opt-out",): ("ann",),
+    ("export",): (KEY, "--table", "cells"),
+    ("visitor",): ("ann",),
+    ("erase",): ("ann",),
     ("backup",): ("copy.db",),
 }
 _WITHOUT_A_DATABASE = {("simulate",), ("restore",), ("config",), ("demo",)}

@@ -122,7 +122,8 @@ def test_schedulers_send_one_digest_a_day_between_them(tmp_path: Path) -> None:
         for scheduler in schedulers:
             scheduler.terminate()
         assert [scheduler.wait(20) for scheduler in schedulers] == [0, 0]
-    assert len(relay.received) == 3
+    digests = [message for message in relay.received if "campaign" in message["Subject"]]
+    assert len(digests) == 3
 
 
 @pytest.mark.parametrize(("at", "daily", "weekly"), [

@@ -183,7 +183,7 @@ def test_what_is_no_id_is_refused_on_every_route(send: Send) -> None:
 
 def test_what_is_no_number_of_ours_is_refused_on_every_route(send: Send) -> None:
     for route in TAKING.values():
-        for text in NO_NUMBERS if route.has_id else ():
+        for text in NO_NUMBERS if route.has_number else ():
             response = send(route, route.text(**{NUMBER: text}))
             assert is_refused(response), (route.path, text[:20], response.data)
 

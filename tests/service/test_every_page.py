@@ -48,7 +48,14 @@ PLACES = {
         "/experiments/loyalty-card/preflight?days=x&rate=y",
     ],
     "replay_page.replay_page": [f"{_CAMPAIGN}/replay", "/experiments/summer-sale/replay"],
+    "discovery.discovery_page": ["/experiments/letters/discovery", f"{_CAMPAIGN}/discovery"],
+    "frequency_page.frequency_page": [f"{_CAMPAIGN}/frequency", "/experiments/win-back/frequency"],
+    "review_page.review_page": [
+        f"{_CAMPAIGN}/review", "/experiments/summer-sale/review", "/experiments/fifty/review",
+        f"{_CAMPAIGN}/review?since=x",
+    ],
     "people.people_page": ["/people"],
+    "privacy.privacy_page": ["/privacy"],
     "reference.docs": ["/docs"],
 }
 #: Pages for those who are not logged in.

@@ -15,6 +15,8 @@ import pytest
 from experiments.failpoints import Failpoint
 from experiments.keys import create_key
 from experiments.reallocation import reallocate_due
+from experiments.retention import retain
+from experiments.storage.cells import CellRow
 from experiments.storage.ledger import LedgerRow
 from experiments.storage.session import Session
 from experiments.verification import verify
@@ -35,9 +37,10 @@ from tests.service.processes import wait_until
 from tests.service.witnesses import KEY
 from tests.service.witnesses import events
 
-#: Those that a batch of events reaches; all others are a slot's.
+#: Those that a batch of events reaches, and those of whatever is removed; all others are a slot's.
 OF_EVENTS = [point for point in Failpoint if point.startswith(("events", "visitors", "counters"))]
-OF_SLOTS = [point for point in Failpoint if point not in OF_EVENTS]
+OF_REMOVALS = [point for point in Failpoint if point.startswith("removal")]
+OF_SLOTS = [point for point in Failpoint if point not in (*OF_EVENTS, *OF_REMOVALS)]
 
 SECOND_MS = 1000
 
@@ -150,6 +153,58 @@ def test_a_slot_is_done_whole_or_not_at_all_and_once_when_it_is_resumed(tmp_path
         after = check_whole(installation, before)
         assert after.taken == [*found.taken, 100, 101]
         assert after.rows[-1].epoch == found.rows[-1].epoch + 2
+
+
+def long_ago(installation: Installation) -> list[CellRow]:
+    """An experiment that was visited and stopped two years ago; its cells."""
+    house = House(installation.store)
+    key = house.start(tiny())
+    house.record(*(house.exposure(key, f"v{number}") for number in range(20)))
+    house.record(*(house.event(f"v{number}", "Signed Up") for number in range(25)))
+    house.act(key, "stop")
+    return house.cells(key)
+
+
+def check_balanced(installation: Installation, cells: list[CellRow]) -> int:
+    """Counts are as they were, and agree with what is left; how many rows of visitors that is."""
+    assert House(installation.store).cells("tiny") == cells
+    assert verify(installation.store) == []
+    return sum(count_rows(installation, table) for table in ("events", "exposures", "totals", "waiting"))
+
+
+@pytest.mark.parametrize("point", OF_REMOVALS)
+def test_retention_that_is_killed_does_no_harm_and_goes_on(tmp_path: Path, point: Failpoint) -> None:
+    installed = Installed(tmp_path)
+    with installed.opened() as installation:
+        cells = long_ago(installation)
+    installed.environ["BESPOKE_FAILPOINT"] = point
+    assert installed.start("scheduler").wait(PATIENCE_SECONDS) == -signal.SIGKILL
+    with installed.opened() as installation:
+        assert check_balanced(installation, cells) > 0
+        keeping, now_ms = installation.keeping(), installation.clock.now_ms()
+        while retain(installation.store, installation.snapshots, keeping, now_ms=now_ms):
+            pass
+        assert check_balanced(installation, cells) == 0
+
+
+@pytest.mark.parametrize("point", [Failpoint.VISITORS_REMOVED, Failpoint.REMOVAL_COMMITTED])
+def test_an_erasure_that_is_killed_is_done_whole_or_not_at_all(tmp_path: Path, point: Failpoint) -> None:
+    installed = Installed(tmp_path)
+    # The same as a house has.
+    secret = {"BESPOKE_SECRET": "a secret that only tests know, long enough"}
+    installed.settings |= secret
+    installed.environ |= secret
+    with installed.opened() as installation:
+        cells = long_ago(installation)
+        before = check_balanced(installation, cells)
+    assert installed.command("erase", "v3", BESPOKE_FAILPOINT=point).returncode == -signal.SIGKILL
+    with installed.opened() as installation:
+        # An exposure, a total and two events.
+        gone = 4 if point == Failpoint.REMOVAL_COMMITTED else 0
+        assert before - check_balanced(installation, cells) == gone
+    installed.done("erase", "v3")
+    with installed.opened() as installation:
+        assert before - check_balanced(installation, cells) == 4
 
 
 def test_a_step_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -169,7 +169,10 @@ def log_in_as(page: Page, number: int, text: str) -> None:
     page.context.add_cookies(cookies)
 
 
-_OF_ONE = ("", "/ledger", "/actions", "/actions/start", "/document", "/edit", "/preflight", "/replay")
+_OF_ONE = (
+    "", "/ledger", "/actions", "/actions/start", "/document", "/edit", "/preflight", "/replay", "/discovery", "/review",
+    "/frequency",
+)
 OF_NAMES = tuple(map(named, _OF_ONE))
 OF_ANY = (
     *map(asked, (
@@ -177,7 +180,7 @@ OF_ANY = (
         "/experiments/tiny?link=TEXT", "/experiments/tiny/ledger?before=TEXT", "/experiments/tiny/edit?step=TEXT",
         "/experiments/tiny/edit?at=TEXT", "/experiments/tiny/preflight?days=3&rate=TEXT&visitors_per_day=TEXT",
         "/experiments/tiny/preflight?days=TEXT&delay=TEXT&uplift=TEXT&consent=TEXT",
-        "/experiments/tiny/charts/TEXT.svg", "/login?next=TEXT",
+        "/experiments/tiny/charts/TEXT.svg", "/experiments/tiny/review?since=TEXT", "/login?next=TEXT",
     )),
     type_in(NEW, "audience", "Save and continue"),
     log_in_as,

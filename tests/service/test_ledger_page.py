@@ -12,6 +12,7 @@ from experiments.audit import Deed
 from experiments.ledger import ledger_excerpt
 from experiments.lifecycle import create
 from experiments.reallocation import reallocate
+from experiments.storage.cells import CellKey
 from service.installation import Installation
 from service.ledger_view import ROWS
 from service.links import report_link
@@ -126,3 +127,37 @@ def test_a_page_of_many_segments_shows_the_largest_moves_and_counts_the_rest(
     page = logged_in(app, installation, "viewer").open(PLACE).text
     assert "These are the largest; 142 more weights moved by less." in page
     assert len(page) < 100_000
+
+
+def by_context() -> dict[str, Any]:
+    """An experiment whose weights differ by age and membership."""
+    return spring_mailing(
+        policy={"kind": "contextual_thompson", "burn_in": 0, "burn_in_conversions": 0, "max_step": 1},
+        attributes={
+            "recency": "number", "womens": "boolean", "zip_code": "string", "first_name": "string",
+            "age": {"type": "number", "store": True, "bands": [30, 60]}, "member": {"type": "boolean", "store": True},
+        },
+    )
+
+
+def cells() -> dict[CellKey, tuple[int, int, float]]:
+    """Members like the letter made for them, others do not, whatever their age."""
+    place = KEY, 1, NOW_MS // 86_400_000, "womens-shoppers"
+    return {
+        CellKey(*place, arm, False, metric, f'{{"age":{age},"member":{member}}}'): (1000, won, float(won))
+        for age in range(3)
+        for member in ("true", "false")
+        for arm, likes in (("nothing", False), ("one-letter", member == "false"), ("womens-letter", member == "true"))
+        for metric, won in (("purchase", 200 if likes else 50), ("$exposures", 1000))
+    }
+
+
+def test_weights_by_context_are_told_with_what_tells_the_arms_apart(app: Flask, installation: Installation) -> None:
+    create(installation.store, by_context(), deed=DEED)
+    do(installation.store, KEY, "start", deed=DEED)
+    installation.store.transact(lambda session: session.cells.add(cells()))
+    reallocate(installation.store, KEY, deed=DEED)
+    told = _text(logged_in(app, installation, "viewer").open(PLACE).text)
+    assert "By context What tells the arms apart: member 100%" in told
+    assert "age 30 to 60, member yes 10.0% 5.0% 85.0%" in told
+    assert "age 60 and more, member no 10.0% 85.0% 5.0%" in told

@@ -42,7 +42,7 @@ from tests.service.conftest import NOW_MS
 from tests.service.conftest import bearer
 
 #: What these refuse is told by a page, in words.
-PAGES = ("forms", "gallery", "login", "people", "report_files", "setup")
+PAGES = ("forms", "gallery_page", "login", "people", "report_files", "setup")
 
 #: How an experiment comes to a state.
 _WAYS: dict[str, tuple[Any, ...]] = {

@@ -61,6 +61,17 @@ def test_nothing_said_is_no_evidence() -> None:
     assert evidence_for_gain([7, 0, 4], [0, 9, 2], [1, 0, 0.5]) == evidence_for_gain([4], [2], [0.5])
 
 
+def test_many_contests_are_as_each_alone() -> None:
+    rng = np.random.default_rng(5)
+    tailored, mass = rng.poisson([[40.0], [0.1], [1e6], [0.0]], (2, 300, 4, 3))
+    shares = rng.choice([0.0, 0.05, 0.5, 0.93, 1.0], (300, 4, 3))
+    together = evidence_for_gain(tailored, mass, shares)
+    alone = [evidence_for_gain(*one) for one in zip(*(x.reshape(-1, 3) for x in (tailored, mass, shares)), strict=True)]
+    np.testing.assert_allclose(together.ravel(), alone, rtol=1e-12, atol=1e-11)
+    assert together.shape == (300, 4)
+    assert (together[:, 3] == 0).all()
+
+
 def test_shares_may_be_one_for_all_strata() -> None:
     assert evidence_for_gain([4, 5], [2, 3], 0.5) == pytest.approx(evidence_for_gain([9], [5], [0.5]), abs=1e-12)
 

@@ -1,0 +1,32 @@
+"""The command that proposes segments."""
+
+import click
+import msgspec
+
+from experiments.discovery import discover as discover_segments
+from experiments.lifecycle import find
+from service.commands.opened import opened
+from service.discovery_text import discovery_text
+
+
+@click.command()
+@click.argument("key")
+@click.option("--format", "kind", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def discover(key: str, kind: str) -> None:
+    """Propose segments: for whom a message does better, or worse, against another than it does for the rest.
+
+    What is asked are the attributes that the experiment stores. Rules are chosen by one half of the visitors and tested
+    by the other.
+
+    \b
+    Example:
+      bespoke discover spring-mailing
+      bespoke discover spring-mailing --format json
+    """
+    with opened() as installation:
+        found = discover_segments(installation.store, key, min_cell=installation.config.min_cell)
+        types = installation.store.read(lambda session: find(session, key)).experiment.attribute_types
+    if kind == "json":
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
+    else:
+        click.echo(discovery_text(found, types), nl=False)

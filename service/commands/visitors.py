@@ -1,0 +1,56 @@
+"""Commands for a visitor's rights: to read all that is known, and to have it erased."""
+
+import sys
+
+import click
+import msgspec
+
+from experiments.access import access
+from experiments.erasure import erase as erase_visitor
+from experiments.times import iso
+from service.commands.opened import deed
+from service.commands.opened import opened
+
+
+@click.command()
+@click.argument("visitor")
+def visitor(visitor: str) -> None:
+    """Show all that is known of VISITOR, as JSON; `-` reads the id from stdin, where no list of processes shows it.
+
+    \b
+    Example:
+      bespoke visitor ann
+    """
+    with opened() as installation:
+        found = access(installation.store, _id(visitor), keyring=installation.keyring)
+    click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+
+
+@click.command()
+@click.argument("visitor")
+def erase(visitor: str) -> None:
+    """Erase all that is known of VISITOR; `-` reads the id from stdin, where no list of processes shows it.
+
+    Counts stay as they are. Events and tokens of the visitor that still come are ignored, as long as they may.
+
+    \b
+    Example:
+      bespoke erase ann
+    """
+    with opened() as installation:
+        gone = erase_visitor(
+            installation.store,
+            _id(visitor),
+            keyring=installation.keyring,
+            remembering=installation.remembering(),
+            deed=deed(installation),
+        )
+    click.echo(
+        f"{gone.exposures} exposures and {gone.events} events are erased; until {iso(gone.until_ms)} nothing that still"
+        " comes is stored"
+    )
+
+
+def _id(text: str) -> str:
+    """The id itself, byte for byte but for the end of its line."""
+    return sys.stdin.readline().rstrip("\r\n") if text == "-" else text
