@@ -141,8 +141,12 @@ def _count_capped(store: Store, order: Order, answers: Answers) -> None:
     """Count those whom caps have left out, where that could not be done while they were assigned."""
     capped = sum(isinstance(fault, Capped) for fault in answers.listed.faults.values())
     if capped:
-        changes = [((order.experiment, CAPPED), capped)]
-        store.transact_together(lambda session, items: [session.counters.add(item) for item in items], changes)
+        store.transact_together(_add_capped, (order.experiment, capped))
+
+
+def _add_capped(session: Session, counts: Sequence[tuple[str, int]]) -> Sequence[None]:
+    session.counters.add(((experiment, CAPPED), number) for experiment, number in counts)
+    return [None] * len(counts)
 
 
 def _note(listed: VisitorList, *, asking: Asking) -> None:

@@ -9,6 +9,7 @@ from experiments.storage.partition_rows import Part
 from experiments.storage.session import Session
 from experiments.storage.sharded_store import ShardedStore
 from experiments.storage.sharded_store import beside
+from experiments.storage.shards import THIS_LOG
 from experiments.storage.shards import THIS_SHARD
 from experiments.storage.shards import ShardRow
 from experiments.storage.store import OwnStore
@@ -17,8 +18,10 @@ from experiments.storage.store import OwnStore
 _NOTICING_SECONDS = 3.0
 
 
-def add_shard(control: OwnStore, shard: OwnStore, row: ShardRow, *, partitions: int, now_ms: int) -> None:
-    """Add a shard; the first one has all partitions until they are moved.
+def add_shard(
+    control: OwnStore, shard: OwnStore, row: ShardRow, *, partitions: int, log: str, now_ms: int
+) -> None:
+    """Add a shard; the first one has all partitions until they are moved, and with it the `log` gets its name.
 
     :raises InvalidShard: if the name is taken, or the database is a shard already.
     """
@@ -26,7 +29,7 @@ def add_shard(control: OwnStore, shard: OwnStore, row: ShardRow, *, partitions: 
     beside(shard, partial(_name, row=row))
     if is_first:
         beside(shard, partial(_open_fences, partitions=partitions))
-    control.transact(partial(_keep, row=row, partitions=partitions if is_first else 0, now_ms=now_ms))
+    control.transact(partial(_keep, row=row, partitions=partitions if is_first else 0, log=log, now_ms=now_ms))
 
 
 def _name(session: Session, *, row: ShardRow) -> None:
@@ -42,9 +45,11 @@ def _open_fences(session: Session, *, partitions: int) -> None:
         session.fences.open(partition)
 
 
-def _keep(session: Session, *, row: ShardRow, partitions: int, now_ms: int) -> None:
+def _keep(session: Session, *, row: ShardRow, partitions: int, log: str, now_ms: int) -> None:
     if not session.shards.add(row):
         raise InvalidShard(f"NAME: {shown(row.name)} is taken; `bespoke shard list` lists them")
+    if partitions:
+        session.meta.set(THIS_LOG, log)
     for partition in range(partitions):
         session.shards.place(partition, row.name)
         session.watermarks.move(partition, at_ms=now_ms, applied=-1)

@@ -9,6 +9,7 @@ from typing import cast
 from experiments.errors import InvalidSetting
 from experiments.errors import StorageError
 from experiments.storage.location import Server
+from experiments.storage.shards import THIS_LOG
 from experiments.storage.shards import THIS_SHARD
 from experiments.storage.store import OwnStore
 from experiments.storage.store import open_store
@@ -63,7 +64,7 @@ def open_log(installation: Installation) -> None:
     from experiments.storage.spool import Spool
 
     store, config = sharded_store(installation), installation.config
-    log = connected_log(config)
+    log = connected_log(installation)
     spool = Spool(config.spool, installation.clock.now_ms)
     keeper = Keeper(store, spool, log)
     installation.log = Appending(
@@ -114,16 +115,19 @@ def named_shards(config: Config, *, fingerprint: str) -> list[Server]:
         control.close()
 
 
-def connected_log(config: Config) -> Log:
-    """The log, connected.
+def connected_log(installation: Installation) -> Log:
+    """The log of an installation, connected.
 
     :raises InvalidSetting: if none is named.
     :raises LogUnreachable: if it does not answer, or is too old.
     """
-    if not config.log_addresses:
+    addresses = installation.config.log_addresses
+    if not addresses:
         raise InvalidSetting("BESPOKE_LOG_URL: must be given: nats://host:4222, with commas between several nodes")
     try:
         from experiments.storage.log import Log
     except ModuleNotFoundError as error:
         raise StorageError(f"a log needs the package {error.name}: pip install -e '.[cluster]'") from error
-    return Log(config.log_addresses)
+    name = installation.store.read(lambda session: session.meta.get(THIS_LOG))
+    assert name, "the first shard gives it a name"
+    return Log(addresses, name=name)

@@ -19,7 +19,9 @@ server_name: "{name}"
 host: 127.0.0.1
 port: {port}
 http: "127.0.0.1:{http}"
-jetstream {{ store_dir: "{folder}", sync_interval: always, max_file_store: 4G, max_memory_store: 256M }}
+jetstream {{ store_dir: "{folder}", sync_interval: always, max_file_store: 64G, max_memory_store: 256M }}
+"""
+_CLUSTER = """
 cluster {{ name: bespoke, host: 127.0.0.1, port: {route}, routes: [{routes}] }}
 """
 
@@ -42,9 +44,9 @@ class LogNode:
         """Write its settings."""
         self.folder.mkdir(exist_ok=True)
         routes = ", ".join(f'"nats://127.0.0.1:{each.route}"' for each in others)
-        text = _SETTINGS.format(
-            name=self.name, port=self.port, http=self.http, route=self.route, folder=self.folder, routes=routes
-        )
+        text = _SETTINGS.format(name=self.name, port=self.port, http=self.http, folder=self.folder)
+        if others:
+            text += _CLUSTER.format(route=self.route, routes=routes)
         (self.folder / "nats.conf").write_text(text)
 
     def start(self) -> None:

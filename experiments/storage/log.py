@@ -27,8 +27,6 @@ from experiments.storage.shards import Position
 from experiments.storage.spool import Entry
 from experiments.storage.spool import Source
 
-_STREAM = "bespoke"
-_SUBJECT = "bespoke.events"
 #: Older servers lose streams when they are killed.
 _OLDEST = (2, 10, 23)
 _MOST_REPLICAS = 3
@@ -60,10 +58,11 @@ class Carried(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Log:
-    """A connection to the log, in a thread of its own."""
+    """A connection to the log of an installation, which nobody else's `name` has; in a thread of its own."""
 
-    def __init__(self, addresses: Sequence[str]) -> None:
+    def __init__(self, addresses: Sequence[str], *, name: str) -> None:
         self._addresses = addresses
+        self._name = f"bespoke-{name}"
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="log", daemon=True)
         self._thread.start()
@@ -95,7 +94,7 @@ class Log:
     def purge(self, partition: int, *, up_to: int) -> None:
         """Let the log forget what has been applied."""
         with suppress(LogUnreachable):
-            self._done(self._context.purge_stream(_STREAM, subject=f"{_SUBJECT}.{partition}", seq=up_to + 1))
+            self._done(self._context.purge_stream(self._name, subject=self._subject(partition), seq=up_to + 1))
 
     def close(self) -> None:
         """Let the connection go."""
@@ -123,11 +122,12 @@ class Log:
             list(self._addresses), max_reconnect_attempts=-1, reconnect_time_wait=1,
             connect_timeout=2, allow_reconnect=True, error_cb=_note, ping_interval=5, max_outstanding_pings=2,
         )
-        version = self._client.connected_server_version
-        if (version.major, version.minor, version.patch) < _OLDEST:
-            written = ".".join(map(str, _OLDEST))
+        server = self._client.connected_server_version
+        version = (server.major, server.minor, server.patch)
+        if version < _OLDEST:
             raise LogUnreachable(
-                f"BESPOKE_LOG_URL: nats-server {version} must be {written} or newer: older ones lose streams"
+                f"BESPOKE_LOG_URL: nats-server {_dotted(version)} must be {_dotted(_OLDEST)} or newer: older ones lose"
+                " streams"
             )
         return await self._found()
 
@@ -145,10 +145,10 @@ class Log:
     async def _made(self) -> str:
         """The stream, made where it is not there; by what it is known from another one of its name."""
         try:
-            info = await self._context.stream_info(_STREAM)
+            info = await self._context.stream_info(self._name)
         except NotFoundError:
             info = await self._context.add_stream(api.StreamConfig(
-                name=_STREAM, subjects=[f"{_SUBJECT}.*"], storage=api.StorageType.FILE,
+                name=self._name, subjects=[f"{self._name}.*"], storage=api.StorageType.FILE,
                 num_replicas=min(len(self._addresses), _MOST_REPLICAS), discard=api.DiscardPolicy.NEW,
                 max_bytes=_STREAM_BYTES,
             ))
@@ -184,11 +184,14 @@ class Log:
                 for _, future in pairs:
                     future.set_result(None)
 
+    def _subject(self, partition: int) -> str:
+        return f"{self._name}.{partition}"
+
     async def _publish(self, entries: Sequence[Entry]) -> None:
         first = entries[0]
         message = Carried(*first.source, first.number, [entry.body for entry in entries])
         headers = {"Nats-Msg-Id": f"{first.source.writer}-{first.source.partition}-{first.number}-{len(entries)}"}
-        subject, payload = f"{_SUBJECT}.{first.source.partition}", msgspec.msgpack.encode(message)
+        subject, payload = self._subject(first.source.partition), msgspec.msgpack.encode(message)
         until = self._loop.time() + PUBLISHING_SECONDS
         while True:
             try:
@@ -212,7 +215,7 @@ class Log:
             deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=start, ack_policy=api.AckPolicy.NONE,
             inactive_threshold=_IDLE_SECONDS, mem_storage=True, num_replicas=1,
         )
-        subscription = await self._context.pull_subscribe(f"{_SUBJECT}.{partition}", stream=_STREAM, config=config)
+        subscription = await self._context.pull_subscribe(self._subject(partition), stream=self._name, config=config)
         return _Subscription(stream, subscription)
 
     def fetch(self, subscription: JetStreamContext.PullSubscription, *, most: int, seconds: float) -> list[Any]:
@@ -284,6 +287,10 @@ async def _fetched(
 
 async def _note(error: Exception) -> None:
     log.info("the log: %s", _said(error), extra={"event": "log"})
+
+
+def _dotted(version: tuple[int, int, int]) -> str:
+    return ".".join(map(str, version))
 
 
 def _said(error: Exception) -> str:

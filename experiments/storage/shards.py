@@ -14,6 +14,8 @@ from experiments.storage.spool import Source
 
 #: The name that a database has as a shard, among what it knows of itself.
 THIS_SHARD = "shard"
+#: The name of an installation's log, which others may have on the same servers.
+THIS_LOG = "log"
 
 
 class Position(NamedTuple):

@@ -16,8 +16,10 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+from errno import ENOSPC
 from io import FileIO
 from itertools import count
+from os import strerror
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
@@ -104,9 +106,10 @@ class Spool:
         return entries
 
     def _write(self, entries: Sequence[Entry]) -> None:
-        start = self._stream.tell()
+        start, records = self._stream.tell(), b"".join(_head(entry) + entry.body for entry in entries)
         try:
-            self._stream.write(b"".join(_head(entry) + entry.body for entry in entries))
+            if self._stream.write(records) != len(records):
+                raise OSError(ENOSPC, strerror(ENOSPC))
         except OSError as error:
             # Of a number that was given and not kept nothing after it would ever be applied.
             self._undo(start)

@@ -49,7 +49,8 @@ def add(name: str, address: str, partitions: int) -> None:
         try:
             row = ShardRow(name, address)
             now_ms = installation.clock.now_ms()
-            add_shard(installation.store, store, row, partitions=partitions, now_ms=now_ms)
+            log = secrets.token_hex(4)
+            add_shard(installation.store, store, row, partitions=partitions, log=log, now_ms=now_ms)
         finally:
             store.close()
     click.echo(f"{name}: {server} is a shard")
@@ -97,7 +98,7 @@ def worker() -> None:
     when_told_to_end(ended.set)
     installation = open_installation(config)
     try:
-        store, log = sharded_store(installation), connected_log(config)
+        store, log = sharded_store(installation), connected_log(installation)
         installation.before_closing(log.close)
         installation.watch()
         spare_the_collector()
