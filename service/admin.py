@@ -211,7 +211,11 @@ def replay_experiment(key: str) -> Response:
 
 @bp.get("/<key>/discovery")
 @requires("report")
-@describes(answers={200: Discovery}, refuses=(UnknownExperiment, NothingToDiscover, DividedVisitors), example=Example(status=409))
+@describes(
+    answers={200: Discovery},
+    refuses=(UnknownExperiment, NothingToDiscover, DividedVisitors),
+    example=Example(status=409),
+)
 def discover_segments(key: str) -> Response:
     """Segments in which a message does better, or worse, against another than it does elsewhere."""
     installation = current_installation()
