@@ -58,7 +58,8 @@ def advise(plan: Plan, forecasts: Sequence[Forecast], effects: Sequence[Effect])
 def _best(plan: Plan, policies: Sequence[Forecast]) -> Forecast:
     """The policy that wins most; the document's own where that is not clearly worse."""
     best = max(policies, key=lambda one: _takings(plan, one).won)
-    own = next((one for one in policies if one.policy == plan.experiment.policy.kind), best)
+    kind = "thompson" if plan.experiment.is_contextual else plan.experiment.policy.kind
+    own = next((one for one in policies if one.policy == kind), best)
     ahead = _takings(plan, best).won - _takings(plan, own).won
     return best if ahead > _ERRORS * math.hypot(_takings(plan, best).error, _takings(plan, own).error) else own
 

@@ -26,7 +26,7 @@ from experiments.model import Attribute
 Mask = NDArray[np.bool_]
 
 #: So many rules are tried at most, those first that part visitors most evenly: they would show a difference best.
-MOST_CANDIDATES = 2000
+MOST_CANDIDATES = 500
 _MOST_PAIRED = 40
 _MOST_CONTEXTS = 500
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from experiments.audit import Deed
 from experiments.discovery import Proposal
 from experiments.discovery import discover
+from experiments.document import MAX_HYPOTHESIS
 from experiments.errors import UnknownProposal
 from experiments.errors import shown
 from experiments.lifecycle import create
@@ -63,18 +64,25 @@ def testing(document: Mapping[str, Any], proposal: Proposal, *, key: str, words:
     A segment that the rule parts becomes two, the discovered one before the rest.
     """
     segments = document.get("segments", [])
-    taken = {EVERYONE_ELSE, *(segment["key"] for segment in segments)}
-    wished = {one: _DISCOVERED if one == EVERYONE_ELSE else one + _SUFFIX for one in proposal.segments}
-    keys = {parted: _free(new, taken) for parted, new in wished.items()}
+    keys = _new_keys(proposal.segments, taken=[segment["key"] for segment in segments])
     found = f"{proposal.arm} does {_better(proposal)} against {proposal.against} than elsewhere"
     return {
         **document,
         "key": key,
         "name": _cut(f"{document.get('name') or document['key']}: {words}"),
-        "hypothesis": f"Where {words}, {found}.",
+        "hypothesis": _cut(f"Where {words}, {found}.", longest=MAX_HYPOTHESIS),
         "segments": list(_segments(segments, keys, proposal.rule, words=words)),
         "arms": [_opened(arm, keys) for arm in document["arms"]],
     }
+
+
+def _new_keys(parted: Collection[str], *, taken: Collection[str]) -> dict[str, str]:
+    """A key for the new part of each segment."""
+    keys: dict[str, str] = {}
+    for segment in parted:
+        wished = _DISCOVERED if segment == EVERYONE_ELSE else segment + _SUFFIX
+        keys[segment] = _free(wished, {*taken, *keys.values()})
+    return keys
 
 
 def _segments(
@@ -107,5 +115,5 @@ def _free(key: str, taken: Collection[str]) -> str:
     return next(one for ending in endings if (one := key[: _LONGEST_KEY - len(ending)] + ending) not in taken)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_NAME else f"{text[: MAX_NAME - 1]}…"
+def _cut(text: str, *, longest: int = MAX_NAME) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

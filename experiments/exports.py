@@ -6,7 +6,9 @@ cannot be found again in the database, in another experiment, or by whoever know
 
 from collections import defaultdict
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -25,7 +27,7 @@ from experiments.storage.cells import CellKey
 from experiments.storage.cells import CellRow
 from experiments.storage.events import EventRow
 from experiments.storage.store import Store
-from experiments.suppression import suppress
+from experiments.suppression import withheld
 from experiments.times import date_of
 from experiments.undivided import check_undivided
 
@@ -151,27 +153,41 @@ def _cells(source: _Source) -> Export:
 
 
 def _cell_pages(source: _Source) -> Iterator[Rows]:
-    cells = source.store.read(lambda session: session.cells.of(source.experiment.key))
+    by_place = _by_place(source)
+    n_by_place = {place: _visitors(cells) for place, cells in by_place.items()}
+    hidden = _hidden(n_by_place, min_cell=source.min_cell)
+    for place, cells in by_place.items():
+        yield [_cell(cell, place in hidden) for cell in cells]
+
+
+def _by_place(source: _Source) -> dict[CellKey, list[CellRow]]:
+    """The cells of all metrics but those that tell who told, by where they count visitors."""
     wanted = set(metric_keys(source.experiment))
     by_place: dict[CellKey, list[CellRow]] = defaultdict(list)
-    for cell in cells:
+    for cell in source.store.read(lambda session: session.cells.of(source.experiment.key)):
         if cell.key.metric in wanted:
             by_place[cell.key._replace(metric="")].append(cell)
-    for place, is_hidden in _hidden(by_place, min_cell=source.min_cell).items():
-        yield [_cell(cell, is_hidden) for cell in by_place[place]]
+    return by_place
 
 
-def _hidden(by_place: dict[CellKey, list[CellRow]], *, min_cell: int) -> dict[CellKey, bool]:
-    """Whether the cells of each place are hidden, themselves or so that another's cannot be told by subtraction."""
-    rows = [
-        {
-            "arm": (place.segment, place.arm),
-            "visitors": next(cell.n for cell in cells if cell.key.metric == EXPOSURES),
-        }
-        for place, cells in by_place.items()
-    ]
-    shown = suppress(rows, min_cell=min_cell)
-    return {place: "suppressed" in row for place, row in zip(by_place, shown, strict=True)}
+def _visitors(cells: Iterable[CellRow]) -> int:
+    return next(cell.n for cell in cells if cell.key.metric == EXPOSURES)
+
+
+def _hidden(n_by_place: Mapping[CellKey, int], *, min_cell: int) -> set[CellKey]:
+    """The places whose figures are hidden: small, or telling a small one, which reports hide by segment and arm."""
+    by_group: dict[tuple[str, str, bool], dict[CellKey, int]] = defaultdict(dict)
+    for place, n in n_by_place.items():
+        by_group[place.arm, place.segment, place.asserted][place] = n
+    by_arm: dict[tuple[str, bool], dict[tuple[str, str, bool], int]] = defaultdict(dict)
+    for group, places in by_group.items():
+        by_arm[group[0], group[2]][group] = sum(places.values())
+    whole = {group for groups in by_arm.values() for group in withheld(groups, min_cell=min_cell)}
+    return {
+        place
+        for group, places in by_group.items()
+        for place in (places if group in whole else withheld(places, min_cell=min_cell))
+    }
 
 
 def _cell(cell: CellRow, is_hidden: bool) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ association. Only where each visitor's cap was drawn do the groups of visitors d
 cap brings is its effect.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ from experiments.review_effects import Span
 from experiments.storage.session import Session
 from experiments.storage.store import Store
 from experiments.suppression import hidden_counts
+from experiments.suppression import withheld_places
 from experiments.times import DAY_MS
 from experiments.times import iso
 from experiments.undivided import check_undivided
@@ -46,6 +48,9 @@ LEAST_VISITORS = 100
 LEAST_CONVERSIONS = 10
 #: The chance that any verdict of one kind, over all messages or on a part, is wrong in one look.
 ALPHA = 0.05
+
+#: The segments and arms that a raise is told of, by its own segment and arm; None for all.
+Parts = Mapping[tuple[str | None, str | None], list[Place]]
 
 Verdict = Literal["worth_it", "not_worth_it", "not_known_yet"]
 Unit = Literal["rate", "count", "money"]
@@ -83,7 +88,7 @@ class Raise:
     """A cap raised from `fewer` to `more`, by visitors whose caps were drawn and whose time is over.
 
     Attributes:
-        segment, arm: which part of the visitors; None for all who were given a message.
+        segment, arm: which part of the visitors; None for all who were given a message that figures are shown of.
         exposures: how many more exposures a visitor had by it.
         goal: what it added to the goal per visitor; `worth` less all costs, in money where the goal has a worth.
         verdict: whether one more send is worth it: by the interval of `worth`, that holds for all parts together.
@@ -167,26 +172,35 @@ def rows_of(experiment: Experiment, found: Doses, *, min_cell: int) -> list[Freq
         (segment, arm.key) for segment in experiment.segment_keys for arm in experiment.open_arms(segment)
         if found.exposures[segment, arm.key]
     ]
-    numbers = range(1, MOST + 1)
+    numbers, withheld = range(1, MOST + 1), _withheld(found, min_cell=min_cell)
     counts = np.array([[found.visitors[place, number] for number in numbers] for place in places], np.float64)
-    hidden = hidden_counts(counts, min_cell=min_cell) if places else counts
+    hidden = hidden_counts(counts, min_cell=min_cell) if places else counts.astype(np.bool_)
     return [
-        _row(place, found, hides, is_of_rate=is_rate(experiment.goal), min_cell=min_cell)
+        _hidden_row(place) if place in withheld else _row(place, found, hides, is_of_rate=is_rate(experiment.goal))
         for place, hides in zip(places, hidden.tolist(), strict=True)
     ]
 
 
-def _row(
-    place: Place, found: Doses, hides: Sequence[bool], *, is_of_rate: bool, min_cell: int
-) -> FrequencyRow:
+def _withheld(found: Doses, *, min_cell: int) -> set[Place]:
+    """What a report hides."""
+    visitors = Counter[Place]()
+    for (place, _), n in found.visitors.items():
+        visitors[place] += n
+    return withheld_places(visitors, min_cell=min_cell)
+
+
+def _hidden_row(place: Place) -> FrequencyRow:
+    return FrequencyRow(*place, None, None, [Dose(number, None, None, None) for number in range(1, MOST + 1)])
+
+
+def _row(place: Place, found: Doses, hides: Sequence[bool], *, is_of_rate: bool) -> FrequencyRow:
     visitors = sum(found.visitors[place, number] for number in range(1, MOST + 1))
-    is_shown = visitors >= min_cell
     told = [found.by_number.get((place, number), Group()).goal.moments for number in range(MOST + 1)]
     known = [moments if _is_enough([moments], is_of_rate=is_of_rate) else None for moments in told]
     return FrequencyRow(
         *place,
-        visitors if is_shown else None,
-        found.exposures[place] / visitors if is_shown else None,
+        visitors,
+        found.exposures[place] / visitors,
         [
             Dose(
                 number,
@@ -214,15 +228,19 @@ def raises_of(experiment: Experiment, found: Doses, *, min_cell: int) -> Iterato
     steps, controls = list(pairwise(caps)), {arm.key for arm in experiment.controls()}
     places = list(dict.fromkeys(place for place, _ in found.by_cap))
     sent = [place for place in places if place[1] not in controls]
-    parts: Mapping[tuple[str | None, str | None], list[Place]] = {place: [place] for place in sorted(sent)}
-    yield from _of_parts(experiment, found, {(None, None): sent}, steps, least=max(LEAST_VISITORS, min_cell))
-    yield from _of_parts(experiment, found, parts, steps, least=max(LEAST_VISITORS, min_cell))
+    withheld = _withheld(found, min_cell=min_cell)
+    # The whole less what is shown would be what is hidden.
+    shown = sorted(place for place in sent if place not in withheld)
+    whole: Parts = {(None, None): shown}
+    each: Parts = {place: [place] for place in shown}
+    for parts in (whole, each):
+        yield from _of_parts(experiment, found, parts, steps, least=max(LEAST_VISITORS, min_cell))
 
 
 def _of_parts(
     experiment: Experiment,
     found: Doses,
-    parts: Mapping[tuple[str | None, str | None], list[Place]],
+    parts: Parts,
     steps: Sequence[tuple[int, int]],
     *,
     least: int,

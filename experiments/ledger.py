@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 from typing import Literal
 from typing import NamedTuple
@@ -171,7 +172,8 @@ def ledger_json(row: LedgerRow) -> Decision:
 def without_small_cells(decision: Decision, *, min_cell: int) -> Decision:
     """The row for readers who see no figure about fewer visitors than `min_cell`: the others would tell it too."""
     segments = read_inputs(decision["inputs"] or {}).values()
-    if any(0 < arm.visitors < min_cell for segment in segments for arm in segment.arms.values()):
+    parts = chain.from_iterable((segment.arms, *segment.contexts.values()) for segment in segments)
+    if any(0 < arm.visitors < min_cell for part in parts for arm in part.values()):
         return {**decision, "inputs": None, "body": None}
     return decision
 

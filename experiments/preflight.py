@@ -40,9 +40,6 @@ from experiments.world import places_of
 #: The name of a fixed policy whose shares the document gives, beside the even one.
 SHARES = "shares"
 
-#: Worlds know segments only, so weights by context are simulated as by segment.
-_BY_CONTEXT, _BY_SEGMENT = "contextual_thompson", "thompson"
-
 #: Days of exposure, days that conversions take, segments and arms: what one campaign keeps in memory.
 MAX_CELLS = 20_000_000
 
@@ -94,7 +91,8 @@ def preflight(
 
     :raises InvalidDocument: if the document or the assumptions cannot work.
     """
-    experiment = parse_document(document)
+    given = parse_document(document)
+    experiment = _by_segment(given)
     assumed = read_assumptions(assumptions, experiment, days=days)
     world = assumed.world(experiment)
     _check_size(experiment, world, days=days)
@@ -115,18 +113,19 @@ def preflight(
         runs,
         seed,
         assumed,
-        own=_own(experiment),
-        advice=advise(plan, forecasts, worth_testing),
+        own=SHARES if experiment.policy.shares is not None else experiment.policy.kind,
+        advice=advise(plan._replace(experiment=given), forecasts, worth_testing),
         policies=forecasts,
         effects=worth_testing,
         fixed_cost=float(sum(arm.fixed_cost for arm in experiment.arms)),
     )
 
 
-def _own(experiment: Experiment) -> str:
-    if experiment.is_contextual:
-        return _BY_SEGMENT
-    return SHARES if experiment.policy.shares is not None else experiment.policy.kind
+def _by_segment(experiment: Experiment) -> Experiment:
+    """The experiment with weights by segment: worlds know nothing smaller."""
+    if not experiment.is_contextual:
+        return experiment
+    return replace(experiment, policy=replace(experiment.policy, kind="thompson"))
 
 
 def _check_size(experiment: Experiment, world: World, *, days: int) -> None:
@@ -140,7 +139,7 @@ def _check_size(experiment: Experiment, world: World, *, days: int) -> None:
 def _variants(experiment: Experiment) -> dict[str, Experiment]:
     """The experiment under each policy, the even split first, within the limits of its own."""
     even = replace(experiment.policy, shares=None, min_share=_floor(experiment))
-    policies: dict[str, Policy] = {kind: replace(even, kind=kind) for kind in KINDS if kind != _BY_CONTEXT}
+    policies: dict[str, Policy] = {kind: replace(even, kind=kind) for kind in KINDS if kind != "contextual_thompson"}
     if experiment.policy.shares is not None:
         policies[SHARES] = experiment.policy
     return {name: replace(experiment, policy=policy) for name, policy in policies.items()}

@@ -1,5 +1,6 @@
 """Shares over time: how many visitors each segment had in each day or week, and whether its share moved. Pure."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -7,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.columns import Columns
+from experiments.suppression import coarse_share
 from experiments.suppression import hidden_counts
 from experiments.times import date_of
+from stats.drift import Share
 from stats.drift import share_change
 
 Array = NDArray[np.float64]
@@ -53,18 +56,27 @@ class Counts(NamedTuple):
     days: int
     visitors: Array
 
-    def stretches(self, *, min_cell: int) -> dict[str, list[Stretch]]:
-        """Every segment's, the oldest first."""
+    def stretches(self, *, withheld: Set[str], min_cell: int) -> dict[str, list[Stretch]]:
+        """Every segment's, the oldest first; nothing of the segments of which some figures are `withheld`."""
         hidden = hidden_counts(self.visitors, min_cell=min_cell)
+        hidden[[segment in withheld for segment in self.segments]] = True
         totals = self.visitors.sum(axis=0)
         dates = [date_of(start) for start in self.starts.tolist()]
+        step = min_cell if withheld else 0
         return {
             segment: [
-                Stretch(day, None, None) if is_hidden else Stretch(day, round(n), n / total if total else None)
+                Stretch(day, None, None) if is_hidden else Stretch(day, round(n), shown_share(n, total, min_cell=step))
                 for day, n, total, is_hidden in zip(dates, row, totals.tolist(), hides, strict=True)
             ]
             for segment, row, hides in zip(self.segments, self.visitors.tolist(), hidden.tolist(), strict=True)
         }
+
+
+def shown_share(n: float, total: float, *, min_cell: int) -> float | None:
+    """A share of all visitors, so coarse that it leaves their number open by so many; None where there are none."""
+    if not total:
+        return None
+    return coarse_share(n / total, round(total), min_cell=min_cell) if min_cell else n / total
 
 
 def counted(exposures: Columns, segments: tuple[str, ...], *, today: int) -> Counts:
@@ -82,25 +94,28 @@ def counted(exposures: Columns, segments: tuple[str, ...], *, today: int) -> Cou
 
 
 def share_moves(
-    exposures: Columns, segments: tuple[str, ...], *, since_day: int, min_cell: int
+    exposures: Columns, segments: tuple[str, ...], *, since_day: int, withheld: Set[str], min_cell: int
 ) -> dict[str, ShareMove | None]:
-    """How the share of each segment moved; None where either side is too small to tell or to be shown."""
+    """How the share of each segment moved; None where either side is too small to tell, or may not be shown."""
     rows = exposures.segment.placed({segment: place for place, segment in enumerate(segments)})
     lately = exposures.day >= since_day
     sides = [np.bincount(rows[side], exposures.n[side], minlength=len(segments)) for side in (~lately, lately)]
     hidden = np.logical_or(*hidden_counts(np.array(sides), min_cell=min_cell))
     totals = [float(side.sum()) for side in sides]
-    mass = 1 - ALPHA / len(segments)
+    mass, step = 1 - ALPHA / len(segments), min_cell if withheld else 0
     return {
-        segment: None if hidden[place] or not all(totals) else _move(
-            (float(sides[0][place]), totals[0]), (float(sides[1][place]), totals[1]), mass=mass
+        segment: None if hidden[place] or segment in withheld or not all(totals) else _move(
+            (float(sides[0][place]), totals[0]), (float(sides[1][place]), totals[1]), mass=mass, min_cell=step
         )
         for place, segment in enumerate(segments)
     }
 
 
-def _move(before: tuple[float, float], lately: tuple[float, float], *, mass: float) -> ShareMove:
+def _move(before: Share, lately: Share, *, mass: float, min_cell: int) -> ShareMove:
     low, high = share_change(before, lately, mass=mass)
     then, now = before[0] / before[1], lately[0] / lately[1]
-    is_apart, is_far = low > 0 or high < 0, abs(now - then) >= LEAST_MOVE * max(then, now)
-    return ShareMove(then, now, low, high, is_apart and is_far)
+    has_moved = (low > 0 or high < 0) and abs(now - then) >= LEAST_MOVE * max(then, now)
+    if min_cell:
+        then, now = (coarse_share(one[0] / one[1], round(one[1]), min_cell=min_cell) for one in (before, lately))
+        low, high = round(low, 2), round(high, 2)
+    return ShareMove(then, now, low, high, has_moved)

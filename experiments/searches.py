@@ -18,7 +18,6 @@ from experiments.candidates import Candidate
 from experiments.candidates import any_of
 from experiments.codes import Codes
 from experiments.codes import coded
-from experiments.codes import gathered
 from experiments.inputs import unit_of
 from experiments.model import Allocation
 from experiments.model import Experiment
@@ -74,29 +73,25 @@ class Search:
     def __init__(self, record: Record, *, arm: str, against: str, smallest: int = SMALLEST) -> None:
         self.arm, self.against = arm, against
         self._smallest = smallest
-        strata, keys = _Strata(record, arm, against), record.experiment.segment_keys
-        numbered = [(row, strata.of(row)) for row in record.rows if row.arm in (arm, against)]
-        rows = [row for row, stratum in numbered if stratum is not None]
-        self.contexts, places = coded([row.context for row in rows])
-        parts = np.array([keys.index(row.segment) for row in rows], np.intp)
-        self._contexts_by_segment = {keys[part]: places[within] for part, within in gathered(parts)}
-        unit = unit_of(record.experiment, record.experiment.goal.key)
-        stratum = np.array([stratum for _, stratum in numbered if stratum is not None], np.intp)
-        self._rows = _Rows(rows, np.stack([places, stratum, parts]), arm, unit)
+        self._compared = _Compared.of(record, arm, against)
+        self.contexts, self.visitors = self._compared.contexts, self._compared.visitors()
         self._first, self._second = self.of_half(0), self.of_half(1)
-        self.visitors = np.bincount(places, [row.n for row in rows], minlength=len(self.contexts))
         attributes = Attributes(record.experiment.attributes, self.contexts, self.visitors)
         self.candidates = [*attributes.candidates(smallest=2 * smallest), *self._sets(attributes)]
         self.candidates += self._unions()
         self._groups = _groups(self.candidates)
-        self.choices: list[Choice] = []
-        if self.candidates:
-            costs = np.array([one.cost for one in self.candidates])
-            self.choices = choose(self._first, self._groups, costs, most=MOST_TESTED, smallest=smallest)
+        self.choices = self._choices()
+
+    def _choices(self) -> list[Choice]:
+        """What stands out in the first half."""
+        if not self.candidates:
+            return []
+        costs = np.array([one.cost for one in self.candidates])
+        return choose(self._first, self._groups, costs, most=MOST_TESTED, smallest=self._smallest)
 
     def of_half(self, half: int) -> Cells:
         """What one half of the visitors brought."""
-        return self._rows.of_half(half)
+        return self._compared.of_half(half)
 
     def _sets(self, attributes: Attributes) -> Iterator[Candidate]:
         """Of each attribute the texts for which the arm does better than elsewhere, by the first half."""
@@ -136,8 +131,7 @@ class Search:
         if not is_told or min(*inside.n, *outside.n) < min_cell:
             return None
         share = float(self.visitors[holds].sum() / self.visitors.sum())
-        parted = [key for key, within in self._contexts_by_segment.items() if len(set(holds[within].tolist())) == 2]
-        return Finding(candidate, share, parted, inside, outside)
+        return Finding(candidate, share, self._compared.parted_by(holds), inside, outside)
 
     def sight(self) -> float | None:
         """How large a difference between two even parts of the visitors would be found in 4 of 5 experiments.
@@ -185,13 +179,36 @@ def _runs(allocations: Mapping[int, Allocation], segment: str) -> dict[int, int]
     return runs
 
 
-class _Rows(NamedTuple):
-    """Rows of two arms, and the context, the stratum and the part of each."""
+class _Compared(NamedTuple):
+    """The visitors who could have had either of two arms; `places` are context, stratum and segment of each row."""
 
     rows: Sequence[ContextRow]
+    contexts: Sequence[str]
+    segments: Sequence[str]
     places: Codes
     arm: str
     unit: float
+
+    @classmethod
+    def of(cls, record: Record, arm: str, against: str) -> "_Compared":
+        """Those of a record."""
+        strata = _Strata(record, arm, against)
+        numbered = [(row, strata.of(row)) for row in record.rows if row.arm in (arm, against)]
+        rows = [row for row, stratum in numbered if stratum is not None]
+        contexts, context = coded([row.context for row in rows])
+        segments, segment = coded([row.segment for row in rows])
+        stratum = np.array([stratum for _, stratum in numbered if stratum is not None], np.intp)
+        unit = unit_of(record.experiment, record.experiment.goal.key)
+        return cls(rows, contexts, segments, np.stack([context, stratum, segment]), arm, unit)
+
+    def visitors(self) -> NDArray[np.intp]:
+        """How many each context has."""
+        return np.bincount(self.places[0], [row.n for row in self.rows], minlength=len(self.contexts)).astype(np.intp)
+
+    def parted_by(self, holds: NDArray[np.bool_]) -> list[str]:
+        """The segments with visitors on both sides of a rule."""
+        sides = {(int(segment), bool(holds[context])) for context, _, segment in self.places.T}
+        return [name for place, name in enumerate(self.segments) if {(place, True), (place, False)} <= sides]
 
     def of_half(self, half: int) -> Cells:
         """What one half of the visitors brought."""

@@ -1,5 +1,6 @@
 """The review: whether each segment still makes sense, by who came, what its arms brought and what its rule asks."""
 
+from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ from experiments.review_shares import ShareMove
 from experiments.review_shares import Stretch
 from experiments.review_shares import counted
 from experiments.review_shares import share_moves
+from experiments.review_shares import shown_share
 from experiments.reviews import REVIEWED
 from experiments.reviews import due_soon
 from experiments.reviews import overdue
@@ -42,6 +44,7 @@ from experiments.reviews import parse_day
 from experiments.reviews import review_days
 from experiments.storage.session import Session
 from experiments.storage.store import Store
+from experiments.suppression import withheld_places
 from experiments.times import date_of
 from experiments.times import day_from
 from experiments.times import day_of
@@ -107,6 +110,7 @@ class Review:
     Attributes:
         since: the day (UTC) that parts "before" from "lately".
         stretch_days: whether stretches are days or weeks.
+        visitors: so far; None where the number would tell what the report hides.
         goal, unit: what effects are of: a rate, a count or money.
         attributes: whether those that rules ask for still come; `drifts`: whether those that are stored changed.
         recent: how rules fit the newest evaluations of the server that answers; None where they are too few.
@@ -119,7 +123,7 @@ class Review:
     goal: str
     unit: Literal["rate", "count", "money"]
     currency: str
-    visitors: int
+    visitors: int | None
     segments: list[SegmentReview]
     attributes: list[Feed]
     drifts: list[AttributeDrift]
@@ -149,15 +153,17 @@ def review_of(
     day = _usual_day(readings, exposures) if since is None else _asked_day(since, readings)
     counts = counted(exposures, experiment.segment_keys, today=day_of(readings.now_ms))
     attributes, drifted = feeds(experiment, contexts), drifts(experiment, stored, since_day=day, min_cell=min_cell)
+    withheld = _withheld(exposures, min_cell=min_cell)
     look = _Look(
         readings,
         {segment: round(float(n)) for segment, n in zip(counts.segments, counts.visitors.sum(axis=1), strict=True)},
-        counts.stretches(min_cell=min_cell),
-        share_moves(exposures, counts.segments, since_day=day, min_cell=min_cell),
+        counts.stretches(withheld=withheld, min_cell=min_cell),
+        share_moves(exposures, counts.segments, since_day=day, withheld=withheld, min_cell=min_cell),
         effects(readings, since_day=day, min_cell=min_cell),
         overlaps(experiment),
         attributes,
         {one.attribute for one in drifted if one.drifted},
+        withheld,
         min_cell,
     )
     return Review(
@@ -168,12 +174,20 @@ def review_of(
         experiment.goal.key,
         "rate" if is_rate(experiment.goal) else "money" if experiment.goal.kind == "value" else "count",
         experiment.currency,
-        sum(look.visitors.values()),
+        None if withheld else sum(look.visitors.values()),
         [look.segment(key) for key in experiment.segment_keys],
         attributes,
         drifted,
         recent_fits(experiment, contexts, min_cell=min_cell),
     )
+
+
+def _withheld(exposures: Columns, *, min_cell: int) -> set[str]:
+    """The segments of which a report hides something: their size would tell it."""
+    visitors = Counter[tuple[str, str]]()
+    for segment, arm, n in zip(exposures.segment, exposures.arm, exposures.n.tolist(), strict=True):
+        visitors[segment, arm] += round(n)
+    return {segment for segment, _ in withheld_places(visitors, min_cell=min_cell)}
 
 
 def _usual_day(readings: Readings, exposures: Columns) -> int:
@@ -207,6 +221,7 @@ class _Look:
     overlaps: Mapping[str, Overlap]
     attributes: Sequence[Feed]
     drifted: Set[str]
+    withheld: Set[str]
     min_cell: int
 
     @cached_property
@@ -216,12 +231,12 @@ class _Look:
 
     def segment(self, key: str) -> SegmentReview:
         n, total = self.visitors[key], sum(self.visitors.values())
-        is_shown = n == 0 or n >= self.min_cell
+        is_shown = key not in self.withheld
         last = self.readings.reviews.get(key)
         return SegmentReview(
             key,
             n if is_shown else None,
-            n / total if is_shown and total else None,
+            shown_share(n, total, min_cell=self.min_cell if self.withheld else 0) if is_shown else None,
             self.stretches[key],
             self.moves[key],
             self.effects.get(key, []),

@@ -72,6 +72,15 @@ def withheld(visitors: Mapping[K, int], *, min_cell: int) -> set[K]:
     return hidden
 
 
+def withheld_places(visitors: Mapping[tuple[str, str], int], *, min_cell: int) -> set[tuple[str, str]]:
+    """The segments and arms of which a report hides figures, those that nobody was in left out."""
+    by_arm: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
+    for place, n in visitors.items():
+        by_arm[place[1]][place] = n
+    hidden = set[tuple[str, str]]().union(*(withheld(places, min_cell=min_cell) for places in by_arm.values()))
+    return {place for place in hidden if visitors[place]}
+
+
 def coarse_share(share: float, total: int, *, min_cell: int) -> float:
     """A share that leaves open by at least `min_cell` which number of all these visitors it is."""
     step = next((step for step in _STEPS if step * total >= 2 * min_cell), 1.0)

@@ -78,8 +78,8 @@ class ByContext(NamedTuple):
 class Told(NamedTuple):
     """One decision: its largest moves, how many smaller ones there were, and what was known where they were.
 
-    `contexts` are the weights that differ inside segments, `moved_by` says which attributes moved them; `looks` says how
-    often the policy looked afterwards and found too little to move.
+    `contexts` are the weights that differ inside segments, `moved_by` says which attributes moved them; `looks` says
+    how often the policy looked afterwards and found too little to move.
     """
 
     number: int

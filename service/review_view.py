@@ -106,7 +106,7 @@ def review_view(found: Review, *, symbols: bool) -> ReviewView:
         headline=_headline(found),
         as_of=moment(found.as_of),
         since=found.since,
-        scope=f"{count(found.visitors)} visitors so far. “Lately” is since {found.since}; effects are on {found.goal}, "
+        scope=f"{_so_far(found)}“Lately” is since {found.since}; effects are on {found.goal}, "
         "of those whose time is over.",
         against=effects[0].against if effects else "",
         cards=tuple(
@@ -117,6 +117,10 @@ def review_view(found: Review, *, symbols: bool) -> ReviewView:
         drifts=tuple((one.attribute, _drift_words(one)) for one in found.drifts),
         recent=_recent(found.recent),
     )
+
+
+def _so_far(found: Review) -> str:
+    return "" if found.visitors is None else f"{count(found.visitors)} visitors so far. "
 
 
 def _headline(found: Review) -> str:

@@ -26,7 +26,8 @@ Mask = NDArray[np.bool_]
 
 #: Both arms together must have met the goal so often in a group, and in the rest; below that, z is no normal deviate.
 FEWEST_MET = 10
-_AT_ONCE = 256
+#: Of groups by columns, so that no table of many strata takes more than some ten megabytes.
+_AT_ONCE = 1 << 19
 _QUANTILE = float(special.ndtri(0.975))
 
 
@@ -100,8 +101,11 @@ def contrasts(cells: Cells, groups: Mask, leaves: Codes, *, smallest: float) -> 
     Within a leaf of a part the ratio is one, from one to the next it may differ. A contrast tells nothing where it has
     fewer than `smallest` visitors inside or outside, or too few who met the goal.
     """
+    if not len(cells.context):
+        return Contrasts(np.zeros(len(groups)), np.zeros((2, len(groups))))
     table = _Table.of(cells, leaves)
-    parts = [table.contrasts(groups[start : start + _AT_ONCE]) for start in range(0, len(groups), _AT_ONCE)]
+    at_once = max(1, _AT_ONCE // len(table.leaf))
+    parts = [table.contrasts(groups[start : start + at_once]) for start in range(0, len(groups), at_once)]
     z, n, met = (np.concatenate(column, axis=-1) for column in zip(*parts, strict=True))
     tells = (n >= smallest).all(axis=0) & (met >= FEWEST_MET).all(axis=0)
     return Contrasts(np.where(tells, z, 0.0), n)
@@ -112,15 +116,19 @@ def unions(cells: Cells, groups: Mask, *, most: int, smallest: float) -> Iterato
 
     Of those where the arm does better, and of those where it does worse; so many of them at most.
     """
+    alone = contrasts(cells, groups, _together(groups), smallest=smallest).z
     for sign in (1.0, -1.0):
+        # What tells nothing of itself adds little to others.
+        telling = np.flatnonzero(sign * alone > 1)
         places: tuple[int, ...] = ()
         held, highest = np.zeros(groups.shape[1], np.bool_), 0.0
-        while len(places) < most:
-            z = sign * contrasts(cells, groups | held, _together(groups), smallest=smallest).z
+        while len(places) < most and len(telling):
+            z = sign * contrasts(cells, groups[telling] | held, _together(groups), smallest=smallest).z
             best = int(np.argmax(z))
             if z[best] <= highest:
                 break
-            places, held, highest = (*places, best), held | groups[best], float(z[best])
+            places, held = (*places, int(telling[best])), held | groups[telling[best]]
+            highest = float(z[best])
             if len(places) > 1:
                 yield places
 
@@ -223,9 +231,7 @@ class _Table(NamedTuple):
         everything = np.asarray(self.sums.sum(axis=0)).reshape(1, 2, 2, -1)
         # From here on: side, group, arm, stratum.
         n, total = np.moveaxis(np.stack([inside, everything - inside]), 2, 0)
-        in_leaf = (self.leaf[:, np.newaxis] == np.arange(self.leaf.max(initial=0) + 1)).astype(np.float64)
-        sides = _Sides(n, total, self._spread(groups), in_leaf)
-        return sides.contrasts()
+        return _Sides(n, total, self._spread(groups), self.leaf).contrasts()
 
     def _spread(self, groups: Mask) -> Array:
         """Squares over sums, by side, group and arm: 1 for a conversion, for a value what it mostly is."""
@@ -235,30 +241,38 @@ class _Table(NamedTuple):
 
 
 class _Sides(NamedTuple):
-    """Both sides of groups: visitors and sums by (side, group, arm, stratum), squares over sums, strata by leaf."""
+    """Both sides of groups: visitors and sums by (side, group, arm, stratum), squares over sums, the strata's leaves.
+
+    Strata stand in the order of their leaves.
+    """
 
     n: Array
     total: Array
     spread: Array
-    in_leaf: Array
+    leaf: Codes
 
     def contrasts(self) -> tuple[Array, Array, Array]:
         """The z of groups; visitors, and how many met the goal, inside and outside of each."""
         (n0, n1), (total0, total1) = np.moveaxis(self.n, 2, 0), np.moveaxis(self.total, 2, 0)
         share = _over(1.0, n0 + n1)
-        gained, lost = (n0 * total1 * share) @ self.in_leaf, (n1 * total0 * share) @ self.in_leaf
+        gained, lost = self._by_leaf(n0 * total1 * share), self._by_leaf(n1 * total0 * share)
         common = _over(gained.sum(axis=0), lost.sum(axis=0))
-        ratio = (common @ self.in_leaf.T)[np.newaxis]
         score = gained[0] - common * lost[0]
-        variance, slope = _variance_and_slope(self.n, self.total, self.spread, ratio)
-        variance, slope = variance @ self.in_leaf, slope @ self.in_leaf
+        of_strata = _variance_and_slope(self.n, self.total, self.spread, common[np.newaxis, :, self.leaf])
+        variance, slope = map(self._by_leaf, of_strata)
         part = _over(slope[0], slope.sum(axis=0))
         both = (slope > 0).all(axis=0)
         spread = np.where(both, (1 - part) ** 2 * variance[0] + part**2 * variance[1], 0.0).sum(axis=-1)
         z = _over(np.where(both, score, 0.0).sum(axis=-1), np.sqrt(spread))
-        met = (_over(total0, self.spread[:, :, :1]) + _over(total1, self.spread[:, :, 1:])) @ self.in_leaf
-        visitors = np.where(both, (n0 + n1) @ self.in_leaf, 0.0).sum(axis=-1)
+        met = _over(self._by_leaf(self.total), self.spread[..., np.newaxis]).sum(axis=2)
+        visitors = np.where(both, self._by_leaf(n0 + n1), 0.0).sum(axis=-1)
         return z, visitors, np.where(both, met, 0.0).sum(axis=-1)
+
+    def _by_leaf(self, values: Array) -> Array:
+        """The sums over the strata of each leaf."""
+        starts = np.flatnonzero(np.diff(self.leaf, prepend=-1))
+        sums: Array = np.add.reduceat(values, starts, axis=-1)
+        return sums
 
 
 def _variance_and_slope(n: Array, total: Array, spread: Array, ratio: Array) -> tuple[Array, Array]:

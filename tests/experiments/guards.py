@@ -121,7 +121,7 @@ def _any_shares(patch: pytest.MonkeyPatch) -> None:
 
 
 def _no_caps(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(counting, "_cap", lambda metric, *, currency: None)
+    patch.setattr(counting, "cap_of", lambda metric, *, currency: None)
 
 
 def _anybodys_tokens(patch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Weights by context: every door draws by them, counters keep them apart, and what is estimated stays true."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from experiments.assignment import Plan
 from experiments.assignment import decide
 from experiments.attribute_columns import AttributeColumn
 from experiments.audit import Deed
+from experiments.columns import Cell
+from experiments.columns import by_metric
 from experiments.columns import columns_of
 from experiments.deciding import decide_all
 from experiments.document import parse_document
@@ -25,7 +28,10 @@ from experiments.holds import unfreeze
 from experiments.ledger import allocation_of
 from experiments.ledger import ledger_json
 from experiments.model import Allocation
+from experiments.model import StoredExperiment
 from experiments.preflight import preflight
+from experiments.readings import Readings
+from experiments.replay import replay_of
 from experiments.storage.ledger import LedgerRow
 from experiments.storage.store import Store
 from experiments.strata import segment_strata
@@ -275,3 +281,21 @@ def test_a_pre_flight_says_that_it_is_by_segment() -> None:
     found = preflight(document(), {"visitors_per_day": 500}, days=3, runs=2, seed=1)
     assert found.own == "thompson"
     assert any("Weights by context are not simulated" in sentence for sentence in found.advice.sentences)
+
+
+def test_a_what_if_counts_everybody_by_the_weights_of_their_context() -> None:
+    weights = {"m": {"everyone": 1000, "for-named": 9000}, "o": {"everyone": 9000, "for-named": 1000}}
+    allocations = {1: Allocation(1, {"named": {"everyone": 5000, "for-named": 5000}}, {"named": weights})}
+    rng = np.random.default_rng(2)
+    cells: list[Cell] = []
+    for day, (context, by_arm) in product(range(1, 6), weights.items()):
+        for arm, n in zip(by_arm, rng.multinomial(4000, np.array(list(by_arm.values())) / GRAIN), strict=True):
+            won = int(rng.binomial(n, rate(arm, member=context == "m")))
+            cells.append(("signup", 1, day, "named", arm, float(n), won, won, context))
+    stored = StoredExperiment(parse_document(document()), {}, "running", 0)
+    readings = Readings(stored, by_metric(cells), allocations, {}, 0, 0, 60 * DAY)
+    for policy in ("arm", "tailored"):
+        # Half of them are members. By visitors alone it would be .56.
+        worth = next(one for one in replay_of(readings, min_cell=0).alternatives if one.policy == policy).worth["goal"]
+        assert worth.mean == pytest.approx(0.4, abs=0.02)
+        assert worth.low < 0.4 < worth.high

@@ -8,7 +8,11 @@ import pytest
 from experiments.audit import Deed
 from experiments.discovered import Wanted
 from experiments.discovered import draft_of
+from experiments.discovered import testing
 from experiments.discovery import Discovery
+from experiments.discovery import Interval
+from experiments.discovery import Proposal
+from experiments.discovery import Side
 from experiments.discovery import discover
 from experiments.document import parse_document
 from experiments.errors import NothingToDiscover
@@ -186,3 +190,15 @@ def test_what_is_not_proposed_gets_no_draft(house: House) -> None:
     send(house, key, visitors=12_000, rng=np.random.default_rng(4))
     with pytest.raises(UnknownProposal, match="not, or no longer, proposed"):
         drafted(house, key, arm="new-letter", rule={"womens": False})
+
+
+def test_however_long_keys_and_words_are_the_draft_is_one_that_can_work() -> None:
+    longest = ["a" * 63 + end for end in "12"]
+    lapsed = [{**LAPSED, "key": key} for key in longest]
+    document = letters(segments=lapsed, arms=[*letters()["arms"], {**THIRD, "segments": longest}])
+    side = Side(600, 0.1, 0.1, Interval(1.0, 0.9, 1.1))
+    proposal = Proposal(
+        "new-letter", "one-letter", {"womens": True}, 0.5, side, side, Interval(1.5, 1.2, 1.8), 0.001, longest
+    )
+    made = parse_document(testing(document, proposal, key="tested", words="x" * 3000))
+    assert len(made.segments) == 4 and len(made.arms[2].segments) == 4

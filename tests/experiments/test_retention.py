@@ -162,6 +162,28 @@ def test_visitors_of_a_stopped_experiment_can_be_erased_at_any_moment_of_it(visi
     assert visited.cells("tiny") == after and verify(visited.store) == []
 
 
+@pytest.mark.every_database
+def test_cells_of_contexts_balance_too_and_no_context_is_left(store: Store) -> None:
+    house = House(store)
+    attributes = {"recency": {"type": "number", "store": True, "bands": [6, 12]}}
+    key = house.start(tiny(attributes=attributes, policy={"kind": "contextual_thompson"}))
+    for number in range(12):
+        house.record(house.exposure(key, f"v{number}", recency=number * 2), house.event(f"v{number}", "Signed Up"))
+    cells = house.cells(key)
+    assert len({row.key.context for row in cells}) == 3
+    stand_in = pseudonym("v3", key=SECRETS.visitors)
+    assert house.store.transact(lambda session: erase_all(session, [stand_in])) == (1, 2)
+    assert house.cells(key) == cells and verify(house.store) == []
+    house.now_ms += 125 * DAY
+    assert retained(house) == 22
+    assert house.cells(key) == cells and verify(house.store) == []
+    house.act(key, "stop")
+    house.now_ms += 300 * DAY
+    retained(house)
+    assert counts(house) == [0, 0, 0, 0]
+    assert house.cells(key) == cells and verify(house.store) == []
+
+
 def test_answers_and_marks_are_forgotten_when_they_have_ended(store: Store) -> None:
     house = House(store)
     marks = [(b"a" * 16, START + DAY), (b"b" * 16, START + 3 * DAY)]

@@ -144,7 +144,7 @@ def test_backups_bring_contexts_back(house: House, location: Location, tmp_path:
     key = house.start(stored())
     house.record(house.exposure(key, "ann", recency=7))
     back_up(house.store, location, tmp_path / "copy.db", now_ms=house.now_ms)
-    restore(tmp_path / "copy.db", tmp_path / "new.db", fingerprint=SECRETS.fingerprint, now_ms=house.now_ms)
+    restore(tmp_path / "copy.db", tmp_path / "new.db", keyring=SECRETS, now_ms=house.now_ms)
     brought_back = open_store(tmp_path / "new.db", fingerprint=SECRETS.fingerprint)
     assert contexts(House(brought_back)) == ['{"recency":1}'] and verify(brought_back) == []
     brought_back.close()

@@ -93,6 +93,23 @@ def test_a_cell_that_alone_is_small_hides_another_so_that_nobody_subtracts(
     assert shown == {"30", ""}
 
 
+def test_no_cells_tell_what_the_report_hides(
+    client: FlaskClient, keys: dict[str, str], running: dict[str, Any]
+) -> None:
+    visitors = [{"id": f"v{n}", "attributes": {"womens": n < 24}} for n in range(400)]
+    body = {"experiment": KEY, "visitors": visitors, "expose": True}
+    assert client.post("/v1/assignments", json=body, headers=bearer(keys["server"])).status_code == 200
+    report = client.get(f"/v1/experiments/{KEY}/report", headers=bearer(keys["report"])).json
+    table = rows_of(client.get(f"/v1/experiments/{KEY}/export/cells.csv", headers=bearer(keys["report"])).text)
+    assert report
+    hidden = {(row["segment"], row["arm"]) for row in report["arms"] if row["suppressed"]}
+    shown = {(row["segment"], row["arm"]) for row in table if row["suppressed"] == "false"}
+    large = [row for row in report["arms"] if row["segment"] == "everyone-else"]
+    # Some are hidden that are large, since small ones could be told by them.
+    assert any((row["segment"], row["arm"]) in hidden for row in large)
+    assert shown and not shown & hidden
+
+
 def test_weights_of_every_row_of_the_ledger_are_told(mailed: Run) -> None:
     assert mailed("reallocate", KEY).status == 0
     rows = table(mailed, "allocations")

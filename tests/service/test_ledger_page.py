@@ -1,6 +1,7 @@
 """The ledger's page: why traffic moved, in words, page by page, for whoever may read reports."""
 
 import re
+from itertools import product
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ from tests.service.people import logged_in
 
 KEY = "spring-mailing"
 PLACE = f"/experiments/{KEY}/ledger"
+#: In the shares that the weights ask for.
+VISITORS = {"nothing": 200, "one-letter": 900, "womens-letter": 900}
 
 
 def _text(page: str) -> str:
@@ -143,13 +146,13 @@ def by_context() -> dict[str, Any]:
 def cells() -> dict[CellKey, tuple[int, int, float]]:
     """Members like the letter made for them, others do not, whatever their age."""
     place = KEY, 1, NOW_MS // 86_400_000, "womens-shoppers"
-    return {
-        CellKey(*place, arm, False, metric, f'{{"age":{age},"member":{member}}}'): (1000, won, float(won))
-        for age in range(3)
-        for member in ("true", "false")
-        for arm, likes in (("nothing", False), ("one-letter", member == "false"), ("womens-letter", member == "true"))
-        for metric, won in (("purchase", 200 if likes else 50), ("$exposures", 1000))
-    }
+    found = {}
+    for age, member, (arm, n) in product(range(3), ("true", "false"), VISITORS.items()):
+        likes = (arm == "womens-letter") == (member == "true") and arm != "nothing"
+        for metric, reached in (("purchase", n // 5 if likes else n // 20), ("$exposures", n)):
+            context = f'{{"age":{age},"member":{member}}}'
+            found[CellKey(*place, arm, False, metric, context)] = (n, reached, float(reached))
+    return found
 
 
 def test_weights_by_context_are_told_with_what_tells_the_arms_apart(app: Flask, installation: Installation) -> None:

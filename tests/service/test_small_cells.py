@@ -96,11 +96,14 @@ def everything(planted: Planted, app: Flask, installation: Installation, run: Ru
     """Every text in which figures of the experiment are shown to those who read reports."""
     ann, base = logged_in(app, installation, "editor"), "/experiments/spring-mailing"
     pages = {path: ann.open(path).text for path in (
-        "/", base, f"{base}/ledger", f"{base}/edit?step=segments", f"{base}/figures.csv", f"{base}/replay",
+        "/", base, f"{base}/review", f"{base}/frequency",
+        f"{base}/ledger", f"{base}/edit?step=segments", f"{base}/figures.csv", f"{base}/replay",
         *(f"{base}/charts/{name}.svg" for name in ("gains", "certainty", "traffic")),
     )}
     answers = {
-        path: planted.get(f"/v1{base}/{path}").text for path in ("report", "allocations")
+        path: planted.get(f"/v1{base}/{path}").text for path in (
+            "report", "allocations", "review", "frequency", "export/cells.csv", "export/allocations.csv"
+        )
     }
     commands = {
         kind: run("report", "spring-mailing", "--format", kind).out for kind in ("text", "json", "csv", "html")
@@ -129,6 +132,21 @@ def test_its_row_is_hidden_and_so_is_what_would_tell_it(planted: Planted) -> Non
             # The sum less what is shown is of more visitors than those of the cell.
             assert total["visitors"] - sum(row["visitors"] for row in open_rows) > 60
     assert planted.place not in {(one["segment"], one["arm"]) for one in report["method"]["information"]}
+
+
+def test_neither_review_nor_frequency_tells_of_what_the_report_hides(planted: Planted) -> None:
+    base = "/v1/experiments/spring-mailing"
+    report, found, often = (planted.get(f"{base}/{path}").get_json() for path in ("report", "review", "frequency"))
+    hidden = {(row["segment"], row["arm"]) for row in report["arms"] if row["suppressed"]}
+    segments = {segment for segment, arm in hidden if planted.counts[segment, arm]}
+    assert planted.place[0] in segments and found["visitors"] is None
+    for one in found["segments"]:
+        if one["segment"] in segments:
+            assert (one["visitors"], one["share"], one["share_move"]) == (None, None, None)
+            assert {stretch["visitors"] for stretch in one["stretches"]} == {None}
+    for row in often["rows"]:
+        if (row["segment"], row["arm"]) in hidden:
+            assert (row["visitors"], {dose["visitors"] for dose in row["doses"]}) == (None, {None})
 
 
 def leaves(value: object) -> Iterator[object]:
@@ -167,7 +185,7 @@ def test_the_ledger_tells_it_to_admins_alone(planted: Planted) -> None:
     segment, arm = planted.place
     assert (for_readers["inputs"], for_readers["body"]) == (None, None)
     assert for_readers["weights"] == for_admins["weights"] and for_readers["hash"] == for_admins["hash"]
-    _, arms = for_admins["inputs"][segment]
+    _, arms, _ = for_admins["inputs"][segment]
     assert arms[arm][0] == 9
     assert for_admins["body"]
 
