@@ -174,10 +174,10 @@ class Keeper(Thread):
             patience = _PATIENCE_SECONDS if source.writer == self._spool.writer or stall else 0.0
             stall = self._stalls[source] = _Stall(number, patience)
         if monotonic() >= stall.until:
-            entries = self._spool.entries(source, most_bytes=_AGAIN_BYTES)
-            self._log.publish_again(entries)
             stall.wait_longer()
-            log.info("%d entries are published again", len(entries), extra={"event": "published_again"})
+            if entries := self._spool.entries(source, most_bytes=_AGAIN_BYTES):
+                self._log.publish_again(entries)
+                log.info("%d entries are published again", len(entries), extra={"event": "published_again"})
 
     def _tell(self, session: Session) -> None:
         for writer in self._spool.writers:

@@ -190,12 +190,12 @@ class Log:
     async def _publish(self, entries: Sequence[Entry]) -> None:
         first = entries[0]
         message = Carried(*first.source, first.number, [entry.body for entry in entries])
-        headers = {"Nats-Msg-Id": f"{first.source.writer}-{first.source.partition}-{first.number}-{len(entries)}"}
+        # Without an id: what was read and skipped has to get through when it is published again.
         subject, payload = self._subject(first.source.partition), msgspec.msgpack.encode(message)
         until = self._loop.time() + PUBLISHING_SECONDS
         while True:
             try:
-                await self._context.publish(subject, payload, timeout=2, headers=headers)
+                await self._context.publish(subject, payload, timeout=2)
                 return
             except (NatsError, TimeoutError):
                 if self._loop.time() > until:
