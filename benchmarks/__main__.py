@@ -17,6 +17,7 @@ from benchmarks import growth
 from benchmarks import lists
 from benchmarks import nodes
 from benchmarks import serving
+from benchmarks import shards
 from benchmarks import visitors
 from benchmarks.machine import facts
 from benchmarks.page import PAGE
@@ -37,6 +38,7 @@ QUESTIONS: Mapping[str, Callable[[Size], Iterable[Row | Curve]]] = {
     "events": events.measure,
     "visitors": visitors.measure,
     "nodes": nodes.measure,
+    "shards": shards.measure,
     "serve": serving.measure,
     "growth": growth.measure,
 }

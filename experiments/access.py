@@ -20,6 +20,7 @@ from experiments.storage.session import Session
 from experiments.storage.store import Store
 from experiments.storage.visitors import ExposureRow
 from experiments.times import iso
+from experiments.undivided import check_undivided
 
 
 class KnownExposure(TypedDict):
@@ -96,10 +97,16 @@ def access(store: Store, visitor: object, *, keyring: Keyring) -> Access:
     """All that is known of a visitor.
 
     :raises RejectedEvent: `invalid_visitor`, if the id is none.
+    :raises DividedVisitors: if visitors are in several databases.
     """
     stand_in = pseudonym(checked_visitor(visitor, "id"), key=keyring.visitors)
     [mark] = disguised([stand_in], key=keyring.tombstones)
-    return store.read(lambda session: _access(_Visitor(session, stand_in), mark))
+
+    def work(session: Session) -> Access:
+        check_undivided(session)
+        return _access(_Visitor(session, stand_in), mark)
+
+    return store.read(work)
 
 
 def _access(visitor: _Visitor, mark: bytes) -> Access:

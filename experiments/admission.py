@@ -1,5 +1,7 @@
 """What an event would store, or why it cannot be counted: read against the snapshot, before any row is looked at."""
 
+from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -18,11 +20,18 @@ from experiments.receipts import Receipt
 from experiments.signing import Keyring
 from experiments.signing import disguised
 from experiments.signing import pseudonyms
+from experiments.snapshot import Entry
 from experiments.snapshot import Feed
-from experiments.snapshot import Snapshots
+from experiments.snapshot import Snapshot
 from experiments.storage.events import EventKey
 from experiments.storage.events import EventRow
-from experiments.storage.session import Session
+
+
+class Lookups(NamedTuple):
+    """What is seldom asked of the control database: a plan in an epoch, None if there was none, and who was erased."""
+
+    plan_in: Callable[[Plan, int], Plan | None]
+    tombstones: Callable[[Collection[bytes]], Mapping[bytes, int]]
 
 
 _ERASED = Receipt("ignored", "erased")
@@ -53,14 +62,13 @@ class _Hearing(NamedTuple):
 
 
 class Admission:
-    """Admits events of these visitors as the snapshot of one transaction allows."""
+    """Admits events of these visitors as one snapshot allows."""
 
     def __init__(
-        self, session: Session, snapshots: Snapshots, *, keyring: Keyring, visitors: Iterable[str]
+        self, snapshot: Snapshot, lookups: Lookups, *, keyring: Keyring, visitors: Iterable[str]
     ) -> None:
-        self._session = session
-        self._snapshot = snapshots.within(session)
-        self._epochs = snapshots.epochs
+        self._snapshot = snapshot
+        self._lookups = lookups
         self._keyring = keyring
         different = set(visitors)
         self._stand_ins = dict(zip(different, pseudonyms(different, key=keyring.visitors), strict=True))
@@ -70,7 +78,7 @@ class Admission:
     def _tombstones(self) -> dict[str, int]:
         """Until when nothing is stored of those who were erased."""
         marks = disguised(self._stand_ins.values(), key=self._keyring.tombstones)
-        kept = self._session.tombstones.of(marks)
+        kept = self._lookups.tombstones(marks)
         return {visitor: kept[mark] for visitor, mark in zip(self._stand_ins, marks, strict=True) if mark in kept}
 
     def admit(self, event: Countable, *, trusted: bool) -> Admitted | Refusal:
@@ -105,7 +113,7 @@ class Admission:
         return Admitted(row, (Feed(entry, ()),))
 
     def _plan_in(self, newest: Plan, epoch: int | None) -> Plan | None:
-        return newest if epoch is None else self._epochs.plan(self._session, newest, epoch=epoch)
+        return newest if epoch is None else self._lookups.plan_in(newest, epoch)
 
     def _outcome(self, event: OutcomeEvent, *, trusted: bool) -> Admitted | Refusal:
         if event.name in AUTOMATIC_EVENTS and event.name not in self._snapshot.feeds:
@@ -137,6 +145,11 @@ class Admission:
         experiments = (event.experiment,) if isinstance(event, ExposureEvent) else ()
         known = tuple(key for key in experiments if self._snapshot.live(key))
         return Refusal(receipt, (self._stand_ins[event.visitor], event.id), event.digest, known)
+
+
+def feed_of(entry: Entry, name: str, *, trusted: bool) -> Feed:
+    """What an event of this name feeds of an experiment; an exposure has none, and feeds no metric."""
+    return Feed(entry, fed_metrics(entry.experiment.metrics_by_event.get(name, ()), trusted=trusted))
 
 
 def fed_metrics(metrics: tuple[Metric, ...], *, trusted: bool) -> tuple[Metric, ...]:

@@ -43,6 +43,14 @@ _USELESS = {
 }
 
 
+def applied(session: Session, read: Sequence[Admitted | Refusal]) -> list[Receipt]:
+    """Apply what was admitted; a receipt for each, in order."""
+    application = Application(session, read)
+    receipts = [application.apply(each) if isinstance(each, Admitted) else application.refuse(each) for each in read]
+    application.keep()
+    return receipts
+
+
 class Application:
     """Applies what was admitted, as if one after another; `keep` writes what came of it."""
 

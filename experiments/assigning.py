@@ -1,10 +1,14 @@
 """Assign many visitors at once, each as if it were alone, and count their exposures where that is asked for."""
 
 from collections import Counter
+from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
+from typing import TypeVar
 
 import numpy as np
 
@@ -32,6 +36,7 @@ from experiments.events import exposure_by_assignment
 from experiments.exposure_caps import CAPPED
 from experiments.exposure_caps import Caps
 from experiments.frequency_caps import Cap
+from experiments.intake import Intake
 from experiments.message_columns import Messages
 from experiments.message_columns import write_all
 from experiments.model import Exposure
@@ -46,6 +51,9 @@ from experiments.visitor_lists import VisitorList
 from experiments.visitor_lists import read_list
 
 _NOT_COUNTED = Receipt("ignored")
+
+
+T = TypeVar("T")
 
 
 class Order(NamedTuple):
@@ -107,24 +115,38 @@ def assign(
     visitors: Sequence[object],
     asking: Asking,
     keyring: Keyring,
+    log: Intake | None = None,
 ) -> Answers:
-    """Assign visitors in one transaction, as `read_list` takes them.
+    """Assign visitors in one transaction, or by the log where there is one, as `read_list` takes them.
 
     With `order.exposes` each exposure is on disk when this returns.
 
     :raises UnknownExperiment: if there is none, or it was not started, or it is archived.
     """
     def answered(session: Session) -> Answers:
-        return _Assigning(session, snapshots, order, asking=asking, keyring=keyring).answers(visitors)
+        return _Assigning(session, snapshots, order, asking=asking, keyring=keyring, log=log).answers(visitors)
 
-    if order.exposes:
+    if order.exposes and not log:
         answers = store.transact_together(
             lambda session, lists: [answered(session) for _ in lists], visitors, visitors=len(visitors)
         )
     else:
         answers = store.read(answered)
+        _count_capped(store, order, answers)
     _note(answers.listed, asking=asking)
     return answers
+
+
+def _count_capped(store: Store, order: Order, answers: Answers) -> None:
+    """Count those whom caps have left out, where that could not be done while they were assigned."""
+    capped = sum(isinstance(fault, Capped) for fault in answers.listed.faults.values())
+    if capped:
+        store.transact_together(_add_capped, (order.experiment, capped))
+
+
+def _add_capped(session: Session, counts: Sequence[tuple[str, int]]) -> Sequence[None]:
+    session.counters.add(((experiment, CAPPED), number) for experiment, number in counts)
+    return [None] * len(counts)
 
 
 def _note(listed: VisitorList, *, asking: Asking) -> None:
@@ -141,13 +163,21 @@ class _Assigning:
     """A list of visitors being assigned, in one session."""
 
     def __init__(
-        self, session: Session, snapshots: Snapshots, order: Order, *, asking: Asking, keyring: Keyring
+        self,
+        session: Session,
+        snapshots: Snapshots,
+        order: Order,
+        *,
+        asking: Asking,
+        keyring: Keyring,
+        log: Intake | None,
     ) -> None:
         self._session = session
         self._snapshots = snapshots
         self._order = order
         self._asking = asking
         self._keyring = keyring
+        self._log = log
         self._snapshot = snapshots.within(session)
         self._entry = live_entry(self._snapshot, order.experiment)
 
@@ -156,7 +186,8 @@ class _Assigning:
         assert self._entry.plan is not None, "only experiments that were started are evaluated"
         listed = read_list(self._entry.experiment, visitors, asking=self._asking, objects=self._objecting)
         if self._order.exposes:
-            self._session.hold(self._stand_ins(listed))
+            if not self._log:
+                self._session.hold(self._stand_ins(listed))
             listed = self._without_capped(listed)
         exposed = self._exposed(listed)
         claims = self._promised(listed, exposed)
@@ -182,12 +213,16 @@ class _Assigning:
             return listed
         own = assignment_id(self._order.experiment, call_id=self._order.call_id)
         stand_ins = pseudonyms((listed.visitors[index] for index in asked), key=self._keyring.visitors)
-        capped = caps.reached(self._session, stand_ins, own=own, now_ms=self._asking.now_ms)
+        reached = self._asked(
+            set(stand_ins), lambda session, some: caps.reached(session, some, own=own, now_ms=self._asking.now_ms)
+        )
+        capped = dict(chain.from_iterable(found.items() for found in reached))
         faults = {
             index: Capped(capped[stand_in]) for index, stand_in in zip(asked, stand_ins, strict=True)
             if stand_in in capped
         }
-        self._session.counters.add([((self._order.experiment, CAPPED), len(faults))] if faults else [])
+        if faults and not self._log:
+            self._session.counters.add([((self._order.experiment, CAPPED), len(faults))])
         return listed.without(faults)
 
     def _decide(
@@ -212,6 +247,12 @@ class _Assigning:
             keep(plan, decisions, listed.visitors, kept=repeated, state=state, consents=listed.consents)
         return decisions
 
+    def _asked(self, visitors: Collection[bytes], question: Callable[[Session, Sequence[bytes]], T]) -> list[T]:
+        """What is known of visitors, in the database or in shards."""
+        if self._log:
+            return self._log.asked(visitors, question)
+        return [question(self._session, list(visitors))]
+
     def _stand_ins(self, listed: VisitorList) -> Iterator[bytes]:
         """Everybody's stand-in; made where somebody wants it, since one writer alone holds nobody."""
         yield from pseudonyms(listed.visitors, key=self._keyring.visitors)
@@ -219,11 +260,12 @@ class _Assigning:
     def _exposed(self, listed: VisitorList) -> dict[int, Exposure]:
         """What exposures fixed for good, by place; who does not consent is not looked up."""
         key = self._order.experiment
-        if not self._session.exposures.has_any(key):
+        if not self._log and not self._session.exposures.has_any(key):
             return {}
         asked = [index for index, consent in enumerate(listed.consents) if consent != "none"]
         stand_ins = pseudonyms((listed.visitors[index] for index in asked), key=self._keyring.visitors)
-        row_by_stand_in = dict(self._session.exposures.of_visitors(key, list(set(stand_ins))))
+        found = self._asked(set(stand_ins), lambda session, some: session.exposures.of_visitors(key, some))
+        row_by_stand_in = dict(chain.from_iterable(found))
         return {
             index: row_by_stand_in[stand_in].fixed
             for index, stand_in in zip(asked, stand_ins, strict=True)
@@ -296,11 +338,14 @@ class _Assigning:
             for index, token in enumerate(issued)
             if token is not None
         }
+        receipt_by_index = self._log.take(event_by_index, trusted=True) if self._log else self._apply(event_by_index)
+        return [receipt_by_index.get(index, _NOT_COUNTED) for index in range(len(issued))]
+
+    def _apply(self, event_by_index: Mapping[int, ExposureEvent]) -> Mapping[int, Receipt]:
         receipts = apply(
             self._session, self._snapshots, events=event_by_index.values(), trusted=True, keyring=self._keyring
         )
-        receipt_by_index = dict(zip(event_by_index, receipts, strict=True))
-        return [receipt_by_index.get(index, _NOT_COUNTED) for index in range(len(issued))]
+        return dict(zip(event_by_index, receipts, strict=True))
 
     def _event(self, visitor: str, token: str) -> ExposureEvent:
         return exposure_by_assignment(

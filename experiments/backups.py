@@ -14,6 +14,7 @@ from experiments.audit import configure
 from experiments.batches import batched
 from experiments.erasure import erase_all
 from experiments.erasure import find_erased
+from experiments.errors import InvalidBackup
 from experiments.errors import StorageError
 from experiments.signing import Keyring
 from experiments.storage.copies import asked_in
@@ -39,8 +40,13 @@ _STEPS = ("0012_opt_outs", "0013_erasure")
 def back_up(store: Store, database: Location, target: Path, *, now_ms: int) -> None:
     """Copy the database into a new file, beside whoever serves it; the database remembers when.
 
-    :raises InvalidBackup: if the file is there already.
+    :raises InvalidBackup: if the file is there already, or visitors are in shards.
     """
+    if isinstance(database, Server) and (shards := store.read(lambda session: session.shards.all())):
+        raise InvalidBackup(
+            f"{database} has shards ({', '.join(row.name for row in shards)}): a backup is of one database alone; use"
+            " PostgreSQL's own for each of them"
+        )
     make_copy(target, lambda draft: _write(store, database, draft))
     store.transact(lambda session: session.meta.set(_NEWEST, str(now_ms)))
 

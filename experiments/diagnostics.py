@@ -47,7 +47,7 @@ def diagnose(readings: Readings, columns: Table) -> Diagnostics:
         "duplicates": readings.counters.get("duplicates", 0),
         "rejected": readings.counters.get("rejected", 0),
         "asserted": readings.asserted,
-        "complete": True,
+        "complete": readings.is_complete,
         "intervals_valid": not notes,
         "notes": notes,
     }

@@ -23,6 +23,7 @@ from experiments.searches import Record
 from experiments.searches import Search
 from experiments.storage.session import Session
 from experiments.storage.store import Store
+from experiments.undivided import check_undivided
 from stats.interactions import Ratio
 from stats.interactions import discoveries
 
@@ -158,6 +159,7 @@ def discovery_of(record: Record, *, min_cell: int) -> Discovery:
 
 
 def _read(session: Session, key: str) -> Record:
+    check_undivided(session)
     experiment = find(session, key).experiment
     cap = cap_of(experiment.goal, currency=experiment.currency)
     rows = session.exposures.contexts(key, metric=experiment.goal.key, most=_UNBOUNDED if cap is None else cap)

@@ -26,6 +26,7 @@ from experiments.signing import pseudonym
 from experiments.storage.session import Session
 from experiments.storage.store import OwnStore
 from experiments.tokens import expiry
+from experiments.undivided import check_undivided
 
 
 class Erased(NamedTuple):
@@ -53,12 +54,14 @@ def erase(store: OwnStore, visitor: object, *, keyring: Keyring, remembering: Re
     """Erase a visitor, known or not, in one transaction; repeated, it erases what has come since.
 
     :raises RejectedEvent: `invalid_visitor`, if the id is none.
+    :raises DividedVisitors: if visitors are in several databases.
     """
     stand_in = pseudonym(checked_visitor(visitor, "id"), key=keyring.visitors)
     [mark] = disguised([stand_in], key=keyring.tombstones)
     until_ms = remembering.until_ms(deed.now_ms)
 
     def work(session: Session) -> Change[Erased]:
+        check_undivided(session)
         session.tombstones.keep([(mark, until_ms)])
         exposures, events = erase_all(session, [stand_in])
         # Whom it was, not even this log knows.

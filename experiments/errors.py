@@ -27,12 +27,17 @@ BespokeError
 ├── NothingToDiscover      an experiment that stores too little to find segments by
 ├── UnknownProposal        a segment that discovery does not propose
 ├── MissingExtra           a form of output that needs a package which is not installed
+├── InvalidShard           a shard or a partition that is not there, or not as asked
+├── DividedVisitors        a question about visitors' rows that are in several databases
 ├── InvalidBackup          a backup that cannot be made or restored
 └── StorageError           the database cannot do it now
     ├── StorageBusy        another process holds the lock; try again
     ├── StorageFull        no space left; try again later
     ├── StorageDamaged     the file is not a sound database
-    └── StorageLocked      another server serves this file
+    ├── StorageLocked      another server serves this file
+    ├── LogUnreachable     the log does not take events
+    ├── Fenced             another worker has taken the partition
+    └── PartialData        not everything received has been counted yet
 """
 
 from collections.abc import Iterable
@@ -235,6 +240,18 @@ class InvalidBackup(BespokeError):
     code = "invalid_backup"
 
 
+class InvalidShard(BespokeError):
+    """A shard cannot be added as asked, or is not there."""
+
+    code = "invalid_shard"
+
+
+class DividedVisitors(BespokeError):
+    """What is asked of visitors' rows is not known where these are in several databases."""
+
+    code = "divided_visitors"
+
+
 class UnansweredPast(BespokeError):
     """The log is too short to say anything of what might have been."""
 
@@ -301,3 +318,21 @@ class StorageLocked(StorageError):
     """Another server serves this file."""
 
     code = "storage_locked"
+
+
+class LogUnreachable(StorageError):
+    """The log does not answer, or cannot be used."""
+
+    code = "log_unreachable"
+
+
+class Fenced(StorageError):
+    """Another worker has taken the partition: nothing of this one is kept."""
+
+    code = "fenced"
+
+
+class PartialData(StorageError):
+    """Not everything received has been counted yet, and nothing is decided from a part."""
+
+    code = "partial_data"

@@ -29,6 +29,7 @@ from experiments.storage.events import EventRow
 from experiments.storage.store import Store
 from experiments.suppression import withheld
 from experiments.times import date_of
+from experiments.undivided import check_undivided
 
 Kind = Literal["text", "whole", "number", "flag", "time"]
 #: `time` is in ms since 1970, UTC.
@@ -65,7 +66,10 @@ def export(store: Store, key: str, table: str, *, keyring: Keyring, min_cell: in
     """A table of an experiment.
 
     :raises UnknownExperiment: if there is none.
+    :raises DividedVisitors: if it is of visitors, and these are in several databases.
     """
+    if table in _OF_VISITORS:
+        store.read(check_undivided)
     experiment = store.read(lambda session: find(session, key)).experiment
     return _TABLES[table](_Source(store, experiment, keyring, min_cell))
 
@@ -192,6 +196,7 @@ def _cell(cell: CellRow, is_hidden: bool) -> tuple[Any, ...]:
     return epoch, date_of(day), segment, context or None, arm, asserted, metric, *sums, is_hidden
 
 
+_OF_VISITORS = ("exposures", "outcomes")
 _TABLES: dict[str, Callable[[_Source], Export]] = {
     "exposures": _exposures, "outcomes": _outcomes, "allocations": _allocations, "cells": _cells,
 }

@@ -38,6 +38,7 @@ from experiments.suppression import hidden_counts
 from experiments.suppression import withheld_places
 from experiments.times import DAY_MS
 from experiments.times import iso
+from experiments.undivided import check_undivided
 from stats.doses import Contrast
 from stats.doses import contrast
 from stats.moments import Moments
@@ -136,6 +137,7 @@ def frequency_report(store: Store, key: str, *, now_ms: int, min_cell: int) -> F
     """
 
     def read(session: Session) -> tuple[Experiment, Doses, int]:
+        check_undivided(session)
         experiment = find(session, key).experiment
         visitors = session.exposures.with_totals(key, metrics_of(experiment))
         before_ms = last_open_day(experiment.goal, now_ms=now_ms) * DAY_MS

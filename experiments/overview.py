@@ -126,7 +126,10 @@ def _look(
     is_known = before is not None and before[0].number == number
     allocations = before[0].readings.allocations if before and is_known else allocations_of(session, row.key)
     restraints, reviews = restraints_of(last), session.reviews.of(row.key)
-    read = Readings(stored, columns, allocations, {}, 0, 0, now_ms, restraints=restraints, reviews=reviews)
+    read = Readings(
+        stored, columns, allocations, {}, 0, 0, now_ms,
+        restraints=restraints, reviews=reviews, watermark_ms=session.watermarks.oldest_ms(),
+    )
     return _Look(read, number)
 
 

@@ -18,12 +18,17 @@ from experiments.reviews import LastReviews
 from experiments.storage.session import Session
 
 
+#: Of a log that keeps up only seconds are not counted yet.
+LONGEST_LAG_MS = 60_000
+
+
 class Readings(NamedTuple):
     """An experiment and its counters at one moment (ms since 1970, UTC).
 
     `asserted` are visitors who were shown another arm than was drawn; `is_corrected` says whether the policy now
     corrects for conversions that are still to come; `restraints` are what keeps it from moving weights; `reviews` are
-    the last ones of its segments.
+    the last ones of its segments. All that came before the watermark is counted; None where events are counted before
+    they are answered.
     """
 
     stored: StoredExperiment
@@ -37,6 +42,12 @@ class Readings(NamedTuple):
     is_corrected: bool = False
     restraints: Restraints = FREE
     reviews: LastReviews = {}
+    watermark_ms: int | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that came is counted, but for the newest; nothing is decided where it is not."""
+        return self.watermark_ms is None or self.now_ms - self.watermark_ms <= LONGEST_LAG_MS
 
     @property
     def experiment(self) -> Experiment:
@@ -68,4 +79,5 @@ def read(session: Session, key: str, *, now_ms: int) -> Readings:
         curve_in_use(session, stored.experiment, now_ms=now_ms) is not None,
         restraints_of(session.ledger.last(key)),
         session.reviews.of(key),
+        session.watermarks.oldest_ms(),
     )

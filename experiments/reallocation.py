@@ -13,6 +13,7 @@ from experiments.cautions import Caution
 from experiments.cautions import caution
 from experiments.cautions import metrics_watched
 from experiments.errors import InvalidTransition
+from experiments.errors import PartialData
 from experiments.failpoints import Failpoint
 from experiments.failpoints import reached
 from experiments.lifecycle import find
@@ -29,6 +30,7 @@ from experiments.readings import Readings
 from experiments.storage.ledger import LedgerRow
 from experiments.storage.session import Session
 from experiments.storage.store import Store
+from experiments.times import iso
 
 _JOB = "reallocate"
 _SCHEDULER = "scheduler"
@@ -88,7 +90,13 @@ def _prepare(store: Store, key: str, *, now_ms: int) -> _Prepared:
 
 def _read(session: Session, stored: StoredExperiment, *, now_ms: int) -> tuple[Past, Readings]:
     past = read_past(session, stored.experiment, now_ms=now_ms, watched=metrics_watched(stored.experiment))
-    return past, Readings(stored, past.columns, past.allocations, {}, 0, 0, now_ms, restraints=past.restraints)
+    watermark_ms = session.watermarks.oldest_ms()
+    readings = Readings(
+        stored, past.columns, past.allocations, {}, 0, 0, now_ms, restraints=past.restraints, watermark_ms=watermark_ms
+    )
+    if not readings.is_complete:
+        raise PartialData(f"watermark: what came since {iso(watermark_ms or 0)} is not all counted; weights stay")
+    return past, readings
 
 
 def _step(past: Past, watched: Readings) -> Caution | Proposal:

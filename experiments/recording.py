@@ -4,11 +4,14 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from experiments.admission import Admission
-from experiments.admission import Admitted
-from experiments.application import Application
+from experiments.admission import Lookups
+from experiments.application import applied
+from experiments.assignment import Plan
 from experiments.errors import RejectedEvent
 from experiments.events import Countable
 from experiments.events import SilentEvent
@@ -16,6 +19,7 @@ from experiments.events import Terms
 from experiments.events import read_event
 from experiments.failpoints import Failpoint
 from experiments.failpoints import reached
+from experiments.intake import Intake
 from experiments.opted_out import OptedOut
 from experiments.partitions import partition_of
 from experiments.receipts import Receipt
@@ -44,8 +48,9 @@ def record(
     terms: Terms,
     keyring: Keyring,
     fresh_id: Callable[[], bytes],
+    log: Intake | None = None,
 ) -> list[Receipt]:
-    """Record the items of a batch; one receipt for each, in order."""
+    """Record the items of a batch, in the database or by the log where there is one; a receipt for each, in order."""
     if sender.objects:
         return [Receipt("ignored", "no_consent") for _ in items]
     read = [_read(item, sent_at=sent_at, sender=sender, terms=terms, fresh_id=fresh_id) for item in items]
@@ -53,6 +58,9 @@ def record(
     heard = [_unless_opted_out(outcome, opted_out, keyring=keyring) for outcome in read] if opted_out.visitors else read
     receipts = {index: outcome for index, outcome in enumerate(heard) if isinstance(outcome, Receipt)}
     events = {index: outcome for index, outcome in enumerate(heard) if not isinstance(outcome, Receipt)}
+    if log:
+        receipts.update(log.take(events, trusted=sender.trusted))
+        return [receipts[index] for index in range(len(items))]
     for partition, part in _parted(events, keyring=keyring, partitions=store.partitions):
         batch = Batch(list(part.values()), sender.trusted)
         applied: list[Receipt] = store.transact_together(
@@ -120,14 +128,13 @@ class Applying:
     def __call__(self, session: Session, batches: Sequence[Batch]) -> list[list[Receipt]]:
         """The receipts of each batch, in order."""
         visitors = (event.visitor for batch in batches for event in batch.events)
-        admission = Admission(session, self.snapshots, keyring=self.keyring, visitors=visitors)
+        lookups = Lookups(partial(self._plan_in, session), session.tombstones.of)
+        admission = Admission(self.snapshots.within(session), lookups, keyring=self.keyring, visitors=visitors)
         read = [
             [admission.admit(event, trusted=batch.trusted) for event in batch.events] for batch in batches
         ]
-        application = Application(session, [each for batch in read for each in batch])
-        receipts = [
-            [application.apply(each) if isinstance(each, Admitted) else application.refuse(each) for each in batch]
-            for batch in read
-        ]
-        application.keep()
-        return receipts
+        receipts = iter(applied(session, [each for batch in read for each in batch]))
+        return [list(islice(receipts, len(batch))) for batch in read]
+
+    def _plan_in(self, session: Session, newest: Plan, epoch: int) -> Plan | None:
+        return self.snapshots.epochs.plan(session, newest, epoch=epoch)

@@ -226,6 +226,7 @@ class Report(TypedDict):
     experiment: str
     name: str
     as_of: str
+    watermark: str | None
     state: State
     epoch: int | None
     objective: Objective

@@ -78,6 +78,7 @@ def report_of(readings: Readings, *, min_cell: int) -> Report:
         "experiment": experiment.key,
         "name": experiment.name,
         "as_of": iso(readings.now_ms),
+        "watermark": None if readings.watermark_ms is None else iso(readings.watermark_ms),
         "state": readings.stored.state,
         "epoch": readings.newest.epoch or None,
         "objective": experiment.objective,

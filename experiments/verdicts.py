@@ -25,8 +25,7 @@ from experiments.report_shape import Verdict
 def verdict(readings: Readings, book: Book, columns: Table, *, beliefs: Beliefs, min_cell: int) -> Verdict:
     """The report's verdict; of arms that fewer visitors than `min_cell` saw it gives the call alone."""
     experiment = readings.experiment
-    called = calls(contests(readings, book, columns))
-    loses = unprofitable(readings, book)
+    called, loses = _called(readings, book, columns)
     visitors = visitors_by_segment(experiment, book)
     total = sum(visitors.values())
     segments = [
@@ -45,7 +44,7 @@ def verdict(readings: Readings, book: Book, columns: Table, *, beliefs: Beliefs,
 
 def headline_alone(readings: Readings, book: Book, columns: Table) -> str:
     """The verdict's headline without its figures, which take longer to work out."""
-    called, loses = calls(contests(readings, book, columns)), unprofitable(readings, book)
+    called, loses = _called(readings, book, columns)
     visitors = visitors_by_segment(readings.experiment, book)
     return headline(readings.experiment, [
         {
@@ -57,6 +56,16 @@ def headline_alone(readings: Readings, book: Book, columns: Table) -> str:
         }
         for segment in readings.experiment.segment_keys if segment != NO_PERSONALISATION
     ])
+
+
+def _called(
+    readings: Readings, book: Book, columns: Table
+) -> tuple[Mapping[tuple[str, str], Call], frozenset[str]]:
+    """The call of each tailored arm by segment, and where nothing earns more; from a part of the data there is none."""
+    called = calls(contests(readings, book, columns))
+    if not readings.is_complete:
+        return dict.fromkeys(called, "keep_testing"), frozenset()
+    return called, unprofitable(readings, book)
 
 
 def _segment(

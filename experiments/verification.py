@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import date
 from datetime import timedelta
+from functools import partial
+from itertools import chain
 from itertools import islice
 from math import isclose
 from typing import Any
@@ -39,12 +42,23 @@ _FIRST_DAY = date(1970, 1, 1)
 _NO_SUMS = (0, 0, 0.0)
 
 
-def verify(store: Store) -> list[str]:
-    """Every difference between what is counted and what was recorded; empty where all is well."""
-    return store.read(_faults)
+def verify(store: Store, shards: Sequence[Store] = ()) -> list[str]:
+    """Every difference between what is counted and what was recorded; empty where all is well.
+
+    Where visitors are in shards, what these count and have recorded is taken together.
+    """
+    return store.read(partial(_among, shards, ()))
 
 
-def _faults(session: Session) -> list[str]:
+def _among(shards: Sequence[Store], sessions: Sequence[Session], session: Session) -> list[str]:
+    """The faults of all databases, once each of them is read in one state."""
+    if not shards:
+        return _faults((*sessions, session))
+    return shards[0].read(partial(_among, shards[1:], (*sessions, session)))
+
+
+def _faults(sessions: Sequence[Session]) -> list[str]:
+    session = sessions[0]
     # What a broken file says of its rows is worth nothing.
     if broken := [f"the file: {fault}" for fault in session.faults()]:
         return broken
@@ -52,7 +66,7 @@ def _faults(session: Session) -> list[str]:
     return [
         *_ledger_faults(session, heads),
         *audit_faults(session, head=heads.get(AUDIT_LOG)),
-        *_counter_faults(session),
+        *_counter_faults(sessions),
     ]
 
 
@@ -79,14 +93,15 @@ def _written(weights: Mapping[str, Mapping[str, int]]) -> dict[str, list[list[An
     return {name: list(map(list, arms.items())) for name, arms in weights.items()}
 
 
-def _counter_faults(session: Session) -> Iterator[str]:
-    numbers: list[int] = []
-    visitors = histories(_numbered(session, numbers))
+def _counter_faults(sessions: Sequence[Session]) -> Iterator[str]:
+    session, numbers = sessions[0], list[int]()
+    visitors = histories(chain.from_iterable(_numbered(each, numbers) for each in sessions))
     is_sound = True
     for row in session.experiments.all():
         experiment, known = find(session, row.key).experiment, visitors[row.key]
-        know_removed(session, row.key, known)
-        for fault in (*_cell_faults(session, experiment, known), *_visitor_faults(session, experiment, known)):
+        for each in sessions:
+            know_removed(each, row.key, known)
+        for fault in (*_cell_faults(sessions, experiment, known), *_visitor_faults(sessions, experiment, known)):
             is_sound = False
             yield fault
     if not is_sound and session.events.are_all_numbered():
@@ -99,17 +114,41 @@ def _numbered(session: Session, numbers: list[int]) -> Iterator[tuple[int, Any]]
         yield number, event
 
 
-def _cell_faults(session: Session, experiment: Experiment, visitors: Histories) -> Iterator[str]:
+def _cell_faults(sessions: Sequence[Session], experiment: Experiment, visitors: Histories) -> Iterator[str]:
     """The cells that differ, and by how much."""
-    expected = _with(cells_of(experiment, visitors.values()), session.cells.removed(experiment.key))
-    counted = {cell.key: (cell.n, cell.total, cell.total_squares) for cell in session.cells.of(experiment.key)}
+    expected = _with(cells_of(experiment, visitors.values()), _removed(sessions, experiment.key))
+    counted = _counted(sessions, experiment.key)
     for key in sorted(expected.keys() | counted.keys()):
         should, does = expected.get(key, _NO_SUMS), counted.get(key, _NO_SUMS)
         if should[:2] != does[:2] or not isclose(should[2], does[2], rel_tol=1e-9, abs_tol=1e-6):
             yield f"{_cell(key)}: {_sums(does)} are counted, {_sums(should)} are in the events: {_by(does, should)}"
 
 
-def _with(events: Cells, removed: CellSums) -> Cells:
+def _counted(sessions: Sequence[Session], experiment: str) -> CellSums:
+    """The cells of all databases, those that were collected from another one not twice."""
+    cells: CellSums = {}
+    for session in sessions:
+        cells = _with(cells, {key: (n, total, squares) for key, n, total, squares in session.cells.of(experiment)})
+    return _with(cells, _collected(sessions, experiment, prefix=""))
+
+
+def _removed(sessions: Sequence[Session], experiment: str) -> CellSums:
+    """What is no longer in the events of all databases."""
+    cells: CellSums = {}
+    for session in sessions:
+        cells = _with(cells, session.cells.removed(experiment))
+    return _with(cells, _collected(sessions, experiment, prefix="removed_"))
+
+
+def _collected(sessions: Sequence[Session], experiment: str, *, prefix: str) -> Cells:
+    """What is in the first database of what others have counted, to be taken off."""
+    if len(sessions) == 1:
+        return {}
+    rows = sessions[0].sums.collected(experiment, prefix=prefix)
+    return {key: (-n, -total, -squares) for key, n, total, squares in rows}
+
+
+def _with(events: CellSums, removed: CellSums) -> CellSums:
     """What is in the events, and what was before some of them were removed."""
     return {
         key: (n + removed_n, total + removed_total, squares + removed_squares)
@@ -139,19 +178,20 @@ def _by(does: tuple[int, int, float], should: tuple[int, int, float]) -> str:
     return f"{n:+d}, {total:+d}, {squares:+.15g}"
 
 
-def _visitor_faults(session: Session, experiment: Experiment, visitors: Histories) -> Iterator[str]:
+def _visitor_faults(sessions: Sequence[Session], experiment: Experiment, visitors: Histories) -> Iterator[str]:
     """The rows of visitors that differ, and the events that say so; of the first visitors only."""
-    faults = _all_visitor_faults(session, experiment, visitors)
+    faults = _all_visitor_faults(sessions, experiment, visitors)
     yield from islice(faults, MOST_VISITORS)
     if more := sum(1 for _ in faults):
         yield f"{experiment.key}: {more} more rows of visitors differ"
 
 
-def _all_visitor_faults(session: Session, experiment: Experiment, visitors: Histories) -> Iterator[str]:
-    kept = dict(session.exposures.all(experiment.key))
+def _all_visitor_faults(sessions: Sequence[Session], experiment: Experiment, visitors: Histories) -> Iterator[str]:
+    kept = dict(chain.from_iterable(session.exposures.all(experiment.key) for session in sessions))
     totals: dict[bytes, dict[str, int]] = {}
-    for (visitor, metric), total in session.totals.all(experiment.key).items():
-        totals.setdefault(visitor, {})[metric] = total
+    for session in sessions:
+        for (visitor, metric), total in session.totals.all(experiment.key).items():
+            totals.setdefault(visitor, {})[metric] = total
     for visitor in sorted(kept.keys() | totals.keys() | visitors.keys()):
         history = visitors.get(visitor) or History()
         name = f"visitor {visitor.hex()[:12]} in {experiment.key}"

@@ -18,6 +18,7 @@ from experiments.audit import Deed
 from experiments.discovery import Discovery
 from experiments.discovery import discover
 from experiments.document import DOCUMENT
+from experiments.errors import DividedVisitors
 from experiments.errors import ExperimentExists
 from experiments.errors import FrozenDocument
 from experiments.errors import InvalidDocument
@@ -210,7 +211,11 @@ def replay_experiment(key: str) -> Response:
 
 @bp.get("/<key>/discovery")
 @requires("report")
-@describes(answers={200: Discovery}, refuses=(UnknownExperiment, NothingToDiscover), example=Example(status=409))
+@describes(
+    answers={200: Discovery},
+    refuses=(UnknownExperiment, NothingToDiscover, DividedVisitors),
+    example=Example(status=409),
+)
 def discover_segments(key: str) -> Response:
     """Segments in which a message does better, or worse, against another than it does elsewhere."""
     installation = current_installation()
@@ -219,7 +224,7 @@ def discover_segments(key: str) -> Response:
 
 @bp.get("/<key>/frequency")
 @requires("report")
-@describes(answers={200: FrequencyReport}, refuses=(UnknownExperiment,))
+@describes(answers={200: FrequencyReport}, refuses=(UnknownExperiment, DividedVisitors))
 def frequency(key: str) -> Response:
     """How often visitors are exposed, what goes along with it, and, where caps are drawn, what one more is worth."""
     installation = current_installation()

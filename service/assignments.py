@@ -180,6 +180,7 @@ def _assigner(order: Order) -> Assigner:
             visitors=batch,
             asking=installation.asking(objects=objects),
             keyring=installation.keyring,
+            log=installation.log,
         )
         for assignment, n in answers.counts():
             installation.tallies.evaluated(order.experiment, assignment, n)

@@ -15,6 +15,8 @@ COMMANDS = {
     "init": "database",
     "serve": "serving",
     "scheduler": "serving",
+    "shard": "shards",
+    "worker": "shards",
     "key": "keys",
     "user": "users",
     "experiment": "experiments",

@@ -143,6 +143,15 @@ SETTINGS = (
         "the most exposures of a visitor over all experiments by lists and mail-merge, as in 5/7d, or off",
     ),
     Setting(
+        "LOG_URL", "log_addresses", "off", settings.log_addresses,
+        "the log that events go through to shards: nats://a:4222,b:4222,c:4222", is_secret=True,
+    ),
+    Setting(
+        "LOG_ACK", "log_ack", "replicated", settings.one_of("replicated", "local"),
+        "when an event is answered: once several nodes of the log have it too, or once the own spool has it",
+    ),
+    Setting("SPOOL", "spool", "spool", Path, "the folder for what a node has accepted and shards do not have yet"),
+    Setting(
         "FAILPOINT", "failpoint", "off", settings.failpoint,
         "a step at which the process kills itself, to rehearse crashes; for tests alone",
     ),
@@ -184,6 +193,9 @@ class Config:
     digest_to: tuple[str, ...]
     relay: Relay | None
     frequency_cap: Cap | None
+    log_addresses: tuple[str, ...]
+    log_ack: str
+    spool: Path
     failpoint: Failpoint | None
     written: Mapping[str, str | None]
 
@@ -213,6 +225,8 @@ def load_config(environ: Mapping[str, str]) -> Config:
         raise InvalidSetting(f"BESPOKE_DIGEST: {values['digest']!r} needs BESPOKE_DIGEST_TO and BESPOKE_SMTP_URL")
     if isinstance(values["database"], Server) and values["secret"] is None:
         raise InvalidSetting("BESPOKE_SECRET: must be given with PostgreSQL, the same to every node")
+    if values["log_addresses"] and not isinstance(values["database"], Server):
+        raise InvalidSetting("BESPOKE_LOG_URL: needs a BESPOKE_DATABASE_URL of PostgreSQL, which names the shards")
     return Config(**values, written=MappingProxyType(written))
 
 

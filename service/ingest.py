@@ -184,6 +184,7 @@ def record_items(
         terms=installation.terms(),
         keyring=installation.keyring,
         fresh_id=_fresh_id,
+        log=installation.log,
     )
     installation.tallies.events.add_all((receipt.status, receipt.code or "") for receipt in receipts)
     return receipts

@@ -14,6 +14,7 @@ from experiments.erasure import Remembering
 from experiments.evaluation import Asking
 from experiments.events import Terms
 from experiments.failpoints import arm
+from experiments.intake import Intake
 from experiments.overview import Overviews
 from experiments.recent import RecentTraffic
 from experiments.retention import Keeping
@@ -23,11 +24,13 @@ from experiments.snapshot import Snapshot
 from experiments.snapshot import Snapshots
 from experiments.storage.store import OwnStore
 from experiments.storage.store import migrate_database
-from experiments.storage.store import open_store
 from service.alarms import Alarms
 from service.attempts import Attempts
 from service.clock import Clock
 from service.clock import SystemClock
+from service.cluster import collecting
+from service.cluster import open_log
+from service.cluster import opened_store
 from service.config import Config
 from service.logs import said
 from service.rates import Buckets
@@ -47,7 +50,8 @@ class Installation:
     `recent` are the attributes that visitors brought lately; `buckets` are None where the settings limit nobody's rate;
     `attempts` are those to log in; `overviews` know what the list of campaigns was made of last; `ticked` is when the
     scheduler last looked for work, `watched` when the watcher last looked for what others commit, None where this
-    process has none: seconds of a clock that only goes forward. `tallies` are what was done since it began.
+    process has none: seconds of a clock that only goes forward. `tallies` are what was done since it began. Where
+    events go through a log, `log` takes them, and where visitors are in shards, `collect` brings what these count.
     """
 
     config: Config
@@ -63,6 +67,8 @@ class Installation:
     alarms: Alarms = field(default_factory=Alarms)
     attempts: Attempts = field(default_factory=Attempts)
     overviews: Overviews = field(default_factory=Overviews)
+    log: Intake | None = None
+    collect: Callable[[int], None] | None = None
     _kept_consents: dict[Labels, int] = field(default_factory=dict, repr=False)
     _endings: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
@@ -114,8 +120,12 @@ class Installation:
         self.store.close()
 
 
-def open_installation(config: Config, *, clock: Clock | None = None, serving: bool = False) -> Installation:
+def open_installation(
+    config: Config, *, clock: Clock | None = None, serving: bool = False, recording: bool = False
+) -> Installation:
     """Open an installation; one that serves brings its database up to date and watches it.
+
+    One that records, as whoever serves does, has its spool open where events go through a log.
 
     :raises BespokeError: if its secret is lost or its database cannot be used.
     """
@@ -123,7 +133,7 @@ def open_installation(config: Config, *, clock: Clock | None = None, serving: bo
     keys = keyring(secret_of(config))
     if serving:
         migrate_database(config.database, fingerprint=keys.fingerprint)
-    store = open_store(config.database, fingerprint=keys.fingerprint, serving=serving)
+    store = opened_store(config, fingerprint=keys.fingerprint, serving=serving)
     buckets = Buckets(config.client_rate) if config.client_rate else None
     recent = RecentTraffic(config.recent_traffic)
     installation = Installation(config, clock or SystemClock(), keys, store, Snapshots(store), buckets, recent)
@@ -134,7 +144,18 @@ def open_installation(config: Config, *, clock: Clock | None = None, serving: bo
         raise
     if serving:
         installation.watch()
+    installation.collect = collecting(store)
+    if serving or recording:
+        _open_log(installation)
     return installation
+
+
+def _open_log(installation: Installation) -> None:
+    try:
+        open_log(installation)
+    except BaseException:
+        installation.close()
+        raise
 
 
 class Watcher(Thread):

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 
 from experiments.errors import BespokeError
+from experiments.errors import LogUnreachable
+from experiments.errors import PartialData
 from experiments.errors import StorageBusy
 from experiments.errors import StorageDamaged
 from experiments.errors import StorageError
@@ -19,7 +21,7 @@ from service.operations import Operation
 Codes = Mapping[int, Iterable[str]]
 
 _NOTHING_THERE: Codes = {404: ("not_found",)}
-_STORAGE = (StorageError, StorageBusy, StorageDamaged, StorageFull)
+_STORAGE = (StorageError, StorageBusy, StorageDamaged, StorageFull, LogUnreachable, PartialData)
 
 
 def refusals(operation: Operation, *, scope: str | None, has_path: bool) -> dict[int, list[str]]:

@@ -68,6 +68,7 @@ class Scheduler:
         now_ms = self._installation.clock.now_ms()
         self._installation.ticked = monotonic()
         jobs = {
+            "collect": self._collect,
             "reallocate": self._reallocate,
             "digest": self._send_digest,
             "reminders": self._remind,
@@ -89,6 +90,11 @@ class Scheduler:
                 log.warning("what is due must wait: %s", error, extra=said("job_failed", job=name))
             else:
                 log.exception("what is due must wait", extra=said("job_failed", job=name))
+
+    def _collect(self, now_ms: int) -> None:
+        """Bring what shards have counted to where reports and reallocations read it."""
+        if self._installation.collect:
+            self._installation.collect(now_ms)
 
     def _reallocate(self, now_ms: int) -> None:
         for row in reallocate_due(self._installation.store, now_ms=now_ms):

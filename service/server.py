@@ -36,6 +36,7 @@ from service.address import AddressTaken
 from service.address import free_address
 from service.clock import Clock
 from service.config import Config
+from service.collector import spare_the_collector
 from service.config import load_config
 from service.current import EXTENSION
 from service.installation import Installation
@@ -174,7 +175,7 @@ def _load(
     except BespokeError as error:
         log.error("%s", error, extra=said("not_starting"))
         raise SystemExit(1) from error
-    _spare_the_collector()
+    spare_the_collector()
     sys.setswitchinterval(_SWITCH_SECONDS)
     # A worker process leaves without what `atexit` holds.
     Finalize(None, _leave, args=(app.extensions[EXTENSION],), exitpriority=1)
@@ -183,13 +184,6 @@ def _load(
     patience = Patience(config.body_deadline_seconds)
     patience.keep_at(address.port)
     return Turns(app, number=_TURNS, patience=patience)
-
-
-def _spare_the_collector() -> None:
-    """Let the search for garbage pass over what start-up has made, and come after a large batch, not amid it."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def _take_signals() -> None:

@@ -20,6 +20,7 @@ _RATE = re.compile(r"([0-9]{1,9})/(.+)")
 _SIZE = re.compile(r"([0-9]{1,9})(B|kB|MB)")
 _BYTES_BY_UNIT = {"B": 1, "kB": 1024, "MB": 1024 * 1024}
 _SQLITE = "sqlite:///"
+_NATS = re.compile(r"(nats|tls)://[^\s,/]+")
 _POSTGRESQL = re.compile(r"postgres(ql)?://[^\s\0]+")
 
 
@@ -31,6 +32,16 @@ def database(text: str) -> Location:
     if name == text or name in ("", "/", ":memory:") or any(character in name for character in "?#\0"):
         raise ValueError("must be sqlite:///relative.db, sqlite:////absolute/path.db or postgresql://user@host/name")
     return Path(name)
+
+
+def log_addresses(text: str) -> tuple[str, ...]:
+    """The nodes of a log, or none."""
+    if text == "off":
+        return ()
+    addresses = tuple(part if "://" in part else f"nats://{part}" for part in text.split(","))
+    if not all(_NATS.fullmatch(address) for address in addresses):
+        raise ValueError("must be nats://host:4222, with commas between several nodes, or off")
+    return addresses
 
 
 def secret(text: str) -> bytes:

@@ -25,6 +25,7 @@ from experiments.storage.connection import Sums
 from experiments.storage.connection import Values
 from experiments.storage.location import Server
 from experiments.storage.schema import pending
+from experiments.storage.shards import lane_of
 from experiments.storage.statements import asking
 from experiments.storage.statements import inserting
 from experiments.storage.statements import native
@@ -72,11 +73,11 @@ def prepare(raw: Raw) -> None:
     raw.execute(_SETTINGS)
 
 
-def connect(server: Server) -> "SharedConnection":
-    """A connection of one's own."""
+def connect(server: Server, *, partition: int | None = None) -> "SharedConnection":
+    """A connection of one's own; that of who holds a partition adds to the partition's lane."""
     raw: Raw = psycopg.connect(**arguments(server))
     prepare(raw)
-    return SharedConnection(raw)
+    return SharedConnection(raw, lane=None if partition is None else lane_of(partition))
 
 
 @contextmanager
@@ -116,10 +117,10 @@ def may_go_better(error: Exception) -> bool:
 class SharedConnection:
     """A connection to a database that many write to at once."""
 
-    def __init__(self, raw: Raw) -> None:
+    def __init__(self, raw: Raw, *, lane: int | None = None) -> None:
         self.raw = raw
         self._types: dict[tuple[str, str], str] = {}
-        self._lane: int | None = None
+        self._lane = lane
         self._is_alone = False
         self._pipeline = ExitStack()
 

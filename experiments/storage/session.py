@@ -17,11 +17,19 @@ from experiments.storage.heads import Heads
 from experiments.storage.ledger import Ledger
 from experiments.storage.ledger import Slots
 from experiments.storage.opt_outs import OptOuts
+from experiments.storage.partition_rows import PartitionRows
 from experiments.storage.people import Sessions
 from experiments.storage.people import Users
 from experiments.storage.replies import Replies
 from experiments.storage.restores import Restores
 from experiments.storage.reviews import Reviews
+from experiments.storage.shards import Fences
+from experiments.storage.shards import Positions
+from experiments.storage.shards import Shards
+from experiments.storage.shards import Spools
+from experiments.storage.shards import Sums
+from experiments.storage.shards import Watermarks
+from experiments.storage.shards import Workers
 from experiments.storage.tombstones import Tombstones
 from experiments.storage.visitors import Exposures
 from experiments.storage.visitors import Note
@@ -56,6 +64,14 @@ class Session:
         self.reviews = Reviews(connection)
         self.opt_outs = OptOuts(connection)
         self.tombstones = Tombstones(connection)
+        self.shards = Shards(connection)
+        self.workers = Workers(connection)
+        self.spools = Spools(connection)
+        self.fences = Fences(connection)
+        self.positions = Positions(connection)
+        self.partition_rows = PartitionRows(connection)
+        self.sums = Sums(connection)
+        self.watermarks = Watermarks(connection)
 
     def faults(self) -> Iterator[str]:
         """What is wrong with the database beneath its rows, a line for each."""

@@ -50,9 +50,10 @@ log = logging.getLogger(__name__)
 class SharedWriter:
     """One connection; whoever uses it waits for the one before."""
 
-    def __init__(self, server: Server, reach: Reach) -> None:
+    def __init__(self, server: Server, reach: Reach, *, partition: int | None = None) -> None:
         self._server = server
         self._reach = reach
+        self._partition = partition
         self._lock = Lock()
         self._connection: SharedConnection | None = None
 
@@ -80,7 +81,7 @@ class SharedWriter:
             self._let_go()
 
     def _attempt(self, work: Callable[[Session], T], *, alone: bool) -> T:
-        connection = self._connection = self._connection or connect(self._server)
+        connection = self._connection = self._connection or connect(self._server, partition=self._partition)
         try:
             connection.begin(alone=alone)
             result = work(Session(connection))

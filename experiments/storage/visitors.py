@@ -331,11 +331,22 @@ class Waiting:
         self._connection.executemany("DELETE FROM waiting WHERE experiment = ? AND visitor = ? AND event = ?", keys)
 
     def counts(self, experiment: str, *, now_ms: int) -> tuple[int, int]:
-        """How many events wait, and how many have become orphans, those removed since included."""
+        """How many events wait, and how many have become orphans, those removed since included; in shards too."""
         row = self._connection.execute(
-            "SELECT count(*) FILTER (WHERE until_ms > ?), count(*) FILTER (WHERE until_ms <= ?)"
+            "SELECT here.waiting + coalesce(sum(there.waiting), 0), here.orphans + coalesce(sum(there.orphans), 0)"
             " + coalesce((SELECT n FROM counters WHERE experiment = ? AND name = ?), 0)"
-            " FROM waiting WHERE experiment = ?",
-            (now_ms, now_ms, experiment, ORPHANS, experiment),
+            " FROM (SELECT count(*) FILTER (WHERE until_ms > ?) AS waiting,"
+            " count(*) FILTER (WHERE until_ms <= ?) AS orphans FROM waiting WHERE experiment = ?) AS here"
+            " LEFT JOIN collected_waiting AS there ON there.experiment = ? GROUP BY here.waiting, here.orphans",
+            (experiment, ORPHANS, now_ms, now_ms, experiment, experiment),
         ).fetchone()
         return int(row[0]), int(row[1])
+
+    def of_partition(self, partition: int, partitions: int, *, now_ms: int) -> dict[str, tuple[int, int]]:
+        """How many wait in a part of the visitors, and how many have become orphans, by experiment."""
+        rows = self._connection.execute(
+            "SELECT experiment, count(*) FILTER (WHERE until_ms > ?), count(*) FILTER (WHERE until_ms <= ?)"
+            " FROM waiting WHERE partition_of(visitor, ?) = ? GROUP BY experiment",
+            (now_ms, now_ms, partitions, partition),
+        )
+        return {experiment: (int(waiting), int(orphans)) for experiment, waiting, orphans in rows}

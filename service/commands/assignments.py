@@ -46,7 +46,7 @@ def assign(key: str, visitors: IO[bytes], out: str, dry_run: bool, message_id: s
     Example:
       bespoke assign spring-mailing customers.csv --out letters.csv
     """
-    with opened() as installation, output(out) as stream:
+    with opened(recording=True) as installation, output(out) as stream:
         order = Order(key, not dry_run, _call_id(message_id), installation.config.frequency_cap)
         table = Table(visitors)
         mailing = Mailing(table, live_entry(installation.snapshots.latest, key).experiment)
@@ -71,6 +71,7 @@ def _assigned(
             visitors=[mailing.visitor(row) for row in rows],
             asking=installation.asking(),
             keyring=installation.keyring,
+            log=installation.log,
         )
         for row, answer in zip(rows, answers.each(), strict=True):
             if isinstance(answer, InvalidContext) and not isinstance(answer, Capped):

@@ -4,8 +4,11 @@ import click
 
 from experiments.errors import BespokeError
 from experiments.signing import keyring
+from experiments.storage.location import Location
 from experiments.storage.store import migrate_database
 from experiments.verification import verify as differences
+from service.cluster import named_shards
+from service.cluster import shards_beside
 from service.commands.opened import config_in_force
 from service.commands.opened import opened
 from service.secret import secret_of
@@ -13,15 +16,22 @@ from service.secret import secret_of
 
 @click.command()
 def init() -> None:
-    """Create the database, or bring it up to date.
+    """Create the database, or bring it and its shards up to date.
 
     \b
     Example:
       BESPOKE_DATABASE_URL=sqlite:////var/lib/bespoke/bespoke.db bespoke init
     """
     config = config_in_force()
-    steps = migrate_database(config.database, fingerprint=keyring(secret_of(config)).fingerprint)
-    click.echo(f"{config.database}: {', '.join(steps) + ' applied' if steps else 'is up to date'}")
+    fingerprint = keyring(secret_of(config)).fingerprint
+    _bring_up(config.database, fingerprint=fingerprint)
+    for shard in named_shards(config, fingerprint=fingerprint):
+        _bring_up(shard, fingerprint=fingerprint)
+
+
+def _bring_up(database: Location, *, fingerprint: str) -> None:
+    steps = migrate_database(database, fingerprint=fingerprint)
+    click.echo(f"{database}: {', '.join(steps) + ' applied' if steps else 'is up to date'}")
 
 
 class Differences(BespokeError):
@@ -42,7 +52,7 @@ def verify() -> None:
       bespoke verify
     """
     with opened() as installation:
-        found = differences(installation.store)
+        found = differences(installation.store, shards_beside(installation))
         heads = installation.store.read(lambda session: session.heads.all())
     for line in found:
         click.echo(line, err=True)

@@ -20,9 +20,9 @@ def config_in_force() -> Config:
 
 
 @contextmanager
-def opened() -> Iterator[Installation]:
-    """The installation, beside whatever server may be running on it."""
-    installation = open_installation(config_in_force())
+def opened(*, recording: bool = False) -> Iterator[Installation]:
+    """The installation, beside whatever server may be running on it; `recording` is what adds events."""
+    installation = open_installation(config_in_force(), recording=recording)
     try:
         yield installation
     finally:

@@ -47,7 +47,7 @@ def record(file: IO[bytes]) -> None:
     Example:
       bespoke record orders.csv
     """
-    with opened() as installation:
+    with opened(recording=True) as installation:
         table = Table(file)
         outcomes = Outcomes(table, numbers=added_up(installation.snapshots.latest))
         fates = _tell(_recorded(installation, outcomes, table=table))
@@ -67,6 +67,7 @@ def _recorded(installation: Installation, outcomes: Outcomes, *, table: Table) -
             terms=installation.terms(),
             keyring=installation.keyring,
             fresh_id=partial(secrets.token_bytes, 16),
+            log=installation.log,
         )
         yield from zip(rows, receipts, strict=True)
 

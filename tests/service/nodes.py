@@ -29,6 +29,11 @@ class InstalledNode(Installed):
         self.settings = {"BESPOKE_DATABASE_URL": server.url, "BESPOKE_SECRET": _SECRET, "BESPOKE_MIN_CELL": "0"}
         self.environ |= self.settings
 
+    def set(self, **settings: str) -> None:
+        """Have more settings."""
+        self.settings |= settings
+        self.environ |= settings
+
     @contextmanager
     def beside(self) -> Iterator[Installation]:
         """The installation as a command has it, while it is served."""

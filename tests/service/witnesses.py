@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from typing import Any
 
+from experiments.times import iso
 from tests.service.processes import ServerProcess
 from tests.service.processes import wait_until
 
@@ -84,15 +85,16 @@ def at_work(server: ServerProcess) -> Iterator[list[Witness]]:
 
 
 def events(visitor: str, *, token: str) -> list[dict[str, Any]]:
-    """An exposure and a purchase."""
+    """An exposure and a purchase, of now."""
+    now = iso(time.time_ns() // 1_000_000)
     return [
         {
             "type": "track", "userId": visitor, "messageId": f"{visitor}-exposure", "event": "Experiment Viewed",
-            "properties": {"experiment_id": KEY, "token": token},
+            "properties": {"experiment_id": KEY, "token": token}, "timestamp": now,
         },
         {
             "type": "track", "userId": visitor, "messageId": f"{visitor}-order", "event": "Order Completed",
-            "properties": {"revenue": 12.5},
+            "properties": {"revenue": 12.5}, "timestamp": now,
         },
     ]
 

@@ -1,0 +1,114 @@
+"""Sharding: databases that have partitions of the visitors, and partitions moved whole from one to another."""
+
+from functools import partial
+from time import sleep
+
+from experiments.errors import InvalidShard
+from experiments.errors import shown
+from experiments.storage.partition_rows import Part
+from experiments.storage.session import Session
+from experiments.storage.sharded_store import ShardedStore
+from experiments.storage.sharded_store import beside
+from experiments.storage.shards import THIS_LOG
+from experiments.storage.shards import THIS_SHARD
+from experiments.storage.shards import ShardRow
+from experiments.storage.store import OwnStore
+
+#: Until every node looks for a partition where it has been moved to.
+_NOTICING_SECONDS = 3.0
+
+
+def add_shard(
+    control: OwnStore, shard: OwnStore, row: ShardRow, *, partitions: int, log: str, now_ms: int
+) -> None:
+    """Add a shard; the first one has all partitions until they are moved, and with it the `log` gets its name.
+
+    :raises InvalidShard: if the name is taken, or the database is a shard already.
+    """
+    is_first = not control.read(lambda session: session.shards.all())
+    beside(shard, partial(_name, row=row))
+    if is_first:
+        beside(shard, partial(_open_fences, partitions=partitions))
+    control.transact(partial(_keep, row=row, partitions=partitions if is_first else 0, log=log, now_ms=now_ms))
+
+
+def _name(session: Session, *, row: ShardRow) -> None:
+    """Say which shard the database is, so that none is two of them."""
+    known = session.meta.get(THIS_SHARD)
+    if known not in (None, row.name):
+        raise InvalidShard(f"URL: it is shard {shown(known)} already, and must be of one name")
+    session.meta.set(THIS_SHARD, row.name)
+
+
+def _open_fences(session: Session, *, partitions: int) -> None:
+    for partition in range(partitions):
+        session.fences.open(partition)
+
+
+def _keep(session: Session, *, row: ShardRow, partitions: int, log: str, now_ms: int) -> None:
+    if not session.shards.add(row):
+        raise InvalidShard(f"NAME: {shown(row.name)} is taken; `bespoke shard list` lists them")
+    if partitions:
+        session.meta.set(THIS_LOG, log)
+    for partition in range(partitions):
+        session.shards.place(partition, row.name)
+        session.watermarks.move(partition, at_ms=now_ms, applied=-1)
+
+
+def move_partition(store: ShardedStore, partition: int, target: str) -> None:
+    """Move a partition to another shard; its events wait in the log meanwhile. Done again, it is finished.
+
+    :raises InvalidShard: if there is no such partition or shard.
+    """
+    placement = store.placement
+    part = Part(partition, placement.partitions)
+    if not 0 <= partition < placement.partitions:
+        raise InvalidShard(f"PARTITION: {partition} must be from 0 to {placement.partitions - 1}")
+    if target not in placement.names():
+        raise InvalidShard(f"NAME: {shown(target)} is no shard; `bespoke shard list` lists them")
+    source = placement.shard_of(partition)
+    if source != target:
+        beside(placement.store(source), lambda session: session.fences.close(partition))
+        _copy(placement.store(source), placement.store(target), part)
+        store.transact(partial(_place, partition=partition, shard=target))
+        placement.refresh()
+        if store.read(lambda session: session.spools.has_any() or session.workers.has_any()):
+            sleep(_NOTICING_SECONDS)
+    here = store.read(lambda session: session.meta.get(THIS_SHARD))
+    for shard in placement.names():
+        if shard != target:
+            _remove(placement.store(shard), part, has_collected=shard == here)
+
+
+def _place(session: Session, *, partition: int, shard: str) -> None:
+    session.shards.place(partition, shard)
+    session.watermarks.forget(partition)
+
+
+def _copy(source: OwnStore, target: OwnStore, part: Part) -> None:
+    def put(there: Session) -> None:
+        there.partition_rows.remove(part)
+
+        def read(here: Session) -> None:
+            for table, columns, rows in here.partition_rows.of(part):
+                there.partition_rows.put(table, columns, rows)
+            there.sums.replace(part.number, here.sums.of(part.number))
+            there.positions.replace(part.number, here.positions.of(part.number))
+            there.fences.take_over(part.number, here.fences.row(part.number))
+
+        source.read(read)
+        there.partition_rows.number_on(part)
+
+    beside(target, put)
+
+
+def _remove(shard: OwnStore, part: Part, *, has_collected: bool) -> None:
+    """Remove what has been moved; sums that are collected where they were counted stay, and change from now on."""
+
+    def remove(session: Session) -> None:
+        session.partition_rows.remove(part)
+        session.positions.replace(part.number, {})
+        if not has_collected:
+            session.sums.replace(part.number, {"cells": (), "lags": (), "counters": ()})
+
+    beside(shard, remove)

@@ -1,0 +1,297 @@
+"""The log: a stream of NATS JetStream that carries entries from nodes to workers. A buffer, never the record.
+
+A subject for each partition. What the stream loses the spools publish again, and what it brings twice the positions of
+the shards skip: so nothing here needs to be certain.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from threading import Thread
+from typing import Any
+from typing import NamedTuple
+from typing import TypeVar
+
+import msgspec
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js import api
+from nats.js.errors import NotFoundError
+
+from experiments.errors import LogUnreachable
+from experiments.storage.shards import Position
+from experiments.storage.spool import Entry
+from experiments.storage.spool import Source
+
+#: Older servers lose streams when they are killed.
+_OLDEST = (2, 10, 23)
+_MOST_REPLICAS = 3
+_STREAM_BYTES = 1 << 30
+_MESSAGE_BYTES = 500_000
+_CONNECTING_SECONDS = 10
+#: A leader that is lost is replaced within some six seconds.
+PUBLISHING_SECONDS = 10.0
+_ASKING_SECONDS = 3.0
+_IDLE_SECONDS = 60.0
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class Carried(msgspec.Struct, array_like=True, frozen=True):
+    """A message: entries of one process for one partition, their numbers without a gap from `first` on."""
+
+    writer: str
+    partition: int
+    first: int
+    bodies: list[bytes]
+
+    @property
+    def source(self) -> Source:
+        """Where the numbers have no gaps."""
+        return Source(self.writer, self.partition)
+
+
+class Log:
+    """A connection to the log of an installation, which nobody else's `name` has; in a thread of its own."""
+
+    def __init__(self, addresses: Sequence[str], *, name: str) -> None:
+        self._addresses = addresses
+        self._name = f"bespoke-{name}"
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, name="log", daemon=True)
+        self._thread.start()
+        self._client = Client()
+        self._sending: dict[Source, _Sending] = {}
+        try:
+            self._stream = self._done(self._connect(), seconds=_CONNECTING_SECONDS * 3)
+        except BaseException:
+            self.close()
+            raise
+
+    def publish(self, entries: Sequence[Entry]) -> list["Future[None]"]:
+        """Hand on new entries; each future ends once it is replicated."""
+        futures: list[Future[None]] = [Future() for _ in entries]
+        self._loop.call_soon_threadsafe(self._queue, list(zip(entries, futures, strict=True)))
+        return futures
+
+    def publish_again(self, entries: Sequence[Entry]) -> None:
+        """Hand on the entries of one source from the first that was not applied."""
+        self._loop.call_soon_threadsafe(self._queue_again, [(entry, Future[None]()) for entry in entries])
+
+    def reader(self, partition: int, *, after: Position) -> "Reader":
+        """What the log brings of a partition, after a position or from its beginning where that is of another stream.
+
+        :raises LogUnreachable: if it cannot be had now.
+        """
+        return Reader(self, partition, self._done(self._subscribe(partition, after)))
+
+    def purge(self, partition: int, *, up_to: int) -> None:
+        """Let the log forget what has been applied."""
+        with suppress(LogUnreachable):
+            self._done(self._context.purge_stream(self._name, subject=self._subject(partition), seq=up_to + 1))
+
+    def close(self) -> None:
+        """Let the connection go."""
+        with suppress(LogUnreachable):
+            self._done(self._client.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def _context(self) -> JetStreamContext:
+        return self._client.jetstream(timeout=_ASKING_SECONDS)
+
+    def _done(self, work: Coroutine[Any, Any, T], *, seconds: float = PUBLISHING_SECONDS) -> T:
+        """What comes of some work of the loop."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(seconds)
+        except (NatsError, TimeoutError, OSError) as error:
+            future.cancel()
+            raise LogUnreachable(f"BESPOKE_LOG_URL: the log does not answer ({_said(error)})") from error
+
+    async def _connect(self) -> str:
+        await self._client.connect(
+            list(self._addresses), max_reconnect_attempts=-1, reconnect_time_wait=1,
+            connect_timeout=2, allow_reconnect=True, error_cb=_note, ping_interval=5, max_outstanding_pings=2,
+        )
+        server = self._client.connected_server_version
+        version = (server.major, server.minor, server.patch)
+        if version < _OLDEST:
+            raise LogUnreachable(
+                f"BESPOKE_LOG_URL: nats-server {_dotted(version)} must be {_dotted(_OLDEST)} or newer: older ones lose"
+                " streams"
+            )
+        return await self._found()
+
+    async def _found(self) -> str:
+        """The stream, once the nodes of the log have found each other."""
+        until = self._loop.time() + _CONNECTING_SECONDS
+        while True:
+            try:
+                return await self._made()
+            except (NatsError, TimeoutError):
+                if self._loop.time() > until:
+                    raise
+            await asyncio.sleep(0.2)
+
+    async def _made(self) -> str:
+        """The stream, made where it is not there; by what it is known from another one of its name."""
+        try:
+            info = await self._context.stream_info(self._name)
+        except NotFoundError:
+            info = await self._context.add_stream(api.StreamConfig(
+                name=self._name, subjects=[f"{self._name}.*"], storage=api.StorageType.FILE,
+                num_replicas=min(len(self._addresses), _MOST_REPLICAS), discard=api.DiscardPolicy.NEW,
+                max_bytes=_STREAM_BYTES,
+            ))
+        return str(info.created)
+
+    def _queue(self, pairs: "list[_Pair]") -> None:
+        for entry, future in pairs:
+            sending = self._sending.setdefault(entry.source, _Sending())
+            sending.waiting[entry.number] = entry, future
+            self._wake(sending)
+
+    def _queue_again(self, pairs: "list[_Pair]") -> None:
+        sending = self._sending.setdefault(pairs[0][0].source, _Sending())
+        sending.next_number = pairs[0][0].number
+        # Somebody may wait for one of them.
+        sending.waiting = {entry.number: (entry, future) for entry, future in pairs} | sending.waiting
+        self._wake(sending)
+
+    def _wake(self, sending: "_Sending") -> None:
+        if sending.task is None or sending.task.done():
+            sending.task = self._loop.create_task(self._send(sending))
+
+    async def _send(self, sending: "_Sending") -> None:
+        """Publish what waits of one source, message by message, in the order of numbers."""
+        while pairs := sending.take():
+            try:
+                await self._publish([entry for entry, _ in pairs])
+            except (NatsError, TimeoutError, OSError) as error:
+                fault = LogUnreachable(f"the log has not taken an event ({_said(error)}); sent again, it counts once")
+                for _, future in pairs:
+                    future.set_exception(fault)
+            else:
+                for _, future in pairs:
+                    future.set_result(None)
+
+    def _subject(self, partition: int) -> str:
+        return f"{self._name}.{partition}"
+
+    async def _publish(self, entries: Sequence[Entry]) -> None:
+        first = entries[0]
+        message = Carried(*first.source, first.number, [entry.body for entry in entries])
+        # Without an id: what was read and skipped has to get through when it is published again.
+        subject, payload = self._subject(first.source.partition), msgspec.msgpack.encode(message)
+        until = self._loop.time() + PUBLISHING_SECONDS
+        while True:
+            try:
+                await self._context.publish(subject, payload, timeout=2)
+                return
+            except (NatsError, TimeoutError):
+                if self._loop.time() > until:
+                    raise
+                await self._mend()
+
+    async def _mend(self) -> None:
+        """Wait a moment for a new leader, and make the stream anew where it is gone."""
+        await asyncio.sleep(0.2)
+        with suppress(NatsError, TimeoutError):
+            await self._made()
+
+    async def _subscribe(self, partition: int, after: Position) -> "_Subscription":
+        stream = await self._made()
+        start = after.sequence + 1 if after.stream == stream else 1
+        config = api.ConsumerConfig(
+            deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=start, ack_policy=api.AckPolicy.NONE,
+            inactive_threshold=_IDLE_SECONDS, mem_storage=True, num_replicas=1,
+        )
+        subscription = await self._context.pull_subscribe(self._subject(partition), stream=self._name, config=config)
+        return _Subscription(stream, subscription)
+
+    def fetch(self, subscription: JetStreamContext.PullSubscription, *, most: int, seconds: float) -> list[Any]:
+        """The next messages, none where none come in time.
+
+        :raises LogUnreachable: if the subscription is lost.
+        """
+        return self._done(_fetched(subscription, most=most, seconds=seconds), seconds=seconds + _ASKING_SECONDS * 2)
+
+
+_Pair = tuple[Entry, "Future[None]"]
+
+
+class _Sending:
+    """What waits to be published of one source: whoever has kept an entry first may hand it on last."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[int, _Pair] = {}
+        self.next_number = 1
+        self.task: asyncio.Task[None] | None = None
+
+    def take(self) -> list[_Pair]:
+        """As many as one message carries, from the next number on without a gap."""
+        taken: list[_Pair] = []
+        size = 0
+        while size < _MESSAGE_BYTES and (pair := self.waiting.pop(self.next_number, None)):
+            taken.append(pair)
+            size += len(pair[0].body)
+            self.next_number += 1
+        return taken
+
+
+class _Subscription(NamedTuple):
+    stream: str
+    subscription: JetStreamContext.PullSubscription
+
+
+class Reader:
+    """What the log brings of one partition."""
+
+    def __init__(self, log: Log, partition: int, subscribed: _Subscription) -> None:
+        self._log = log
+        self._partition = partition
+        self._subscribed = subscribed
+        self._decoder = msgspec.msgpack.Decoder(Carried)
+
+    def read(self, *, most: int, seconds: float) -> tuple[list[Carried], Position | None]:
+        """The next messages and where the last of them is; none where none come in time.
+
+        :raises LogUnreachable: if the log has to be read anew.
+        """
+        messages = self._log.fetch(self._subscribed.subscription, most=most, seconds=seconds)
+        if not messages:
+            return [], None
+        position = Position(self._subscribed.stream, messages[-1].metadata.sequence.stream)
+        return [self._decoder.decode(message.data) for message in messages], position
+
+
+async def _fetched(
+    subscription: JetStreamContext.PullSubscription, *, most: int, seconds: float
+) -> list[Any]:
+    try:
+        return list(await subscription.fetch(most, timeout=seconds))
+    except TimeoutError:
+        # It may be that nothing has come, or that the consumer is gone with the server that had it.
+        await subscription.consumer_info()
+        return []
+
+
+async def _note(error: Exception) -> None:
+    log.info("the log: %s", _said(error), extra={"event": "log"})
+
+
+def _dotted(version: tuple[int, int, int]) -> str:
+    return ".".join(map(str, version))
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,95 @@
+"""Where partitions are: the shards as one process has them open."""
+
+import logging
+from collections.abc import Callable
+
+from experiments.errors import StorageError
+from experiments.errors import StorageUnreachable
+from experiments.storage.location import Server
+from experiments.storage.reach import Reach
+from experiments.storage.shared_writer import SharedWriter
+from experiments.storage.store import OwnStore
+
+log = logging.getLogger(__name__)
+
+
+class Placement:
+    """The shards that the control database names, and which partition is in which of them."""
+
+    def __init__(self, control: OwnStore, *, open_shard: Callable[[Server], OwnStore]) -> None:
+        self._control = control
+        self._open = open_shard
+        self._servers: dict[str, Server] = {}
+        self._stores: dict[str, OwnStore] = {}
+        self._shards: list[str] = []
+        self.refresh()
+
+    @property
+    def partitions(self) -> int:
+        """How many there are; none before there is a shard."""
+        return len(self._shards)
+
+    def refresh(self) -> None:
+        """Look where partitions are now; a shard that cannot be reached yet is tried again the next time.
+
+        :raises StorageError: if the control database cannot be asked, or a shard cannot be used.
+        """
+        rows, shards = self._control.read(lambda session: (session.shards.all(), session.shards.partitions()))
+        for row in rows:
+            self._servers[row.name] = Server(row.address)
+            if row.name not in self._stores:
+                self._try(row.name)
+        self._shards = shards
+
+    def _try(self, shard: str) -> None:
+        try:
+            self._stores[shard] = self._open(self._servers[shard])
+        except StorageUnreachable as error:
+            log.warning("shard %s: %s", shard, error, extra={"event": "shard_away"})
+
+    def shard_of(self, partition: int) -> str:
+        """The name of the shard that has a partition."""
+        return self._shards[partition]
+
+    def store(self, shard: str) -> OwnStore:
+        """A shard, open.
+
+        :raises StorageUnreachable: if it could not be opened so far.
+        """
+        if shard not in self._stores:
+            raise StorageUnreachable(f"shard {shard}: {self._servers[shard]} cannot be reached: see whether it runs")
+        return self._stores[shard]
+
+    def store_of(self, partition: int) -> OwnStore:
+        """The shard that has a partition, open.
+
+        :raises StorageUnreachable: if it could not be opened so far.
+        """
+        return self.store(self._shards[partition])
+
+    def writer_of(self, partition: int) -> SharedWriter:
+        """A writer for whoever holds a partition, with a connection of its own."""
+        server = self._servers[self.shard_of(partition)]
+        return SharedWriter(server, Reach(server), partition=partition)
+
+    def shards(self) -> list[str]:
+        """The shards that have a partition, by name."""
+        return sorted(set(self._shards))
+
+    def names(self) -> list[str]:
+        """All shards, by name."""
+        return sorted(self._servers)
+
+    def look(self) -> None:
+        """See which shards answer, so that nobody waits for one that does not."""
+        for store in list(self._stores.values()):
+            try:
+                store.changes()
+            except StorageError:
+                # It is remembered as lost, and those who need it are told.
+                continue
+
+    def close(self) -> None:
+        """Let the shards go."""
+        for store in self._stores.values():
+            store.close()

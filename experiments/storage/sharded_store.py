@@ -1,0 +1,113 @@
+"""The store beyond one database: a control database, and shards that have the visitors."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Sequence
+from functools import partial
+from threading import Event
+from time import monotonic
+from typing import TypeVar
+
+from experiments.errors import NotLookedUp
+from experiments.errors import StorageUnreachable
+from experiments.model import Exposure
+from experiments.partitions import partition_of
+from experiments.storage.pace import Pace
+from experiments.storage.placement import Placement
+from experiments.storage.session import Session
+from experiments.storage.store import OwnStore
+from experiments.storage.store import Store
+from experiments.storage.store import open_store
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+_LOOKING_SECONDS = 1.0
+
+
+class ShardedStore:
+    """A control database as any other store, but that exposures are looked up in the visitor's shard."""
+
+    def __init__(self, control: OwnStore, placement: Placement) -> None:
+        self._control = control
+        self._looked = monotonic()
+        self.placement = placement
+        self.partitions = control.partitions
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """Run `work` on one consistent state of the control database."""
+        return self._control.read(work)
+
+    def transact(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in one write transaction of the control database."""
+        return self._control.transact(work)
+
+    def transact_together(
+        self, work: Callable[[Session, Sequence[A]], Sequence[T]], item: A, *, visitors: int = 1, partition: int = 0
+    ) -> T:
+        """Run `work` in one write transaction of the control database, beside others."""
+        return self._control.transact_together(work, item, visitors=visitors, partition=partition)
+
+    def exposures_of(self, visitor: bytes, experiments: Iterable[str]) -> dict[str, Exposure]:
+        """What exposures of a visitor fixed, by those of the experiments where there is one.
+
+        :raises NotLookedUp: if the visitor's shard cannot be asked.
+        """
+        partition = partition_of(visitor, self.placement.partitions)
+        try:
+            shard = self.placement.store_of(partition)
+        except StorageUnreachable as error:
+            raise NotLookedUp(str(error), {}) from error
+        return shard.exposures_of(visitor, experiments)
+
+    def forget_exposures(self) -> None:
+        """Look up anew what exposures fixed."""
+        for shard in self.placement.shards():
+            self.placement.store(shard).forget_exposures()
+
+    def changes(self) -> int:
+        """A number that differs once anybody has changed what people and jobs configure."""
+        self.placement.look()
+        changes = self._control.changes()
+        if monotonic() - self._looked > _LOOKING_SECONDS:
+            self.placement.refresh()
+            self._looked = monotonic()
+        return changes
+
+    def await_changes(self, stopped: Event, *, seconds: float) -> None:
+        """Wait until somebody has changed what people and jobs configure, at most so long."""
+        self._control.await_changes(stopped, seconds=seconds)
+
+    def pace(self) -> Pace:
+        """How the writer of the control database gets on."""
+        return self._control.pace()
+
+    def queued(self) -> int:
+        """How many works wait for it."""
+        return self._control.queued()
+
+    def is_reached(self) -> bool:
+        """Whether the control database answers."""
+        return self._control.is_reached()
+
+    def close(self) -> None:
+        """Finish what waits and let all databases go."""
+        self.placement.close()
+        self._control.close()
+
+
+def beside(store: Store, work: Callable[[Session], T]) -> T:
+    """Run `work` in one write transaction, while others write of other visitors; its result once it is on disk."""
+
+    def works(session: Session, asked: Sequence[None]) -> Sequence[T]:
+        return [work(session) for _ in asked]
+
+    return store.transact_together(works, None)
+
+
+def open_shards(control: OwnStore, *, fingerprint: str) -> ShardedStore:
+    """A control database and the shards that it names, as one store.
+
+    :raises StorageError: if a shard cannot be opened.
+    """
+    return ShardedStore(control, Placement(control, open_shard=partial(open_store, fingerprint=fingerprint)))

@@ -1,0 +1,334 @@
+"""The tables of shards: in the control database where partitions are, in each shard who applies and how far."""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from experiments.storage.cells import CellKey
+from experiments.storage.cells import CellRow
+from experiments.storage.connection import Connection
+from experiments.storage.connection import Row
+from experiments.storage.spool import Source
+
+
+#: The name that a database has as a shard, among what it knows of itself.
+THIS_SHARD = "shard"
+#: The name of an installation's log, which others may have on the same servers.
+THIS_LOG = "log"
+
+
+class Position(NamedTuple):
+    """A place in a stream of the log, which is another one once it was made anew."""
+
+    stream: str
+    sequence: int
+
+
+class ShardRow(NamedTuple):
+    """A shard: a database by its name."""
+
+    name: str
+    address: str
+
+
+class Shards:
+    """Where each partition is."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def all(self) -> list[ShardRow]:
+        """Every shard, by name."""
+        return [ShardRow(*row) for row in self._connection.execute("SELECT name, address FROM shards ORDER BY name")]
+
+    def add(self, row: ShardRow) -> bool:
+        """Keep a shard; False where the name is taken."""
+        cursor = self._connection.execute(
+            "INSERT INTO shards (name, address) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", row
+        )
+        return bool(cursor.rowcount)
+
+    def partitions(self) -> list[str]:
+        """The shard of each partition, in order; none while events go through no log."""
+        rows = self._connection.execute("SELECT shard FROM partitions ORDER BY partition")
+        return [str(shard) for (shard,) in rows]
+
+    def place(self, partition: int, shard: str) -> None:
+        """Say where a partition is."""
+        self._connection.execute(
+            "INSERT INTO partitions (partition, shard) VALUES (?, ?)"
+            " ON CONFLICT (partition) DO UPDATE SET shard = excluded.shard",
+            (partition, shard),
+        )
+
+
+class Workers:
+    """Who applies."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def stay(self, name: str, *, seconds: int) -> int:
+        """Say that a worker is there, for so long; how many are."""
+        self._connection.execute("DELETE FROM workers WHERE until < now()", ())
+        self._connection.execute(
+            "INSERT INTO workers (name, until) VALUES (?, now() + make_interval(secs => ?))"
+            " ON CONFLICT (name) DO UPDATE SET until = excluded.until",
+            (name, seconds),
+        )
+        return int(self._connection.execute("SELECT count(*) FROM workers").fetchone()[0])
+
+    def has_any(self) -> bool:
+        """Whether there is one."""
+        return self._connection.execute("SELECT 1 FROM workers LIMIT 1").fetchone() is not None
+
+    def leave(self, name: str) -> None:
+        """Say that a worker ends."""
+        self._connection.execute("DELETE FROM workers WHERE name = ?", (name,))
+
+
+class Spools:
+    """Which nodes keep what has not been applied."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def see(self, writer: str, *, pending_ms: int | None, now_ms: int) -> None:
+        """Say since when something waits in a spool."""
+        self._connection.execute(
+            "INSERT INTO spools (writer, pending_ms, seen_ms) VALUES (?, ?, ?) ON CONFLICT (writer)"
+            " DO UPDATE SET pending_ms = excluded.pending_ms, seen_ms = excluded.seen_ms",
+            (writer, pending_ms, now_ms),
+        )
+
+    def has_any(self) -> bool:
+        """Whether a node has one."""
+        return self._connection.execute("SELECT 1 FROM spools LIMIT 1").fetchone() is not None
+
+    def end(self, writer: str) -> None:
+        """Say that nothing waits there, and nothing will."""
+        self._connection.execute("DELETE FROM spools WHERE writer = ?", (writer,))
+
+    def watermark(self, *, now_ms: int) -> int:
+        """The time before which everything received has been applied."""
+        row = self._connection.execute("SELECT min(least(pending_ms, seen_ms)) FROM spools").fetchone()
+        return now_ms if row[0] is None else min(int(row[0]), now_ms)
+
+
+class Hold(NamedTuple):
+    """A partition as whoever has taken it holds it: by an epoch, and from a position on."""
+
+    partition: int
+    epoch: int
+    position: Position
+
+
+class Fences:
+    """Who may apply to the partitions of this shard."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def open(self, partition: int) -> None:
+        """Let somebody take a partition, from now on or again."""
+        self._connection.execute(
+            "INSERT INTO fences (partition, epoch, holder, until) VALUES (?, 0, '', now())"
+            " ON CONFLICT (partition) DO UPDATE SET is_open = TRUE, epoch = fences.epoch + 1, until = now()",
+            (partition,),
+        )
+
+    def close(self, partition: int) -> None:
+        """Let nobody apply to a partition any more; whoever does now is waited for."""
+        self._connection.execute(
+            "UPDATE fences SET is_open = FALSE, epoch = epoch + 1 WHERE partition = ?", (partition,)
+        )
+
+    def take(self, partition: int, holder: str, *, seconds: int) -> Hold | None:
+        """Take a partition that nobody holds; None where somebody does, or nobody may."""
+        row = self._connection.execute(
+            "UPDATE fences SET epoch = epoch + 1, holder = ?, until = now() + make_interval(secs => ?)"
+            " WHERE partition = ? AND is_open AND until <= now() RETURNING epoch, log, log_sequence",
+            (holder, seconds, partition),
+        ).fetchone()
+        return None if row is None else Hold(partition, row[0], Position(row[1], row[2]))
+
+    def position(self, partition: int) -> Position:
+        """Up to where the log has been applied."""
+        row = self._connection.execute("SELECT log, log_sequence FROM fences WHERE partition = ?", (partition,))
+        return Position(*row.fetchone())
+
+    def keep(self, hold: Hold, *, seconds: int) -> bool:
+        """Hold it on, by the same epoch, at its position; False where somebody else has taken it.
+
+        What comes after in this transaction is done by its only holder.
+        """
+        cursor = self._connection.execute(
+            "UPDATE fences SET until = now() + make_interval(secs => ?), log = ?, log_sequence = ?"
+            " WHERE partition = ? AND epoch = ? AND is_open",
+            (seconds, *hold.position, hold.partition, hold.epoch),
+        )
+        return bool(cursor.rowcount)
+
+    def row(self, partition: int) -> Row:
+        """What has to go with a partition: how high the epoch is, how often something was applied, and the position."""
+        row: Row = self._connection.execute(
+            "SELECT epoch, applied, log, log_sequence FROM fences WHERE partition = ?", (partition,)
+        ).fetchone()
+        return row
+
+    def take_over(self, partition: int, row: Row) -> None:
+        """Let somebody take a partition that has come from another shard."""
+        self._connection.execute(
+            "INSERT INTO fences (partition, epoch, applied, log, log_sequence, holder, until)"
+            " VALUES (?, ?, ?, ?, ?, '', now()) ON CONFLICT (partition) DO UPDATE SET is_open = TRUE,"
+            " epoch = greatest(fences.epoch, excluded.epoch) + 1, applied = excluded.applied,"
+            " log = excluded.log, log_sequence = excluded.log_sequence, until = now()",
+            (partition, *row),
+        )
+
+    def count(self, partition: int) -> None:
+        """Say that something has been applied, so that sums have changed."""
+        self._connection.execute("UPDATE fences SET applied = applied + 1 WHERE partition = ?", (partition,))
+
+    def leave(self, hold: Hold) -> None:
+        """Let somebody else take it at once."""
+        self._connection.execute(
+            "UPDATE fences SET until = now() WHERE partition = ? AND epoch = ?", (hold.partition, hold.epoch)
+        )
+
+    def applied(self) -> dict[int, int]:
+        """How often something has been applied to each partition that is open here."""
+        rows = self._connection.execute("SELECT partition, applied FROM fences WHERE is_open")
+        return dict(rows.fetchall())
+
+
+class Positions:
+    """Up to where each spool has been applied."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def of(self, partition: int) -> dict[str, int]:
+        """By writer, in one partition."""
+        rows = self._connection.execute("SELECT writer, number FROM positions WHERE partition = ?", (partition,))
+        return dict(rows.fetchall())
+
+    def of_writers(self, writers: Iterable[str]) -> dict[Source, int]:
+        """Of some spools, in all partitions that are here."""
+        listed = self._connection.among(list(writers))
+        rows = self._connection.execute(
+            f"SELECT writer, partition, number FROM positions WHERE writer {listed.condition}", listed.values
+        )
+        return {Source(writer, partition): number for writer, partition, number in rows}
+
+    def replace(self, partition: int, numbers: Mapping[str, int]) -> None:
+        """Let these be all positions of a partition."""
+        self._connection.execute("DELETE FROM positions WHERE partition = ?", (partition,))
+        self.move(partition, numbers)
+
+    def move(self, partition: int, numbers: Mapping[str, int]) -> None:
+        """Say up to which number each spool has been applied."""
+        self._connection.executemany(
+            "INSERT INTO positions (partition, writer, number) VALUES (?, ?, ?)"
+            " ON CONFLICT (partition, writer) DO UPDATE SET number = excluded.number",
+            [(partition, writer, number) for writer, number in numbers.items()],
+        )
+
+
+class Watermarks:
+    """How far sums have been collected from shards."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def keep_waiting(self, partition: int, counts: Mapping[str, tuple[int, int]]) -> None:
+        """Say how many outcomes of each experiment wait in a partition, and how many are orphans."""
+        self._connection.execute("DELETE FROM collected_waiting WHERE partition = ?", (partition,))
+        self._connection.executemany(
+            "INSERT INTO collected_waiting (partition, experiment, waiting, orphans) VALUES (?, ?, ?, ?)",
+            [(partition, experiment, *numbers) for experiment, numbers in counts.items()],
+        )
+
+    def forget(self, partition: int) -> None:
+        """Have a partition collected anew."""
+        self._connection.execute("DELETE FROM collected_waiting WHERE partition = ?", (partition,))
+        self._connection.execute("UPDATE watermarks SET applied = -1 WHERE partition = ?", (partition,))
+
+    def oldest_ms(self) -> int | None:
+        """The time before which everything received is counted; None where events go through no log."""
+        row = self._connection.execute("SELECT min(at_ms) FROM watermarks").fetchone()
+        return None if row[0] is None else int(row[0])
+
+    def applied(self) -> dict[int, int]:
+        """How often something had been applied to each partition when it was collected last."""
+        return dict(self._connection.execute("SELECT partition, applied FROM watermarks").fetchall())
+
+    def move(self, partition: int, *, at_ms: int, applied: int) -> bool:
+        """Say how far a partition is collected; False where somebody has collected more."""
+        cursor = self._connection.execute(
+            "INSERT INTO watermarks (partition, at_ms, applied) VALUES (?, ?, ?) ON CONFLICT (partition)"
+            " DO UPDATE SET at_ms = excluded.at_ms, applied = excluded.applied"
+            " WHERE watermarks.applied <= excluded.applied AND watermarks.at_ms <= excluded.at_ms",
+            (partition, at_ms, applied),
+        )
+        return bool(cursor.rowcount)
+
+
+#: Sums of a partition stand in a lane of its own, which its only holder adds to; after those of writers.
+_PARTITIONS = 10_001
+
+
+def lane_of(partition: int) -> int:
+    """The lane of a partition, the same in every database."""
+    return _PARTITIONS + partition
+
+
+_TABLES = {
+    "cells": (
+        "experiment, epoch, day, segment, arm, asserted, metric, context, n, sum, sum2,"
+        " removed_n, removed_sum, removed_sum2"
+    ),
+    "lags": "experiment, metric, segment, day, bucket, n",
+    "counters": "experiment, name, n",
+}
+
+
+class Sums:
+    """The sums of whole partitions: each in a lane of its own, the same in every database."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def of(self, partition: int) -> dict[str, list[Row]]:
+        """The rows of a partition, by table."""
+        lane = lane_of(partition)
+        return {
+            table: self._connection.execute(f"SELECT {names} FROM {table}_by_lane WHERE lane = ?", (lane,)).fetchall()
+            for table, names in _TABLES.items()
+        }
+
+    def collected(self, experiment: str, *, prefix: str = "") -> list[CellRow]:
+        """The cells of an experiment that were counted in another database, or what was `removed_` of them."""
+        rows = self._connection.execute(
+            f"SELECT epoch, day, segment, arm, asserted, metric, context, sum({prefix}n)::bigint,"
+            f" sum({prefix}sum)::bigint, sum({prefix}sum2)"
+            " FROM cells_by_lane JOIN partitions ON lane = partition + ? WHERE experiment = ?"
+            " AND shard NOT IN (SELECT value FROM meta WHERE name = ?)"
+            " GROUP BY epoch, day, segment, arm, asserted, metric, context",
+            (_PARTITIONS, experiment, THIS_SHARD),
+        )
+        return [
+            CellRow(CellKey(experiment, epoch, day, segment, arm, asserted, metric, context), *sums)
+            for epoch, day, segment, arm, asserted, metric, context, *sums in rows
+        ]
+
+    def replace(self, partition: int, rows_by_table: Mapping[str, Sequence[Row]]) -> None:
+        """Let a partition have these rows and no others."""
+        lane = lane_of(partition)
+        for table, names in _TABLES.items():
+            places = ", ".join("?" * len(names.split(", ")))
+            self._connection.execute(f"DELETE FROM {table}_by_lane WHERE lane = ?", (lane,))
+            self._connection.executemany(
+                f"INSERT INTO {table}_by_lane (lane, {names}) VALUES ({lane}, {places})", rows_by_table[table]
+            )

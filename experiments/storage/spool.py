@@ -1,0 +1,284 @@
+"""The spool: what a node has accepted, on its own disk until the shards have it.
+
+A folder for each process that ever appended, `writer` by name, with files of records that are only appended to. Whoever
+starts takes over the folders of processes that have ended. A file goes once everything in it has been passed.
+"""
+
+import fcntl
+import os
+import secrets
+import shutil
+import struct
+from collections import deque
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+from errno import ENOSPC
+from io import FileIO
+from itertools import count
+from os import strerror
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO
+from typing import NamedTuple
+from zlib import crc32
+
+from experiments.errors import StorageFull
+
+_FILE_BYTES = 16 << 20
+#: Partition, number, time of receipt, length and checksum of what follows.
+_HEAD = struct.Struct(">IQQII")
+_NAME_BYTES = 8
+_ONLY_MINE = 0o700
+
+
+class Source(NamedTuple):
+    """Where numbers have no gaps: what one process has appended for one partition."""
+
+    writer: str
+    partition: int
+
+
+class Entry(NamedTuple):
+    """What was appended at once for a partition, by its number there."""
+
+    source: Source
+    number: int
+    at_ms: int
+    body: bytes
+
+
+class _Place(NamedTuple):
+    """Where an entry is."""
+
+    number: int
+    at_ms: int
+    file: "_File"
+    offset: int
+    length: int
+
+
+@dataclass(eq=False)
+class _File:
+    """A file of records, and how many of them have not been passed."""
+
+    path: Path
+    kept: int = 0
+    is_full: bool = False
+
+
+@dataclass
+class Spool:
+    """The entries of one process, and of those that ended before it, until they are passed."""
+
+    folder: Path
+    now_ms: Callable[[], int]
+    writer: str = field(default_factory=lambda: secrets.token_hex(_NAME_BYTES))
+
+    def __post_init__(self) -> None:
+        self._lock, self._syncing = Lock(), Lock()
+        self._places: dict[Source, deque[_Place]] = {}
+        self._numbers: dict[int, int] = {}
+        self._files = count(1)
+        self._written = self._synced = 0
+        self._locks = [_taken(self.folder / self.writer)]
+        self.adopt()
+        self._file, self._stream = self._opened()
+
+    def append(self, bodies: Mapping[int, bytes]) -> list[Entry]:
+        """Keep what was accepted for each partition; on disk when this returns.
+
+        :raises StorageFull: if there is no space; nothing is kept.
+        """
+        with self._lock:
+            at_ms = self.now_ms()
+            entries = [
+                Entry(Source(self.writer, partition), self._numbers.get(partition, 0) + 1, at_ms, body)
+                for partition, body in bodies.items()
+            ]
+            self._write(entries)
+            self._written += 1
+            written = self._written
+        self._sync(written)
+        return entries
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        start, records = self._stream.tell(), b"".join(_head(entry) + entry.body for entry in entries)
+        try:
+            if self._stream.write(records) != len(records):
+                raise OSError(ENOSPC, strerror(ENOSPC))
+        except OSError as error:
+            # Of a number that was given and not kept nothing after it would ever be applied.
+            self._undo(start)
+            raise StorageFull(f"no space is left for {self.folder}: {error.strerror}") from error
+        for (source, number, at_ms, body) in entries:
+            self._numbers[source.partition] = number
+            start += _HEAD.size
+            self._places.setdefault(source, deque()).append(_Place(number, at_ms, self._file, start, len(body)))
+            start += len(body)
+            self._file.kept += 1
+
+    def _undo(self, start: int) -> None:
+        """Let the next record begin where this one did."""
+        self._stream.truncate(start)
+        self._stream.seek(start)
+
+    def _sync(self, written: int) -> None:
+        """Have it on disk, with all that others have written meanwhile."""
+        with self._syncing:
+            if self._synced >= written:
+                return
+            with self._lock:
+                written, stream = self._written, self._stream
+            os.fdatasync(stream.fileno())
+            self._synced = written
+            if stream.tell() > _FILE_BYTES:
+                self._begin_file()
+
+    def _begin_file(self) -> None:
+        with self._lock:
+            os.fdatasync(self._stream.fileno())
+            self._synced = self._written
+            self._stream.close()
+            full, (self._file, self._stream) = self._file, self._opened()
+            full.is_full = True
+            self._drop(full)
+
+    def _opened(self) -> tuple[_File, FileIO]:
+        folder = self.folder / self.writer
+        path = folder / f"{next(self._files):012}.spool"
+        stream = path.open("xb", buffering=0)
+        _keep_names(folder)
+        return _File(path), stream
+
+    def sources(self) -> list[Source]:
+        """Where something waits to be passed."""
+        with self._lock:
+            return [source for source, places in self._places.items() if places]
+
+    def pass_to(self, positions: Mapping[Source, int]) -> None:
+        """Let go of what has been applied: up to these numbers."""
+        with self._lock:
+            for source, number in positions.items():
+                places = self._places.get(source, deque())
+                while places and places[0].number <= number:
+                    file = places.popleft().file
+                    file.kept -= 1
+                    self._drop(file)
+
+    def _drop(self, file: _File) -> None:
+        if file.is_full and not file.kept:
+            file.path.unlink(missing_ok=True)
+
+    def waits(self, writer: str) -> tuple[int | None, int]:
+        """Since when something of a process waits, None where nothing does; and the time for which that is said.
+
+        What is appended from now on has this time or a later one.
+        """
+        with self._lock:
+            own = (places for source, places in self._places.items() if source.writer == writer)
+            return min((places[0].at_ms for places in own if places), default=None), self.now_ms()
+
+    def entries(self, source: Source, *, most_bytes: int) -> list[Entry]:
+        """The first that wait there, in order, about so many bytes of them."""
+        with self._lock:
+            places = list(self._places.get(source, ()))
+        entries, size = [], 0
+        for place in places:
+            if size > most_bytes:
+                break
+            body = _body(place)
+            if body is None:
+                # It was passed a moment ago.
+                continue
+            entries.append(Entry(source, place.number, place.at_ms, body))
+            size += place.length
+        return entries
+
+    def close(self) -> None:
+        """Let the files go; a folder in which nothing waits goes too."""
+        with self._lock:
+            self._stream.close()
+            waiting = {source.writer for source, places in self._places.items() if places}
+            for lock in self._locks:
+                if Path(lock.name).parent.name not in waiting:
+                    shutil.rmtree(Path(lock.name).parent)
+                lock.close()
+
+    @property
+    def writers(self) -> list[str]:
+        """Whose entries these are: this process, and those whose folders it has taken over."""
+        return [Path(lock.name).parent.name for lock in self._locks]
+
+    def adopt(self) -> None:
+        """Take over the folders of processes that have ended."""
+        own = set(self.writers)
+        for folder in sorted(self.folder.iterdir()):
+            if folder.name not in own and (lock := _free(folder)):
+                self._locks.append(lock)
+                for path in sorted(folder.glob("*.spool")):
+                    self._read(path, folder.name)
+
+    def _read(self, path: Path, writer: str) -> None:
+        file = _File(path, is_full=True)
+        for partition, number, at_ms, offset, length in _records(path):
+            source = Source(writer, partition)
+            self._places.setdefault(source, deque()).append(_Place(number, at_ms, file, offset, length))
+            file.kept += 1
+        self._drop(file)
+
+
+def _head(entry: Entry) -> bytes:
+    (_, partition), number, at_ms, body = entry
+    return _HEAD.pack(partition, number, at_ms, len(body), crc32(body))
+
+
+def _taken(folder: Path) -> BinaryIO:
+    folder.mkdir(mode=_ONLY_MINE, parents=True)
+    lock = _free(folder)
+    assert lock is not None, "the name is random"
+    _keep_names(folder.parent)
+    return lock
+
+
+def _free(folder: Path) -> BinaryIO | None:
+    """The lock of a folder, or None where the process that has it is alive."""
+    lock = (folder / "lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
+
+
+def _records(path: Path) -> Iterator[tuple[int, int, int, int, int]]:
+    """Partition, number, time, offset and length of each whole record; what was cut off by a crash was not answered."""
+    with path.open("rb") as stream:
+        while len(head := stream.read(_HEAD.size)) == _HEAD.size:
+            partition, number, at_ms, length, checksum = _HEAD.unpack(head)
+            offset = stream.tell()
+            body = stream.read(length)
+            if len(body) < length or crc32(body) != checksum:
+                return
+            yield partition, number, at_ms, offset, length
+
+
+def _body(place: _Place) -> bytes | None:
+    try:
+        with place.file.path.open("rb") as stream:
+            stream.seek(place.offset)
+            return stream.read(place.length)
+    except FileNotFoundError:
+        return None
+
+
+def _keep_names(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,22 @@
+"""Whether all visitors are in one database: what is asked of their rows there would miss those in other shards."""
+
+from experiments.errors import DividedVisitors
+from experiments.storage.session import Session
+from experiments.storage.shards import THIS_SHARD
+
+
+def shards_elsewhere(session: Session) -> list[str]:
+    """The shards that have visitors and are other databases than this one."""
+    if session.watermarks.oldest_ms() is None:
+        return []
+    here = session.meta.get(THIS_SHARD)
+    return sorted({shard for shard in session.shards.partitions() if shard != here})
+
+
+def check_undivided(session: Session) -> None:
+    """See that all visitors are here.
+
+    :raises DividedVisitors: if they are not.
+    """
+    if shards := shards_elsewhere(session):
+        raise DividedVisitors(f"visitors are in the shards {', '.join(shards)}: this is told of one database alone")

@@ -1,0 +1,133 @@
+"""The cluster: what an installation has open where events go through a log to shards. A single database needs none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from typing import cast
+
+from experiments.errors import InvalidSetting
+from experiments.errors import StorageError
+from experiments.storage.location import Server
+from experiments.storage.shards import THIS_LOG
+from experiments.storage.shards import THIS_SHARD
+from experiments.storage.store import OwnStore
+from experiments.storage.store import open_store
+from experiments.undivided import shards_elsewhere
+from service.config import Config
+
+if TYPE_CHECKING:
+    from experiments.storage.log import Log
+    from experiments.storage.sharded_store import ShardedStore
+    from service.installation import Installation
+
+
+def opened_store(config: Config, *, fingerprint: str, serving: bool) -> OwnStore:
+    """The store, with its shards where visitors are in any."""
+    control = open_store(config.database, fingerprint=fingerprint, serving=serving)
+    try:
+        is_sharded = not config.database_path and control.read(lambda session: session.shards.partitions())
+        return _sharded(control, fingerprint=fingerprint) if is_sharded else control
+    except BaseException:
+        control.close()
+        raise
+
+
+def _sharded(control: OwnStore, *, fingerprint: str) -> ShardedStore:
+    from experiments.storage.sharded_store import open_shards
+
+    return open_shards(control, fingerprint=fingerprint)
+
+
+def collecting(store: OwnStore) -> Callable[[int], None] | None:
+    """What brings the sums of shards to where reports read them, at a time; None where there are none."""
+    if not hasattr(store, "placement"):
+        return None
+    from experiments.collecting import collect
+
+    def collect_at(now_ms: int) -> None:
+        collect(cast("ShardedStore", store), now_ms=now_ms)
+
+    return collect_at
+
+
+def open_log(installation: Installation) -> None:
+    """Let the events of an installation go through its log from now on, where it has one.
+
+    :raises InvalidSetting: if it has a log and no shards, or shards and no log.
+    :raises LogUnreachable: if the log does not answer, or is too old.
+    """
+    if not installation.config.log_addresses:
+        return _check_undivided(installation)
+    from experiments.appending import Appending
+    from experiments.appending import Keeper
+    from experiments.storage.spool import Spool
+
+    store, config = sharded_store(installation), installation.config
+    log = connected_log(installation)
+    spool = Spool(config.spool, installation.clock.now_ms)
+    keeper = Keeper(store, spool, log)
+    installation.log = Appending(
+        store, installation.snapshots, spool=spool, log=log, keyring=installation.keyring,
+        waits=config.log_ack == "replicated",
+    )
+    keeper.look()
+    keeper.start()
+    for end in (spool.close, log.close, keeper.stop):
+        installation.before_closing(end)
+
+
+def _check_undivided(installation: Installation) -> None:
+    """See that all visitors are in the one database that is named."""
+    if others := installation.store.read(shards_elsewhere):
+        raise InvalidSetting(f"BESPOKE_LOG_URL: must be given, since visitors are in the shards {', '.join(others)}")
+
+
+def sharded_store(installation: Installation) -> ShardedStore:
+    """The store of an installation whose visitors are in shards.
+
+    :raises InvalidSetting: if they are not.
+    """
+    from experiments.storage.sharded_store import ShardedStore
+
+    if not isinstance(installation.store, ShardedStore):
+        raise InvalidSetting("BESPOKE_DATABASE_URL: names no database with shards: make one with `bespoke shard add`")
+    return installation.store
+
+
+def shards_beside(installation: Installation) -> list[OwnStore]:
+    """The shards of an installation that are other databases than its own; none where it has none."""
+    if not hasattr(installation.store, "placement"):
+        return []
+    store = sharded_store(installation)
+    here = store.read(lambda session: session.meta.get(THIS_SHARD))
+    return [store.placement.store(shard) for shard in store.placement.names() if shard != here]
+
+
+def named_shards(config: Config, *, fingerprint: str) -> list[Server]:
+    """The databases that a database names as its shards."""
+    if config.database_path:
+        return []
+    control = open_store(config.database, fingerprint=fingerprint)
+    try:
+        return [Server(row.address) for row in control.read(lambda session: session.shards.all())]
+    finally:
+        control.close()
+
+
+def connected_log(installation: Installation) -> Log:
+    """The log of an installation, connected.
+
+    :raises InvalidSetting: if none is named.
+    :raises LogUnreachable: if it does not answer, or is too old.
+    """
+    addresses = installation.config.log_addresses
+    if not addresses:
+        raise InvalidSetting("BESPOKE_LOG_URL: must be given: nats://host:4222, with commas between several nodes")
+    try:
+        from experiments.storage.log import Log
+    except ModuleNotFoundError as error:
+        raise StorageError(f"a log needs the package {error.name}: pip install -e '.[cluster]'") from error
+    name = installation.store.read(lambda session: session.meta.get(THIS_LOG))
+    assert name, "the first shard gives it a name"
+    return Log(addresses, name=name)

@@ -1,0 +1,108 @@
+"""Commands for events that go through a log: the shards that visitors are in, and the workers that apply."""
+
+import secrets
+import socket
+from threading import Event
+
+import click
+
+from experiments.applying import Worker
+from experiments.sharding import add_shard
+from experiments.sharding import move_partition
+from experiments.storage.location import Server
+from experiments.storage.shards import ShardRow
+from experiments.storage.store import migrate_database
+from experiments.storage.store import open_store
+from service.cluster import connected_log
+from service.cluster import sharded_store
+from service.collector import spare_the_collector
+from service.commands.opened import config_in_force
+from service.commands.opened import opened
+from service.installation import open_installation
+from service.signals import when_told_to_end
+
+
+@click.group()
+def shard() -> None:
+    """Add, list and fill the databases that visitors are in, where events go through a log."""
+
+
+@shard.command()
+@click.argument("name")
+@click.argument("address", metavar="URL")
+@click.option(
+    "--partitions", type=click.IntRange(1, 4096), default=64, show_default=True,
+    help="In how many parts visitors are, for good; for the first shard.",
+)
+def add(name: str, address: str, partitions: int) -> None:
+    """Add a PostgreSQL database; the first shard has all visitors, and may be the control database itself.
+
+    \b
+    Example:
+      bespoke shard add first postgresql://bespoke@database.example/bespoke
+    """
+    server = Server(address)
+    with opened() as installation:
+        fingerprint = installation.keyring.fingerprint
+        migrate_database(server, fingerprint=fingerprint)
+        store = open_store(server, fingerprint=fingerprint)
+        try:
+            row = ShardRow(name, address)
+            now_ms = installation.clock.now_ms()
+            log = secrets.token_hex(4)
+            add_shard(installation.store, store, row, partitions=partitions, log=log, now_ms=now_ms)
+        finally:
+            store.close()
+    click.echo(f"{name}: {server} is a shard")
+
+
+@shard.command("list")
+def list_() -> None:
+    """List the shards, and the partitions that are in each.
+
+    \b
+    Example:
+      bespoke shard list
+    """
+    with opened() as installation:
+        rows, places = installation.store.read(lambda session: (session.shards.all(), session.shards.partitions()))
+    for row in rows:
+        numbers = [str(number) for number, name in enumerate(places) if name == row.name]
+        click.echo(f"{row.name}  {Server(row.address)}  {len(numbers)} partitions: {' '.join(numbers)}".rstrip(": "))
+
+
+@shard.command()
+@click.argument("partition", type=int)
+@click.argument("name")
+def move(partition: int, name: str) -> None:
+    """Move a partition to another shard; nothing stops meanwhile. Broken off, it is finished by moving again.
+
+    \b
+    Example:
+      bespoke shard move 7 second
+    """
+    with opened() as installation:
+        move_partition(sharded_store(installation), partition, name)
+    click.echo(f"partition {partition}: is in {name}")
+
+
+@click.command()
+def worker() -> None:
+    """Apply what nodes have put into the log to the shards; as many as you like share the partitions.
+
+    \b
+    Example:
+      bespoke worker
+    """
+    config, ended = config_in_force(), Event()
+    when_told_to_end(ended.set)
+    installation = open_installation(config)
+    try:
+        store, log = sharded_store(installation), connected_log(installation)
+        installation.before_closing(log.close)
+        installation.watch()
+        spare_the_collector()
+        name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        Worker(store, installation.snapshots, log, name=name).run(ended)
+    finally:
+        installation.close()
