@@ -8,7 +8,7 @@ import pytest
 from experiments.audit import Deed
 from experiments.discovered import Wanted
 from experiments.discovered import draft_of
-from experiments.discovered import testing
+from experiments.discovered import tested_by
 from experiments.discovery import Discovery
 from experiments.discovery import Interval
 from experiments.discovery import Proposal
@@ -95,7 +95,7 @@ def test_amounts_are_compared_as_conversions_are(house: House) -> None:
 def test_a_bandits_log_tells_it_too(house: House, kind: str) -> None:
     policy = {"kind": kind, "every": "1h", "burn_in": 100, "min_share": 0.1}
     key = house.start(letters(policy=policy))
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(6)
     for hour in range(12):
         # The base falls while traffic moves, which misleads whoever adds up.
         send(house, key, visitors=2_000, rng=rng, buys=lambda arm, one: likes(arm, one) * (1 - hour / 24))
@@ -200,5 +200,5 @@ def test_however_long_keys_and_words_are_the_draft_is_one_that_can_work() -> Non
     proposal = Proposal(
         "new-letter", "one-letter", {"womens": True}, 0.5, side, side, Interval(1.5, 1.2, 1.8), 0.001, longest
     )
-    made = parse_document(testing(document, proposal, key="tested", words="x" * 3000))
+    made = parse_document(tested_by(document, proposal, key="tested", words="x" * 3000))
     assert len(made.segments) == 4 and len(made.arms[2].segments) == 4

@@ -58,7 +58,7 @@ def test_every_document_has_a_version_of_its_own(store: SqliteStore) -> None:
 
 
 def test_segments_that_are_too_small_have_no_share(store: SqliteStore) -> None:
-    rows = [("a", 20_000, 90), ("b", 20_001, 9), ("c", 19_000, 50)]
+    rows = [("a", 20_000, 90), ("b", 20_001, 9), ("c", 20_002, 80), ("d", 20_003, 70), ("e", 19_000, 50)]
 
     def reached(session: Session) -> None:
         for segment, day, visitors in rows:
@@ -69,6 +69,7 @@ def test_segments_that_are_too_small_have_no_share(store: SqliteStore) -> None:
 
     store.transact(reached)
     found = recent_shares(store, "tiny", now_ms=20_010 * 86_400_000, min_cell=10)
-    assert found == (99, {"a": 90 / 99})
+    # A second one is left out too: the only one would be the rest.
+    assert found == (249, {"a": 90 / 249, "c": 80 / 249})
     assert recent_shares(store, "tiny", now_ms=30_000 * 86_400_000, min_cell=10) == (0, {})
     store.close()

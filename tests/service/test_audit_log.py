@@ -37,18 +37,28 @@ def _ask(client: FlaskClient, keys: dict[str, str]) -> Ask:
     return ask
 
 
+SEGMENTED = {
+    "attributes": {"member": "boolean"},
+    "segments": [{"key": "members", "kind": "behavioral", "rule": {"member": True}}],
+}
 #: One success of every route that changes the configuration: by its rule, the requests and what the log says of each.
 CHANGES = {
-    ("POST", "/v1/experiments"): [("/v1/experiments", tiny(), "experiment create")],
-    ("PUT", "/v1/experiments/<key>"): [("/v1/experiments/tiny", tiny(name="Another"), "experiment replace")],
+    ("POST", "/v1/experiments"): [("/v1/experiments", tiny(**SEGMENTED), "experiment create")],
+    ("PUT", "/v1/experiments/<key>"): [
+        ("/v1/experiments/tiny", tiny(name="Another", **SEGMENTED), "experiment replace")
+    ],
     ("POST", f"/v1/experiments/<key>/<any({', '.join(ACTS)}):name>"): [
         (f"/v1/experiments/tiny/{act}", {"reason": "a test"}, f"experiment {act}")
         for act in ("start", "pause", "resume", "freeze", "finish", "unfreeze")
     ],
+    ("POST", "/v1/experiments/<key>/segments/<segment>/review"): [
+        ("/v1/experiments/tiny/segments/members/review", {"review_by": "2027-03-01"}, "segment review")
+    ],
     ("POST", "/v1/experiments/<key>/reallocate"): [("/v1/experiments/tiny/reallocate", None, "reallocate")],
 }
-#: What these write, of somebody and not of an experiment, stands in test_roles.py.
-OTHERS = {("POST", "/v1/users/role")}
+#: What these write, of somebody and not of an experiment, stands in test_roles.py and test_visitors.py; nothing is
+#: changed by a look.
+OTHERS = {("POST", "/v1/users/role"), ("POST", "/v1/visitors/lookup"), ("POST", "/v1/visitors/erase")}
 
 
 def test_every_route_that_changes_something_writes_one_row(

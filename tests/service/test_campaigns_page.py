@@ -62,12 +62,14 @@ def test_only_ways_that_are_open_are_shown(
 ) -> None:
     write(installation, "tiny", "start")
     found = set(re.findall(r'href="(/[^"]*)"', logged_in(app, installation, role).open("/").text))
-    reading = {"/", "/static/bespoke.css", "/experiments/tiny", "/experiments/tiny/ledger"}
+    reading = {"/", "/privacy", "/static/bespoke.css", "/experiments/tiny", "/experiments/tiny/ledger"}
     assert found == reading | ways
 
 
 @pytest.mark.parametrize(("role", "pages"), [
-    ("viewer", ["Campaigns"]), ("editor", ["Campaigns", "New"]), ("admin", ["Campaigns", "New", "People", "Audit log"]),
+    ("viewer", ["Campaigns", "Privacy"]),
+    ("editor", ["Campaigns", "New", "Privacy"]),
+    ("admin", ["Campaigns", "New", "Privacy", "People", "Audit log"]),
 ])
 def test_the_bar_leads_to_what_is_open_and_marks_where_one_is(
     app: Flask, installation: Installation, role: Role, pages: list[str]

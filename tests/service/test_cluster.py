@@ -204,6 +204,7 @@ def _alone(house: House, batches: list[list[dict[str, Any]]], folder: Path) -> d
         node.end()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_or_counted_twice_beyond_one_database(tmp_path: Path) -> None:
     with at_work(tmp_path) as house:

@@ -183,10 +183,10 @@ def share_that_propose(base: Array, relative: Array, *, runs: int, seed: int) ->
 @pytest.mark.parametrize("base", [np.full(CONTEXTS, 0.05), np.geomspace(0.005, 0.2, CONTEXTS)])
 @pytest.mark.parametrize("effect", [1.0, 1.4, 0.7])
 def test_a_constant_relative_effect_is_rarely_taken_for_an_interaction(base: Array, effect: float) -> None:
-    # Of 300 runs 3 % are 9, with a standard deviation of 3.
-    assert share_that_propose(base, np.full(CONTEXTS, effect), runs=300, seed=6) <= 0.07
+    # Of 150 runs 3 % are 4.5, with a standard deviation of 2.1.
+    assert share_that_propose(base, np.full(CONTEXTS, effect), runs=150, seed=6) <= 0.08
 
 
 def test_contexts_that_differ_are_found_in_most_runs() -> None:
     relative = np.where(np.arange(CONTEXTS) % 2, 1.4, 0.7)
-    assert share_that_propose(np.full(CONTEXTS, 0.05), relative, runs=100, seed=7) >= 0.8
+    assert share_that_propose(np.full(CONTEXTS, 0.05), relative, runs=50, seed=7) >= 0.8
