@@ -53,12 +53,12 @@ def draft_of(
     def document(session: Session) -> dict[str, Any]:
         taken = {row.key for row in session.experiments.all()}
         free = _free(key + _SUFFIX, taken)
-        return tested_by(find(session, key).document, proposal, key=free, words=words(proposal.rule))
+        return put_to_test(find(session, key).document, proposal, key=free, words=words(proposal.rule))
 
     return create(store, store.read(document), deed=deed)
 
 
-def tested_by(document: Mapping[str, Any], proposal: Proposal, *, key: str, words: str) -> dict[str, Any]:
+def put_to_test(document: Mapping[str, Any], proposal: Proposal, *, key: str, words: str) -> dict[str, Any]:
     """The document of the same experiment with the proposed segment, in which everybody can have the arms of before.
 
     A segment that the rule parts becomes two, the discovered one before the rest.

@@ -8,7 +8,7 @@ import pytest
 from experiments.audit import Deed
 from experiments.discovered import Wanted
 from experiments.discovered import draft_of
-from experiments.discovered import tested_by
+from experiments.discovered import put_to_test
 from experiments.discovery import Discovery
 from experiments.discovery import Interval
 from experiments.discovery import Proposal
@@ -200,5 +200,5 @@ def test_however_long_keys_and_words_are_the_draft_is_one_that_can_work() -> Non
     proposal = Proposal(
         "new-letter", "one-letter", {"womens": True}, 0.5, side, side, Interval(1.5, 1.2, 1.8), 0.001, longest
     )
-    made = parse_document(tested_by(document, proposal, key="tested", words="x" * 3000))
+    made = parse_document(put_to_test(document, proposal, key="tested", words="x" * 3000))
     assert len(made.segments) == 4 and len(made.arms[2].segments) == 4
