@@ -98,6 +98,10 @@ def data_map(written: Written) -> list[Kept]:
             "keys as digests, and answers to requests that may be sent again", ("keys", "replies"),
             "to let programs in, and to do nothing twice", "keys as long as the database; answers for a day", "admins",
         ),
+        Kept(
+            "beyond one database: which database has which part of the visitors, and how far each is counted",
+            ("collected_waiting", "watermarks"), "reports that say whether they are complete", _DURING, _OPERATORS,
+        ),
         Kept("which version the database is of", ("migrations",), "upgrades", _DURING, _OPERATORS),
     ]
 
