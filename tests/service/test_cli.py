@@ -102,6 +102,8 @@ _ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("visitor",): ("ann",),
     ("erase",): ("ann",),
     ("backup",): ("copy.db",),
+    ("shard", "add"): ("first", "postgresql://database.example/bespoke"),
+    ("shard", "move"): ("1", "first"),
 }
 _WITHOUT_A_DATABASE = {("simulate",), ("restore",), ("config",), ("demo",)}
 
