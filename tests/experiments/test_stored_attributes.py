@@ -14,6 +14,7 @@ from experiments.storage.store import open_store
 from experiments.storage.visitors import ContextRow
 from experiments.verification import verify
 from tests.experiments.documents import tiny
+from tests.experiments.house import DAY
 from tests.experiments.house import SECRETS
 from tests.experiments.house import House
 
@@ -117,6 +118,23 @@ def test_visitors_are_counted_by_context_and_by_what_they_reached(house: House) 
     assert sum(row.total for row in rows) == 20 * 400 + 20 * 1000
     assert sum(row.total_squares for row in rows) == 20 * 400**2 + 20 * 1000**2
     assert all(isinstance(row, ContextRow) and isinstance(row.total, int) for row in rows)
+
+
+@pytest.mark.every_database
+def test_a_past_ends_at_a_time_and_has_also_those_of_whom_nothing_is_stored(house: House) -> None:
+    key = house.start(stored())
+    house.record(house.exposure(key, "ann", recency=7), house.exposure(key, "bob", consent="measure", recency=7))
+    before_ms = house.now_ms + DAY
+    house.now_ms = before_ms
+    house.record(house.exposure(key, "cleo", recency=7))
+    for end_ms, expected in ((before_ms, {'{"recency":1}': 1, "{}": 1}), (before_ms + 1, {'{"recency":1}': 2, "{}": 1})):
+        rows = house.store.read(
+            lambda session, end_ms=end_ms: session.exposures.past_contexts(  # type: ignore[misc]
+                key, metric="signup", most=1, before_ms=end_ms
+            )
+        )
+        found = {context: sum(row.n for row in rows if row.context == context) for context in expected}
+        assert found == expected and sum(row.n for row in rows) == sum(expected.values())
 
 
 @pytest.mark.every_database
