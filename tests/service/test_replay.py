@@ -11,7 +11,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from experiments.replay import replay
 from service.installation import Installation
+from service.replay_text import replay_text
 from tests.experiments.house import DAY
 from tests.experiments.house import House
 from tests.service.conftest import NOW_MS
@@ -186,7 +188,7 @@ def test_an_experiment_answers_by_http_by_command_and_by_page(
 
 
 def test_where_attributes_are_stored_the_best_for_each_context_is_told(
-    app: Flask, client: FlaskClient, keys: dict[str, str], installation: Installation, run: Run
+    app: Flask, client: FlaskClient, keys: dict[str, str], installation: Installation
 ) -> None:
     document = two_tastes(policy={"kind": "fixed"})
     document["attributes"]["womens"] = {"type": "boolean", "store": True}
@@ -200,7 +202,8 @@ def test_where_attributes_are_stored_the_best_for_each_context_is_told(
     assert by_context["over_best"]["low"] <= 0 <= by_context["over_best"]["high"]
     assert by_context["choices"]['womens-shoppers: {"womens":true}'] == "womens-letter"
     page = logged_in(app, installation, "viewer").open("/experiments/spring-mailing/replay").text
-    said = " ".join(run("replay", "spring-mailing").out.split())
+    found = replay(installation.store, "spring-mailing", now_ms=installation.clock.now_ms(), min_cell=10)
+    said = " ".join(replay_text(found).split())
     for text in (page, said):
         assert "The best for each context" in text
         assert "Choosing for each context cannot be told from choosing for each segment." in text
