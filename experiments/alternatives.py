@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.context_past import LEAST_OF_CONTEXT
+from experiments.context_past import ContextPast
 from experiments.past import Past
 from stats.off_policy import Log
 from stats.off_policy import Mean
@@ -22,12 +24,14 @@ from stats.off_policy import self_normalised
 
 Array = NDArray[np.float64]
 
-Kind = Literal["logged", "arm", "tailored", "uniform", "best", "best_by_profit", "epsilon_greedy"]
-Cause = Literal["unreachable", "propensities", "one_day", "too_few_visitors", "too_few_conversions"]
+Kind = Literal["logged", "arm", "tailored", "uniform", "best", "best_by_profit", "epsilon_greedy", "best_by_context"]
+Cause = Literal["unreachable", "propensities", "one_day", "too_few_visitors", "too_few_conversions", "not_stored"]
 
 #: Fewer visitors or conversions than these tell no more than chance does.
 LEAST_VISITORS = 100
 LEAST_CONVERSIONS = 10
+#: Of the visitors that are judged, those whose rows must still be here for their contexts to speak for all.
+_LEAST_STORED = 0.9
 #: Standard errors by which visitors may miss their propensities before these are not believed.
 _MOST_ERRORS = 5
 
@@ -68,7 +72,8 @@ class Alternative:
     """A policy and what it would have earned, by measure; or why that is not known.
 
     `arm` is the one that everybody would have had; `choices` are the arms of contexts that are given one alone, none
-    where the context is too small to be shown.
+    where the context is too small to be shown. `over_best` is what the best for each context gains over the best for
+    each segment, among the same visitors; None of every other policy.
     """
 
     policy: Kind
@@ -77,6 +82,7 @@ class Alternative:
     worth: Mapping[str, Worth]
     choices: Mapping[str, str]
     unanswered: Unanswered | None
+    over_best: Figures | None = None
 
 
 class _Candidate(NamedTuple):
@@ -165,6 +171,49 @@ def alternatives(past: Past, *, epsilon: float, roles: Mapping[str, str], min_ce
             )
         )
     return found
+
+
+def best_by_context(found: ContextPast | None, *, visitors: float) -> Alternative:
+    """The best for each context, chosen by either half of the visitors for the other; `visitors` are all judged."""
+    unstored = _unstored(found, visitors=visitors)
+    if unstored or found is None:
+        return Alternative("best_by_context", None, 0.0, {}, {}, unstored)
+    judge, by_segment = _Judge(found.past), found.best_by_segment()
+    judge.misfit = found.misfit()
+    policy = np.where(found.has_own[:, None], best(judge.means["goal"], found.past.is_open), by_segment)
+    candidate = _Candidate("best_by_context", None, policy)
+    log, unanswered = found.past.logs["goal"], judge.unanswered(candidate)
+    return Alternative(
+        candidate.kind,
+        None,
+        effective_size(log, policy),
+        {} if unanswered else judge.worth(candidate),
+        {} if unanswered else _agreed(found, policy),
+        unanswered,
+        None if unanswered else _less(doubly_robust(log, policy - by_segment, judge.means["goal"]), 0.0),
+    )
+
+
+def _unstored(found: ContextPast | None, *, visitors: float) -> Unanswered | None:
+    """Whether too few rows are left, and whether any context has visitors enough."""
+    stored = 0.0 if found is None else found.past.visitors
+    if found is None or stored < _LEAST_STORED * visitors:
+        return Unanswered(
+            "not_stored", f"the rows of {stored:,.0f} of {visitors:,.0f} visitors are in this database, must be "
+            f"{_LEAST_STORED:.0%}"
+        )
+    if not found.has_own.any():
+        return Unanswered("too_few_visitors", f"no context has the {LEAST_OF_CONTEXT} visitors that it must have")
+    return None
+
+
+def _agreed(found: ContextPast, policy: Array) -> dict[str, str]:
+    """The arm of each context on which both halves agree."""
+    is_both = (policy == 1).all(axis=0)
+    return {
+        found.past.contexts[row]: found.past.arms[int(is_both[row].argmax())]
+        for row in np.flatnonzero(found.has_own & is_both.any(axis=1)).tolist()
+    }
 
 
 def _as_logged(past: Past) -> Alternative:

@@ -1,11 +1,17 @@
 """Replay: what other policies would have earned, asked of an experiment's own record."""
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import Literal
 
 from experiments.alternatives import Alternative
 from experiments.alternatives import alternatives
+from experiments.alternatives import best_by_context
+from experiments.context_past import context_past
+from experiments.contexts import Contexts
+from experiments.counting import cap_of
 from experiments.errors import UnansweredPast
 from experiments.inputs import last_open_day
 from experiments.model import Experiment
@@ -14,10 +20,17 @@ from experiments.past import Past
 from experiments.past import past_of
 from experiments.readings import Readings
 from experiments.readings import read
+from experiments.storage.session import Session
 from experiments.storage.store import Store
+from experiments.storage.visitors import ContextRow
+from experiments.times import DAY_MS
 from experiments.times import date_of
+from experiments.undivided import shards_elsewhere
 
 Unit = Literal["rate", "count", "money"]
+
+#: More than any total that a database can hold.
+_UNBOUNDED = 2**62
 
 
 @dataclass(frozen=True)
@@ -51,11 +64,27 @@ def replay(store: Store, key: str, *, now_ms: int, min_cell: int) -> Replay:
     :raises UnknownExperiment: if there is none.
     :raises UnansweredPast: if no visitor's window is over, or fewer than `min_cell` are.
     """
-    return replay_of(store.read(lambda session: read(session, key, now_ms=now_ms)), min_cell=min_cell)
+    readings, rows = store.read(lambda session: _read(session, key, now_ms=now_ms))
+    return replay_of(readings, rows=rows, min_cell=min_cell)
 
 
-def replay_of(readings: Readings, *, min_cell: int) -> Replay:
-    """The same of what was read."""
+def _read(session: Session, key: str, *, now_ms: int) -> tuple[Readings, list[ContextRow]]:
+    readings = read(session, key, now_ms=now_ms)
+    experiment = readings.experiment
+    # A part of the visitors does not speak for all of them.
+    if not Contexts(experiment.attributes) or shards_elsewhere(session):
+        return readings, []
+    cap = cap_of(experiment.goal, currency=experiment.currency)
+    return readings, session.exposures.past_contexts(
+        key,
+        metric=experiment.goal.key,
+        most=_UNBOUNDED if cap is None else cap,
+        before_ms=last_open_day(experiment.goal, now_ms=now_ms) * DAY_MS,
+    )
+
+
+def replay_of(readings: Readings, *, rows: Sequence[ContextRow] = (), min_cell: int) -> Replay:
+    """The same of what was read; `rows` are of the visitors whose windows are over."""
     experiment = readings.experiment
     past = past_of(experiment, readings.columns, allocations=readings.allocations, now_ms=readings.now_ms)
     if past is None or past.visitors < max(1, min_cell):
@@ -63,7 +92,7 @@ def replay_of(readings: Readings, *, min_cell: int) -> Replay:
             f"{experiment.key}: the windows of {0 if past is None else past.visitors:.0f} visitors are over, must be "
             f"those of {max(1, min_cell)}"
         )
-    return answered(
+    found = answered(
         past,
         name=experiment.key,
         goal=experiment.goal.key,
@@ -74,6 +103,16 @@ def replay_of(readings: Readings, *, min_cell: int) -> Replay:
         roles={arm.key: arm.role for arm in experiment.arms},
         min_cell=min_cell,
     )
+    if not Contexts(experiment.attributes):
+        return found
+    return replace(found, alternatives=[*found.alternatives, _by_context(readings, past, rows, min_cell=min_cell)])
+
+
+def _by_context(readings: Readings, past: Past, rows: Sequence[ContextRow], *, min_cell: int) -> Alternative:
+    found = rows and context_past(
+        readings.experiment, past, rows, allocations=readings.allocations, min_cell=min_cell
+    )
+    return best_by_context(found or None, visitors=past.visitors)
 
 
 def answered(

@@ -15,7 +15,8 @@ _HEADINGS = (("", 42), ("mean", 11), ("gain", 13), ("95 %", 18), ("visitors", 10
 def replay_text(found: Replay) -> str:
     """A what-if as lines of plain text."""
     view = replay_view(found, symbols=False)
-    parts = (_beginning(found, view), *(_measure(table) for table in view.tables), _choices(view), _unanswered(view))
+    ending = _choices(view), _contexts(view), _unanswered(view)
+    parts = (_beginning(found, view), *(_measure(table) for table in view.tables), *ending)
     return "\n".join(line for part in parts for line in part) + "\n"
 
 
@@ -43,6 +44,15 @@ def _choices(view: ReplayView) -> Iterator[str]:
         yield ""
         yield "The best for each segment"
         yield from (f"  {segment}: {arm}" for segment, arm in view.choices)
+
+
+def _contexts(view: ReplayView) -> Iterator[str]:
+    if view.over_best:
+        yield ""
+        yield "The best for each context"
+        yield from paragraph(view.over_best)
+        for context, arm in view.context_choices:
+            yield from paragraph(f"  {context}: {arm}")
 
 
 def _unanswered(view: ReplayView) -> Iterator[str]:

@@ -29,6 +29,7 @@ _NAMES: dict[Kind, str] = {
     "best": "The best for each segment",
     "best_by_profit": "The most profitable for each segment",
     "epsilon_greedy": "The best for each segment, but for a share",
+    "best_by_context": "The best for each context",
 }
 
 
@@ -62,6 +63,8 @@ class ReplayView:
     Attributes:
         headline: what a choice for each segment would have brought over the reference.
         choices: the arm of each segment by the policy of the best, as far as they are shown.
+        context_choices: the arm of each context on which both halves of the visitors agree.
+        over_best: what contexts bring over segments, in a sentence; empty where nobody can tell.
         unanswered: the policies of which nobody knows, each with why.
     """
 
@@ -70,18 +73,25 @@ class ReplayView:
     reference: str
     tables: tuple[MeasureTable, ...]
     choices: tuple[tuple[str, str], ...]
+    context_choices: tuple[tuple[str, str], ...]
+    over_best: str
     unanswered: tuple[tuple[str, str], ...]
 
 
 def replay_view(found: Replay, *, symbols: bool) -> ReplayView:
     """The page of a what-if; `symbols` as `money_in` takes it."""
-    best = next((one for one in found.alternatives if one.policy == "best"), None)
+    best, by_context = (
+        next((one for one in found.alternatives if one.policy == policy), None)
+        for policy in ("best", "best_by_context")
+    )
     return ReplayView(
         headline=_headline(found, symbols=symbols),
         scope=_scope(found),
         reference=found.reference,
         tables=tuple(_table(found, measure, symbols=symbols) for measure in found.alternatives[0].worth),
         choices=tuple(best.choices.items()) if best else (),
+        context_choices=tuple(by_context.choices.items()) if by_context else (),
+        over_best=_over_best(found, by_context, symbols=symbols),
         unanswered=tuple(
             (policy_title(one), one.unanswered.detail) for one in found.alternatives if one.unanswered is not None
         ),
@@ -108,6 +118,20 @@ def _headline(found: Replay, *, symbols: bool) -> str:
     return f"Choosing for each segment would have brought {size} {verb} than {found.reference} for everybody"
 
 
+def _over_best(found: Replay, by_context: Alternative | None, *, symbols: bool) -> str:
+    over = by_context.over_best if by_context else None
+    if over is None:
+        return ""
+    if over.low <= 0 <= over.high:
+        return "Choosing for each context cannot be told from choosing for each segment."
+    _, unit = _units(found, "goal", symbols=symbols)
+    figures = asdict(over)
+    digits = _decimals([figures], unit)
+    size, range_ = written(abs(over.mean), unit, decimals=digits), between(figures, unit, decimals=digits)
+    verb = "more" if over.mean > 0 else "less"
+    return f"Choosing for each context would have brought {size} {verb} than choosing for each segment ({range_})."
+
+
 def _scope(found: Replay) -> str:
     until = "" if found.before is None else f" who came before {found.before}; later ones still have time"
     return f"From the outcomes of {count(found.visitors)} visitors{until}."
@@ -115,7 +139,7 @@ def _scope(found: Replay) -> str:
 
 def _table(found: Replay, measure: str, *, symbols: bool) -> MeasureTable:
     unit, difference = _units(found, measure, symbols=symbols)
-    known = [(policy_title(one), one, one.worth[measure]) for one in found.alternatives if one.worth]
+    known = [(policy_title(one), one, one.worth[measure]) for one in found.alternatives if measure in one.worth]
     gains = [asdict(worth.gain) for _, _, worth in known if worth.gain is not None]
     digits = (_decimals([_interval(worth) for _, _, worth in known], unit), _decimals(gains, difference))
     return MeasureTable(

@@ -66,19 +66,28 @@ class ContextRow(NamedTuple):
     total_squares: float
 
 
+#: The context of a visitor of whom no attribute is stored.
+NO_ATTRIBUTES = "{}"
 #: What is in the upper half of the bytes is above this one.
 _MIDDLE = b"\x7f"
-_CONTEXTS = (
-    "SELECT context, segment, arm, epoch, half, count(*), CAST(sum(value) AS BIGINT),"
-    " sum(CAST(value AS DOUBLE PRECISION) * value)"
-    " FROM (SELECT context, segment, arm, epoch,"
-    " CASE WHEN substr(exposures.visitor, 16, 1) > ? THEN 1 ELSE 0 END AS half,"
-    " CASE WHEN total > ? THEN ? ELSE coalesce(total, 0) END AS value"
-    " FROM exposures LEFT JOIN totals ON totals.visitor = exposures.visitor"
-    " AND totals.experiment = exposures.experiment AND metric = ?"
-    " WHERE exposures.experiment = ? AND NOT asserted AND context IS NOT NULL) AS visitors"
-    " GROUP BY context, segment, arm, epoch, half ORDER BY context, segment, arm, epoch, half"
-)
+
+
+def _by_context(context: str, *, among: str) -> str:
+    return (
+        "SELECT context, segment, arm, epoch, half, count(*), CAST(sum(value) AS BIGINT),"
+        " sum(CAST(value AS DOUBLE PRECISION) * value)"
+        f" FROM (SELECT {context} AS context, segment, arm, epoch,"
+        " CASE WHEN substr(exposures.visitor, 16, 1) > ? THEN 1 ELSE 0 END AS half,"
+        " CASE WHEN total > ? THEN ? ELSE coalesce(total, 0) END AS value"
+        " FROM exposures LEFT JOIN totals ON totals.visitor = exposures.visitor"
+        " AND totals.experiment = exposures.experiment AND metric = ?"
+        f" WHERE exposures.experiment = ? AND NOT asserted AND {among}) AS visitors"
+        " GROUP BY context, segment, arm, epoch, half ORDER BY context, segment, arm, epoch, half"
+    )
+
+
+_CONTEXTS = _by_context("context", among="context IS NOT NULL")
+_PAST_CONTEXTS = _by_context(f"coalesce(context, '{NO_ATTRIBUTES}')", among="exposures.at_ms < ?")
 
 _FIXED = "arm, segment, epoch, weight, at_ms, asserted, context"
 _EXPOSURE = f"{_FIXED}, n"
@@ -173,6 +182,11 @@ class Exposures:
         """
         rows = self._connection.execute(_CONTEXTS, (_MIDDLE, most, most, metric, experiment))
         return [ContextRow(*row) for row in rows]
+
+    def past_contexts(self, experiment: str, *, metric: str, most: int, before_ms: int) -> list[ContextRow]:
+        """The same of the visitors exposed before a time; those of whom no context is stored have an empty one."""
+        values = (_MIDDLE, most, most, metric, experiment, before_ms)
+        return [ContextRow(*row) for row in self._connection.execute(_PAST_CONTEXTS, values)]
 
     def with_totals(
         self, experiment: str, metrics: Collection[str]

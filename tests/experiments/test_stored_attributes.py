@@ -14,6 +14,7 @@ from experiments.storage.store import open_store
 from experiments.storage.visitors import ContextRow
 from experiments.verification import verify
 from tests.experiments.documents import tiny
+from tests.experiments.house import DAY
 from tests.experiments.house import SECRETS
 from tests.experiments.house import House
 
@@ -43,6 +44,14 @@ def stored(**changes: Any) -> dict[str, Any]:
 def contexts(house: House, key: str = "tiny") -> list[str | None]:
     """What is kept with each exposure of an experiment."""
     return house.store.read(lambda session: [row.context for _, row in session.exposures.all(key)])
+
+
+def past(house: House, key: str, *, before_ms: int) -> dict[str, int]:
+    """How many visitors of each context came before a time."""
+    rows = house.store.read(
+        lambda session: session.exposures.past_contexts(key, metric="signup", most=1, before_ms=before_ms)
+    )
+    return {context: sum(row.n for row in rows if row.context == context) for context in {row.context for row in rows}}
 
 
 def by_word(house: House, visitor: str, traits: dict[str, Any], *, consent: str = "personalise") -> Receipt:
@@ -117,6 +126,17 @@ def test_visitors_are_counted_by_context_and_by_what_they_reached(house: House) 
     assert sum(row.total for row in rows) == 20 * 400 + 20 * 1000
     assert sum(row.total_squares for row in rows) == 20 * 400**2 + 20 * 1000**2
     assert all(isinstance(row, ContextRow) and isinstance(row.total, int) for row in rows)
+
+
+@pytest.mark.every_database
+def test_a_past_ends_at_a_time_and_has_also_those_of_whom_nothing_is_stored(house: House) -> None:
+    key = house.start(stored())
+    house.record(house.exposure(key, "ann", recency=7), house.exposure(key, "bob", consent="measure", recency=7))
+    before_ms = house.now_ms + DAY
+    house.now_ms = before_ms
+    house.record(house.exposure(key, "cleo", recency=7))
+    assert past(house, key, before_ms=before_ms) == {'{"recency":1}': 1, "{}": 1}
+    assert past(house, key, before_ms=before_ms + 1) == {'{"recency":1}': 2, "{}": 1}
 
 
 @pytest.mark.every_database

@@ -11,7 +11,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from experiments.replay import replay
 from service.installation import Installation
+from service.replay_text import replay_text
 from tests.experiments.house import DAY
 from tests.experiments.house import House
 from tests.service.conftest import NOW_MS
@@ -149,11 +151,13 @@ def test_a_message_that_a_segment_never_had_is_not_guessed_at(run: Run, tmp_path
     assert "This log cannot tell what a choice for each segment would have brought" in said.out
 
 
-def campaign(installation: Installation, *, days: int = 6, daily: int = 150) -> None:
+def campaign(
+    installation: Installation, *, days: int = 6, daily: int = 150, document: dict[str, Any] | None = None
+) -> None:
     """A campaign through the doors of the service, its goal reached within three days."""
     rng = np.random.default_rng(5)
     house = House(installation.store, now_ms=NOW_MS - days * DAY)
-    house.start(in_days(two_tastes(policy={"kind": "fixed"}), 3))
+    house.start(in_days(document or two_tastes(policy={"kind": "fixed"}), 3))
     for day in range(days):
         house.now_ms = NOW_MS - (days - day) * DAY
         for number in range(daily):
@@ -181,6 +185,29 @@ def test_an_experiment_answers_by_http_by_command_and_by_page(
     assert page.status_code == 200
     assert "one-letter for everybody" in page.text and "Each segment its own message" in page.text
     assert ann.open("/experiments/spring-mailing").text.count('href="/experiments/spring-mailing/replay"') == 1
+
+
+def test_where_attributes_are_stored_the_best_for_each_context_is_told(
+    app: Flask, client: FlaskClient, keys: dict[str, str], installation: Installation
+) -> None:
+    document = two_tastes(policy={"kind": "fixed"})
+    document["attributes"]["womens"] = {"type": "boolean", "store": True}
+    campaign(installation, document=document, days=5, daily=450)
+    answer = client.get(_ADDRESS, headers=bearer(keys["report"])).get_json()
+    # The days before the last three, as for all other policies.
+    assert answer["visitors"] == 2 * 450
+    by_context = next(one for one in answer["alternatives"] if one["policy"] == "best_by_context")
+    assert by_context["unanswered"] is None and by_context["worth"].keys() == {"goal"}
+    # Segments know already whatever the attribute says, so that contexts add nothing.
+    assert by_context["over_best"]["low"] <= 0 <= by_context["over_best"]["high"]
+    assert by_context["choices"]['womens-shoppers: {"womens":true}'] == "womens-letter"
+    page = logged_in(app, installation, "viewer").open("/experiments/spring-mailing/replay").text
+    found = replay(installation.store, "spring-mailing", now_ms=installation.clock.now_ms(), min_cell=10)
+    said = " ".join(replay_text(found).split())
+    for text in (page, said):
+        assert "The best for each context" in text
+        assert "Choosing for each context cannot be told from choosing for each segment." in text
+        assert "womens-shoppers: {" in text
 
 
 def test_before_anybodys_time_is_over_there_is_no_answer_and_it_says_so(
