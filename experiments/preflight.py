@@ -33,6 +33,7 @@ from experiments.outcomes import run
 from experiments.policies import is_settled
 from experiments.reading.assumptions import read_assumptions
 from experiments.reading.policy import KINDS
+from experiments.reading.policy import PolicyKind
 from experiments.truth import truth_of
 from experiments.world import World
 from experiments.world import places_of
@@ -93,11 +94,12 @@ def preflight(
     """
     given = parse_document(document)
     experiment = _by_segment(given)
-    assumed = read_assumptions(assumptions, experiment, days=days)
+    assumed = read_assumptions(assumptions, given, days=days)
     world = assumed.world(experiment)
-    _check_size(experiment, world, days=days)
-    plan = Plan(experiment, world, truth_of(experiment, world, days=days), days, assumed.visitors_per_day)
-    plans = {name: plan._replace(experiment=variant) for name, variant in _variants(experiment).items()}
+    contexts = assumed.contexts(given)
+    _check_size(experiment, world, days=days, contexts=1 if contexts is None else len(contexts.contexts))
+    plan = Plan(experiment, world, truth_of(experiment, world, days=days), days, assumed.visitors_per_day, contexts)
+    plans = {name: plan._replace(experiment=variant) for name, variant in _variants(given).items()}
     alike = {name: _first_alike(plans, one) for name, one in plans.items()}
     simulated = {name: plans[name] for name in dict.fromkeys(alike.values())}
     found = _simulated(simulated, runs=runs, seed=seed, workers=workers, watched=watched)
@@ -113,7 +115,7 @@ def preflight(
         runs,
         seed,
         assumed,
-        own=SHARES if experiment.policy.shares is not None else experiment.policy.kind,
+        own=SHARES if given.policy.shares is not None else given.policy.kind,
         advice=advise(plan._replace(experiment=given), forecasts, worth_testing),
         policies=forecasts,
         effects=worth_testing,
@@ -122,27 +124,33 @@ def preflight(
 
 
 def _by_segment(experiment: Experiment) -> Experiment:
-    """The experiment with weights by segment: worlds know nothing smaller."""
+    """The experiment with weights by segment: what is true of segments does not depend on smaller parts."""
     if not experiment.is_contextual:
         return experiment
     return replace(experiment, policy=replace(experiment.policy, kind="thompson"))
 
 
-def _check_size(experiment: Experiment, world: World, *, days: int) -> None:
-    arms = places_of(experiment).arms.size
+def _check_size(experiment: Experiment, world: World, *, days: int, contexts: int) -> None:
+    arms = places_of(experiment).arms.size * contexts
     cells = days * len(arrivals(experiment.goal, mean_seconds=world.delay_seconds, days=days).days) * arms
     if cells > MAX_CELLS:
-        rule = f"cells are too many to simulate, at most {MAX_CELLS}: days, days that conversions take, segments, arms"
+        what = "days, days that conversions take, segments, contexts, arms"
+        rule = f"cells are too many to simulate, at most {MAX_CELLS}: {what}"
         raise InvalidDocument([Problem("document", cells, rule)])
 
 
 def _variants(experiment: Experiment) -> dict[str, Experiment]:
     """The experiment under each policy, the even split first, within the limits of its own."""
     even = replace(experiment.policy, shares=None, min_share=_floor(experiment))
-    policies: dict[str, Policy] = {kind: replace(even, kind=kind) for kind in KINDS if kind != "contextual_thompson"}
+    policies: dict[str, Policy] = {kind: replace(even, kind=kind) for kind in _kinds(experiment)}
     if experiment.policy.shares is not None:
         policies[SHARES] = experiment.policy
     return {name: replace(experiment, policy=policy) for name, policy in policies.items()}
+
+
+def _kinds(experiment: Experiment) -> list[PolicyKind]:
+    """The policies to compare; weights by context where the document asks for them, as few stored values must allow it."""
+    return [kind for kind in KINDS if kind != "contextual_thompson" or experiment.is_contextual]
 
 
 def _floor(experiment: Experiment) -> float:

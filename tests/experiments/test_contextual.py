@@ -29,7 +29,6 @@ from experiments.ledger import allocation_of
 from experiments.ledger import ledger_json
 from experiments.model import Allocation
 from experiments.model import StoredExperiment
-from experiments.preflight import preflight
 from experiments.readings import Readings
 from experiments.replay import replay_of
 from experiments.storage.ledger import LedgerRow
@@ -275,12 +274,6 @@ def test_a_list_is_drawn_as_its_visitors_one_by_one() -> None:
     for visitor, one, consent, place in rows:
         assert different[place] == decide(plan, visitor, attributes=one, consent=consent)
     assert {one.weight for one in different} >= {9900, 6000, 4000}
-
-
-def test_a_pre_flight_says_that_it_is_by_segment() -> None:
-    found = preflight(document(), {"visitors_per_day": 500}, days=3, runs=2, seed=1)
-    assert found.own == "thompson"
-    assert any("Weights by context are not simulated" in sentence for sentence in found.advice.sentences)
 
 
 def test_a_what_if_counts_everybody_by_the_weights_of_their_context() -> None:
