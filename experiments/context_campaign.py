@@ -1,4 +1,4 @@
-"""A campaign whose visitors differ by context inside segments: its rows are contexts, its weights may differ by them."""
+"""A campaign whose visitors differ by context inside segments; its weights may differ by contexts too."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from experiments.model import NO_PERSONALISATION
 from experiments.model import Allocation
 from experiments.model import Experiment
 from experiments.policies import next_weights
+from experiments.publishing import Wanted
 from experiments.publishing import is_new_allocation
 from experiments.simulation import Campaign
 from experiments.world import Places
@@ -57,14 +58,16 @@ class ContextCampaign(Campaign):
     def _next(self) -> Allocation | None:
         previous, inputs = self.allocations[self.epoch], self.inputs()
         weights = next_weights(self.experiment, inputs, previous.weights)
-        wanted = Allocation(self.epoch + 1, weights, by_context(self.experiment, inputs, previous).weights)
-        return wanted if is_new_allocation(previous, wanted) else None
+        wanted = Wanted(weights, *by_context(self.experiment, inputs, previous))
+        if not is_new_allocation(previous, wanted):
+            return None
+        return Allocation(self.epoch + 1, wanted.weights, wanted.contexts)
 
     def _table(self) -> Array:
         newest = self.allocations[self.epoch]
         table = np.zeros(self.places.arms.shape)
-        personal = ((segment, context) for segment in self.experiment.segment_keys for context in self._contexts)
-        for row, (segment, context) in zip(table, personal, strict=True):
+        places = ((segment, context) for segment in self.experiment.segment_keys for context in self._contexts)
+        for row, (segment, context) in zip(table, places, strict=True):
             weights = newest.of(segment, None if segment == NO_PERSONALISATION else context)
             row[: len(weights)] = list(weights.values())
         return table / GRAIN

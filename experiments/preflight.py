@@ -84,22 +84,25 @@ def preflight(
     runs: int,
     seed: int,
     workers: int = 1,
+    by_context: bool = True,
     watched: Watched = lambda parts, length: parts,
 ) -> Preflight:
     """Simulate so many campaigns of each policy; the same figures from a seed, however many processes work on them.
 
+    Weights by context take many times as long to simulate as all others; not `by_context`, they go by segment.
     `watched` passes on the parts of the work as they are done, `length` of them.
 
     :raises InvalidDocument: if the document or the assumptions cannot work.
     """
     given = parse_document(document)
     experiment = _by_segment(given)
-    assumed = read_assumptions(assumptions, given, days=days)
+    compared = given if by_context else experiment
+    assumed = read_assumptions(assumptions, compared, days=days)
     world = assumed.world(experiment)
-    contexts = assumed.contexts(given)
+    contexts = assumed.contexts(compared)
     _check_size(experiment, world, days=days, contexts=1 if contexts is None else len(contexts.contexts))
     plan = Plan(experiment, world, truth_of(experiment, world, days=days), days, assumed.visitors_per_day, contexts)
-    plans = {name: plan._replace(experiment=variant) for name, variant in _variants(given).items()}
+    plans = {name: plan._replace(experiment=variant) for name, variant in _variants(compared).items()}
     alike = {name: _first_alike(plans, one) for name, one in plans.items()}
     simulated = {name: plans[name] for name in dict.fromkeys(alike.values())}
     found = _simulated(simulated, runs=runs, seed=seed, workers=workers, watched=watched)
@@ -115,7 +118,7 @@ def preflight(
         runs,
         seed,
         assumed,
-        own=SHARES if given.policy.shares is not None else given.policy.kind,
+        own=SHARES if compared.policy.shares is not None else compared.policy.kind,
         advice=advise(plan._replace(experiment=given), forecasts, worth_testing),
         policies=forecasts,
         effects=worth_testing,
@@ -149,7 +152,7 @@ def _variants(experiment: Experiment) -> dict[str, Experiment]:
 
 
 def _kinds(experiment: Experiment) -> list[PolicyKind]:
-    """The policies to compare; weights by context where the document asks for them, as few stored values must allow it."""
+    """The policies to compare; the one by context where the document has it, so that its stored values are few."""
     return [kind for kind in KINDS if kind != "contextual_thompson" or experiment.is_contextual]
 
 

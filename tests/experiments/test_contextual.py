@@ -29,6 +29,7 @@ from experiments.ledger import allocation_of
 from experiments.ledger import ledger_json
 from experiments.model import Allocation
 from experiments.model import StoredExperiment
+from experiments.preflight import preflight
 from experiments.readings import Readings
 from experiments.replay import replay_of
 from experiments.storage.ledger import LedgerRow
@@ -274,6 +275,13 @@ def test_a_list_is_drawn_as_its_visitors_one_by_one() -> None:
     for visitor, one, consent, place in rows:
         assert different[place] == decide(plan, visitor, attributes=one, consent=consent)
     assert {one.weight for one in different} >= {9900, 6000, 4000}
+
+
+def test_a_pre_flight_by_segment_says_so() -> None:
+    found = preflight(document(), {"visitors_per_day": 500}, days=3, runs=2, seed=1, by_context=False)
+    assert found.own == "thompson"
+    assert "contextual_thompson" not in {one.policy for one in found.policies}
+    assert any("Weights by context are not simulated here" in sentence for sentence in found.advice.sentences)
 
 
 def test_a_what_if_counts_everybody_by_the_weights_of_their_context() -> None:
