@@ -27,7 +27,7 @@ _LIKELY = 0.8
 
 _NAMES = {
     "fixed": "an even split", "thompson": "Thompson sampling", "top_two_thompson": "top-two Thompson sampling",
-    "contextual_thompson": "Thompson sampling by context", "epsilon_greedy": "epsilon-greedy", "shares": "your shares",
+    "contextual_thompson": "Thompson by context", "epsilon_greedy": "epsilon-greedy", "shares": "your shares",
 }
 
 
@@ -156,8 +156,9 @@ def _barren(plan: Plan) -> Iterator[str]:
 def _coarse(plan: Plan, forecasts: Sequence[Forecast]) -> Iterator[str]:
     if _is_coarse(plan, forecasts):
         yield (
-            "Weights by context are not simulated here: what is said of Thompson sampling is by segment. Attributes that "
-            "matter inside segments bring more than that, others cost up to 2 %. `bespoke simulate` simulates both."
+            "Weights by context are not simulated here: what is said of Thompson sampling is by segment. Attributes "
+            "that matter inside segments bring more than that, others cost up to 2 %. `bespoke simulate` simulates "
+            "both."
         )
 
 

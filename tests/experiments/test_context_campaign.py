@@ -63,7 +63,7 @@ def test_where_no_attribute_matters_weights_by_context_lose_little() -> None:
 def test_a_policy_by_context_is_advised_where_it_is_worth_it() -> None:
     found = preflight(document(), assumed(attributes=MATTERS), days=8, runs=4, seed=2)
     assert found.advice.policy == "contextual_thompson"
-    assert found.advice.sentences[0].startswith("Use Thompson sampling by context")
+    assert found.advice.sentences[0].startswith("Use Thompson by context")
 
 
 @pytest.mark.parametrize("kind", ["conversion", "value"])
