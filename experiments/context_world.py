@@ -33,7 +33,8 @@ AssumedAttributes = Mapping[str, Mapping[str, AssumedValue]]
 
 def kept_name(kept: Kept) -> str:
     """A kept value as the name of a field: a text as it is, all else as in a context."""
-    return kept if isinstance(kept, str) else msgspec.json.encode(kept).decode()
+    # The text "null" is none of the other texts, which are null.
+    return kept if isinstance(kept, str) and kept != "null" else msgspec.json.encode(kept).decode()
 
 
 class ContextWorld(NamedTuple):

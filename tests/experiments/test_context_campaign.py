@@ -98,11 +98,11 @@ def test_cells_by_context_sum_to_those_of_segments(kind: str) -> None:
 def test_values_are_named_as_contexts_keep_them() -> None:
     attributes = {
         "a": Attribute("boolean", store=True), "b": Attribute("number", store=True, bands=(30, 60)),
-        "c": Attribute("string", store=True, bands=("x", "y")), "d": Attribute("list", store=True, bands=("x",)),
+        "c": Attribute("string", store=True, bands=("x", "null")), "d": Attribute("list", store=True, bands=("x",)),
     }
     names = {name: [kept_name(kept) for kept in kept_values(attribute)] for name, attribute in attributes.items()}
     assert names == {
-        "a": ["true", "false"], "b": ["0", "1", "2"], "c": ["x", "y", "null"],
+        "a": ["true", "false"], "b": ["0", "1", "2"], "c": ["x", '"null"', "null"],
         "d": ['["x",null]', '["x"]', "[null]", "[]"],
     }
     assert Contexts(attributes).of({"d": ["x", "other"]}) == '{"d":["x",null]}'
