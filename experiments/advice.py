@@ -27,7 +27,7 @@ _LIKELY = 0.8
 
 _NAMES = {
     "fixed": "an even split", "thompson": "Thompson sampling", "top_two_thompson": "top-two Thompson sampling",
-    "epsilon_greedy": "epsilon-greedy", "shares": "your shares",
+    "contextual_thompson": "Thompson by context", "epsilon_greedy": "epsilon-greedy", "shares": "your shares",
 }
 
 
@@ -51,14 +51,14 @@ def advise(plan: Plan, forecasts: Sequence[Forecast], effects: Sequence[Effect])
     against = next(_against_bandits(plan, best, bandits), None)
     chosen = best if against is None else even
     first = _use(plan, best, even) if against is None else f"Do not use a bandit here: {against}"
-    rest = [*_verdict(plan, chosen), *_too_small(effects), *_dear(effects), *_barren(plan), *_coarse(plan)]
+    rest = [*_verdict(plan, chosen), *_too_small(effects), *_dear(effects), *_barren(plan), *_coarse(plan, forecasts)]
     return Advice(chosen.policy, (first, *rest))
 
 
 def _best(plan: Plan, policies: Sequence[Forecast]) -> Forecast:
     """The policy that wins most; the document's own where that is not clearly worse."""
     best = max(policies, key=lambda one: _takings(plan, one).won)
-    kind = "thompson" if plan.experiment.is_contextual else plan.experiment.policy.kind
+    kind = "thompson" if _is_coarse(plan, policies) else plan.experiment.policy.kind
     own = next((one for one in policies if one.policy == kind), best)
     ahead = _takings(plan, best).won - _takings(plan, own).won
     return best if ahead > _ERRORS * math.hypot(_takings(plan, best).error, _takings(plan, own).error) else own
@@ -153,9 +153,16 @@ def _barren(plan: Plan) -> Iterator[str]:
         yield f"No message earns what it costs in {listed(sorted(plan.truth.barren))}: send nothing there."
 
 
-def _coarse(plan: Plan) -> Iterator[str]:
-    if plan.experiment.is_contextual:
+def _coarse(plan: Plan, forecasts: Sequence[Forecast]) -> Iterator[str]:
+    if _is_coarse(plan, forecasts):
         yield (
-            "Weights by context are not simulated: what is said of Thompson sampling is by segment. Attributes that "
-            "matter inside segments bring more than that, others cost up to 2 %."
+            "Weights by context are not simulated here: what is said of Thompson sampling is by segment. Attributes "
+            "that matter inside segments bring more than that, others cost up to 2 %. `bespoke simulate` simulates "
+            "both."
         )
+
+
+def _is_coarse(plan: Plan, forecasts: Sequence[Forecast]) -> bool:
+    """Whether the document's policy is by context, and simulated by segment only."""
+    kind = plan.experiment.policy.kind
+    return plan.experiment.is_contextual and all(one.policy != kind for one in forecasts)

@@ -7,6 +7,8 @@ the alphabet: a number as the place of its band, a text or a list of texts as th
 from bisect import bisect_right
 from collections.abc import Callable
 from collections.abc import Mapping
+from itertools import compress
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -101,6 +103,18 @@ def combinations(attributes: Mapping[str, Attribute]) -> int:
     :raises ValueError: if an attribute has any number of stored values.
     """
     return prod(_values(name, attribute) + 1 for name, attribute in attributes.items() if attribute.store)
+
+
+def kept_values(attribute: Attribute) -> list[Kept]:
+    """Every thing that may be kept of an attribute that has bands or two values."""
+    if attribute.type == "boolean":
+        return [True, False]
+    if attribute.type == "number":
+        return [*range(len(attribute.bands) + 1)]
+    if attribute.type != "list":
+        return [*attribute.bands, None]
+    chosen = product((True, False), repeat=len(attribute.bands) + 1)
+    return [tuple(compress((*attribute.bands, None), which)) for which in chosen]
 
 
 def _values(name: str, attribute: Attribute) -> int:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from experiments.allocation import GRAIN
 from experiments.allocation import first_allocation
 from experiments.batches import batched
+from experiments.context_campaign import ContextCampaign
+from experiments.context_world import ContextWorld
 from experiments.contests import segment_call
 from experiments.looks import LOOKS
 from experiments.looks import Look
@@ -27,13 +29,17 @@ Array = NDArray[np.float64]
 
 
 class Plan(NamedTuple):
-    """What is simulated: an experiment in a world whose truth is known, and how long, with how many visitors a day."""
+    """What is simulated: an experiment in a world whose truth is known, and how long, with how many visitors a day.
+
+    A policy by context needs `contexts`; to the others visitors of a segment are alike, with the mean of its rates.
+    """
 
     experiment: Experiment
     world: World
     truth: Truth
     days: int
     visitors_per_day: int
+    contexts: ContextWorld | None = None
 
 
 class Called(NamedTuple):
@@ -69,12 +75,19 @@ def run(plan: Plan, *, rng: np.random.Generator) -> Outcome:
 
     A segment's verdict is its first call; `none`, which overrules, whenever it comes.
     """
-    campaign = Campaign(plan.experiment, plan.world, days=plan.days, rng=rng)
+    campaign = _campaign(plan, rng=rng)
     called: dict[str, Called] = {}
     for seen in batched(_midnights(campaign, plan), size=LOOKS):
         for look in looks(seen, waiting=plan.truth.tailored.keys() - called):
             called |= _verdicts(look, plan.truth, called)
     return _outcome(campaign, plan, called)
+
+
+def _campaign(plan: Plan, *, rng: np.random.Generator) -> Campaign:
+    if not plan.experiment.is_contextual:
+        return Campaign(plan.experiment, plan.world, days=plan.days, rng=rng)
+    assert plan.contexts is not None, "a policy by context is simulated where contexts are known"
+    return ContextCampaign(plan.experiment, plan.world, plan.contexts, days=plan.days, rng=rng)
 
 
 def _midnights(campaign: Campaign, plan: Plan) -> Iterator[Seen]:
@@ -112,7 +125,8 @@ def _called_for(calls: Mapping[tuple[str, str], str], segment: str) -> list[str]
 
 def _outcome(campaign: Campaign, plan: Plan, called: dict[str, Called]) -> Outcome:
     arrived = campaign.n.sum(axis=2, keepdims=True)
-    own, even = _Sums.of(campaign.n, campaign, plan), _Sums.of(arrived * even_split(plan.experiment), campaign, plan)
+    own = _Sums.of(campaign.n, campaign, plan)
+    even = _Sums.of(arrived * campaign.rows(even_split(plan.experiment)), campaign, plan)
     worth = plan.truth.worth
     return Outcome(
         called,
@@ -132,8 +146,8 @@ class _Sums(NamedTuple):
     @classmethod
     def of(cls, visitors: Array, campaign: Campaign, plan: Plan) -> "_Sums":
         """Of so many by day, segment and arm."""
-        brought = np.tensordot(campaign.course, visitors, axes=1) * plan.world.rates * plan.world.values.mean
-        return cls(float(brought.sum()), float((visitors.sum(axis=0) * plan.truth.costs).sum()))
+        brought = np.tensordot(campaign.course, visitors, axes=1) * campaign.world.rates * plan.world.values.mean
+        return cls(float(brought.sum()), float((visitors.sum(axis=0) * campaign.rows(plan.truth.costs)).sum()))
 
     def profit(self, worth: float) -> float:
         """What is left, one of the goal being worth so much."""

@@ -33,6 +33,7 @@ from experiments.outcomes import run
 from experiments.policies import is_settled
 from experiments.reading.assumptions import read_assumptions
 from experiments.reading.policy import KINDS
+from experiments.reading.policy import PolicyKind
 from experiments.truth import truth_of
 from experiments.world import World
 from experiments.world import places_of
@@ -83,21 +84,25 @@ def preflight(
     runs: int,
     seed: int,
     workers: int = 1,
+    by_context: bool = True,
     watched: Watched = lambda parts, length: parts,
 ) -> Preflight:
     """Simulate so many campaigns of each policy; the same figures from a seed, however many processes work on them.
 
+    Weights by context take many times as long to simulate as all others; not `by_context`, they go by segment.
     `watched` passes on the parts of the work as they are done, `length` of them.
 
     :raises InvalidDocument: if the document or the assumptions cannot work.
     """
     given = parse_document(document)
     experiment = _by_segment(given)
-    assumed = read_assumptions(assumptions, experiment, days=days)
+    compared = given if by_context else experiment
+    assumed = read_assumptions(assumptions, compared, days=days)
     world = assumed.world(experiment)
-    _check_size(experiment, world, days=days)
-    plan = Plan(experiment, world, truth_of(experiment, world, days=days), days, assumed.visitors_per_day)
-    plans = {name: plan._replace(experiment=variant) for name, variant in _variants(experiment).items()}
+    contexts = assumed.contexts(compared)
+    _check_size(experiment, world, days=days, contexts=1 if contexts is None else len(contexts.contexts))
+    plan = Plan(experiment, world, truth_of(experiment, world, days=days), days, assumed.visitors_per_day, contexts)
+    plans = {name: plan._replace(experiment=variant) for name, variant in _variants(compared).items()}
     alike = {name: _first_alike(plans, one) for name, one in plans.items()}
     simulated = {name: plans[name] for name in dict.fromkeys(alike.values())}
     found = _simulated(simulated, runs=runs, seed=seed, workers=workers, watched=watched)
@@ -113,7 +118,7 @@ def preflight(
         runs,
         seed,
         assumed,
-        own=SHARES if experiment.policy.shares is not None else experiment.policy.kind,
+        own=SHARES if compared.policy.shares is not None else compared.policy.kind,
         advice=advise(plan._replace(experiment=given), forecasts, worth_testing),
         policies=forecasts,
         effects=worth_testing,
@@ -122,27 +127,33 @@ def preflight(
 
 
 def _by_segment(experiment: Experiment) -> Experiment:
-    """The experiment with weights by segment: worlds know nothing smaller."""
+    """The experiment with weights by segment: what is true of segments does not depend on smaller parts."""
     if not experiment.is_contextual:
         return experiment
     return replace(experiment, policy=replace(experiment.policy, kind="thompson"))
 
 
-def _check_size(experiment: Experiment, world: World, *, days: int) -> None:
-    arms = places_of(experiment).arms.size
+def _check_size(experiment: Experiment, world: World, *, days: int, contexts: int) -> None:
+    arms = places_of(experiment).arms.size * contexts
     cells = days * len(arrivals(experiment.goal, mean_seconds=world.delay_seconds, days=days).days) * arms
     if cells > MAX_CELLS:
-        rule = f"cells are too many to simulate, at most {MAX_CELLS}: days, days that conversions take, segments, arms"
+        what = "days, days that conversions take, segments, contexts, arms"
+        rule = f"cells are too many to simulate, at most {MAX_CELLS}: {what}"
         raise InvalidDocument([Problem("document", cells, rule)])
 
 
 def _variants(experiment: Experiment) -> dict[str, Experiment]:
     """The experiment under each policy, the even split first, within the limits of its own."""
     even = replace(experiment.policy, shares=None, min_share=_floor(experiment))
-    policies: dict[str, Policy] = {kind: replace(even, kind=kind) for kind in KINDS if kind != "contextual_thompson"}
+    policies: dict[str, Policy] = {kind: replace(even, kind=kind) for kind in _kinds(experiment)}
     if experiment.policy.shares is not None:
         policies[SHARES] = experiment.policy
     return {name: replace(experiment, policy=policy) for name, policy in policies.items()}
+
+
+def _kinds(experiment: Experiment) -> list[PolicyKind]:
+    """The policies to compare; the one by context where the document has it, so that its stored values are few."""
+    return [kind for kind in KINDS if kind != "contextual_thompson" or experiment.is_contextual]
 
 
 def _floor(experiment: Experiment) -> float:

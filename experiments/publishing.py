@@ -215,8 +215,8 @@ def is_news(previous: Mapping[str, Mapping[str, int]], weights: Mapping[str, Map
     return largest_move(previous, weights) >= PUBLISH_STEP or _arms(previous) != _arms(weights)
 
 
-def _is_news(previous: Allocation, wanted: Wanted) -> bool:
-    """The same with contexts: one that had none of its own had its segment's."""
+def is_new_allocation(previous: Allocation, wanted: Wanted) -> bool:
+    """Whether it is news with contexts too: one that had no weights of its own had its segment's."""
     segments = {**previous.contexts, **wanted.contexts}
     now = Allocation(0, wanted.weights, wanted.contexts)
     return is_news(previous.weights, wanted.weights) or any(
@@ -283,7 +283,7 @@ def _append_news(
 ) -> LedgerRow:
     """A new epoch where weights are news, else a row that leaves them: `unchanged` says that the policy looked."""
     previous = _previous(details)
-    news = _is_news(previous, wanted)
+    news = is_new_allocation(previous, wanted)
     row = ledger_row(
         experiment.key,
         last,
@@ -303,7 +303,7 @@ def recompute(experiment: Experiment, body: Mapping[str, Any]) -> Allocation:
     """The weights of a ledger row, computed again from what the row holds."""
     then, previous = _as_it_was(experiment, body), _previous(body)
     wanted = _WANTED_BY_ACT.get(body["act"], _asked_for)(then, body)
-    return Allocation(0, wanted.weights, wanted.contexts) if _is_news(previous, wanted) else previous
+    return Allocation(0, wanted.weights, wanted.contexts) if is_new_allocation(previous, wanted) else previous
 
 
 def _learned(experiment: Experiment, body: Mapping[str, Any]) -> Wanted:

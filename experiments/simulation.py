@@ -45,6 +45,7 @@ from experiments.weighing import Weighing
 from experiments.weighing import corrects
 from experiments.weighing import goal_curve
 from experiments.weighing import weighing_by
+from experiments.world import Places
 from experiments.world import World
 from experiments.world import places_of
 
@@ -62,7 +63,8 @@ class Campaign:
     """
 
     def __init__(self, experiment: Experiment, world: World, *, days: int, rng: np.random.Generator) -> None:
-        self.experiment, self.world, self.places = experiment, world, places_of(experiment)
+        self.experiment, self.world = experiment, world
+        self.places = self._placed()
         self.day = 0
         self.allocations = {1: first_allocation(experiment)}
         self.course = world.course(days)
@@ -99,6 +101,13 @@ class Campaign:
         """What a report reads, but for the cells."""
         stored = StoredExperiment(self.experiment, {}, "running", 0, 0)
         return Readings(stored, {}, self.allocations, {}, 0, 0, self.now_ms)
+
+    def rows(self, by_segment: Array) -> Array:
+        """A table by segment and arm as this campaign's arrays have it."""
+        return by_segment
+
+    def _placed(self) -> Places:
+        return places_of(self.experiment)
 
     def live(self, visitors: int) -> None:
         """Let a day pass on which so many visitors come, and conversions, those of earlier days too."""
@@ -178,10 +187,13 @@ class Campaign:
             self.experiment,
             self.columns(*metrics_asked(self.experiment)),
             allocations=self.allocations,
-            conversions=dict(zip(self.places.segments, self.converted.sum(axis=(0, 2)).tolist(), strict=True)),
+            conversions=self._conversions_by_segment(),
             now_ms=self.now_ms,
             weighing=self._weighing(),
         )
+
+    def _conversions_by_segment(self) -> dict[str, int]:
+        return dict(zip(self.places.segments, self.converted.sum(axis=(0, 2)).tolist(), strict=True))
 
     def _weighing(self) -> Weighing | None:
         curve = None
@@ -217,12 +229,17 @@ class Campaign:
         """Publish the weights that the policy wants, where they moved enough."""
         if is_settled(self.experiment):
             return
+        wanted = self._next()
+        if wanted is not None:
+            self._starts_ms[wanted.epoch] = self.now_ms
+            self.allocations[wanted.epoch] = wanted
+            self._in_force = self._table()
+
+    def _next(self) -> Allocation | None:
+        """The next epoch, where weights moved enough."""
         previous = self.allocations[self.epoch].weights
         wanted = next_weights(self.experiment, self.inputs(), previous)
-        if is_news(previous, wanted):
-            self._starts_ms[self.epoch + 1] = self.now_ms
-            self.allocations[self.epoch + 1] = Allocation(self.epoch + 1, wanted)
-            self._in_force = self._table()
+        return Allocation(self.epoch + 1, wanted) if is_news(previous, wanted) else None
 
     def _places(self, arms: Sequence[tuple[str, str]]) -> tuple[NDArray[np.intp], ...]:
         """Rows and columns of arms in segments."""

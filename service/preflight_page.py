@@ -77,7 +77,9 @@ def start(key: str) -> AnyResponse:
 
 def _simulated(stored: StoredExperiment, texts: dict[str, str]) -> PreflightView:
     wanted = asked(texts, stored.experiment)
-    found = preflight(dict(stored.document), wanted.assumptions, days=wanted.days, runs=_RUNS, seed=_SEED)
+    found = preflight(
+        dict(stored.document), wanted.assumptions, days=wanted.days, runs=_RUNS, seed=_SEED, by_context=False
+    )
     return preflight_view(found)
 
 

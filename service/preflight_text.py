@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 
 from experiments.advice import policy_name
+from experiments.context_world import AssumedValue
 from experiments.durations import format_duration
 from experiments.effects import POWER
 from experiments.forecasts import Days
@@ -130,9 +131,20 @@ def _assumptions(found: Preflight) -> Iterator[str]:
     yield f"{share(assumed.consent_share)} may be personalised"
     if found.goal_kind in ("count", "value"):
         yield f"{assumed.values.mean:g} each who reaches the goal, give or take {assumed.values.sd:g}"
+    if assumed.attributes:
+        yield f"attributes {', '.join(map(_attribute, assumed.attributes, assumed.attributes.values()))}"
     delay = f"after {format_duration(assumed.delay_seconds)} on average" if assumed.delay_seconds else "at once"
     yield f"conversions come {delay}"
     yield f"rates drift by {assumed.drift:+.0%} and swing by {assumed.weekly:.0%} within a week"
+
+
+def _attribute(name: str, by_value: Mapping[str, AssumedValue]) -> str:
+    """An attribute's values with their shares, and by arm what changes with them."""
+    shown = [
+        " ".join((value, share(of.share), *(f"({arm} {gain:+.0%})" for arm, gain in of.uplift.items())))
+        for value, of in by_value.items()
+    ]
+    return f"{name}: {' / '.join(shown)}"
 
 
 def _shares(share_by_segment: Mapping[str, float]) -> str:

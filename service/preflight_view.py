@@ -25,6 +25,7 @@ _HEADLINES = {
     "fixed": "Split evenly: moving traffic is not worth it here",
     "thompson": "Move traffic to what works",
     "top_two_thompson": "Move traffic to what works, and keep the runner-up in play",
+    "contextual_thompson": "Move traffic to what works, for each combination of stored attributes",
     "epsilon_greedy": "Give nearly all traffic to whatever leads",
 }
 

@@ -12,6 +12,8 @@ from experiments.errors import Problem
 from experiments.model import NO_PERSONALISATION
 from experiments.model import Experiment
 from experiments.model import Metric
+from experiments.reading.assumed_attributes import ATTRIBUTES
+from experiments.reading.assumed_attributes import read_assumed_attributes
 from experiments.reading.fields import Fields
 from experiments.reading.metrics import MAX_CAP
 from experiments.reading.shapes import Field
@@ -48,7 +50,7 @@ _SECTION = Section(
     "Assumptions",
     (
         _VISITORS_PER_DAY, _SEGMENT_SHARES, _CONSENT_SHARE, _RATES, _BASE_RATES, _UPLIFT, _VALUES, _DELAY, _DRIFT,
-        _WEEKLY,
+        _WEEKLY, ATTRIBUTES,
     ),
 )
 
@@ -91,6 +93,7 @@ def _read(fields: Fields, experiment: Experiment, *, days: int) -> Assumptions:
         drift=fields.read(_DRIFT),
         weekly=fields.read(_WEEKLY),
         defaults=_defaults(fields, experiment),
+        attributes=read_assumed_attributes(fields, experiment),
     )
 
 
@@ -98,6 +101,8 @@ def _defaults(fields: Fields, experiment: Experiment) -> tuple[str, ...]:
     without = {"rates"} if "rates" not in fields.values else {"base_rates", "uplift"}
     if experiment.goal.kind not in ("count", "value"):
         without.add("values")
+    if not experiment.is_contextual:
+        without.add(ATTRIBUTES.name)
     return tuple(name for name in _SECTION.names if name not in fields.values and name not in without)
 
 
@@ -204,8 +209,8 @@ def _values(fields: Fields, goal: Metric) -> Values:
 def _impossible_rates(assumptions: Assumptions, experiment: Experiment, *, days: int) -> list[Problem]:
     highest = float(assumptions.world(experiment).course(days).max())
     return [
-        Problem(f"assumptions.rates.{segment}.{arm}", rate * highest, "is its highest rate then, must be at most 1")
+        Problem(f"assumptions.rates.{segment}.{arm}", most, "is its highest rate then, must be at most 1")
         for segment, row in assumptions.rates.items()
         for arm, rate in row.items()
-        if rate * highest > 1
+        if (most := rate * highest * assumptions.highest_lift(arm)) > 1
     ]

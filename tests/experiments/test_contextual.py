@@ -277,10 +277,11 @@ def test_a_list_is_drawn_as_its_visitors_one_by_one() -> None:
     assert {one.weight for one in different} >= {9900, 6000, 4000}
 
 
-def test_a_pre_flight_says_that_it_is_by_segment() -> None:
-    found = preflight(document(), {"visitors_per_day": 500}, days=3, runs=2, seed=1)
+def test_a_pre_flight_by_segment_says_so() -> None:
+    found = preflight(document(), {"visitors_per_day": 500}, days=3, runs=2, seed=1, by_context=False)
     assert found.own == "thompson"
-    assert any("Weights by context are not simulated" in sentence for sentence in found.advice.sentences)
+    assert "contextual_thompson" not in {one.policy for one in found.policies}
+    assert any("Weights by context are not simulated here" in sentence for sentence in found.advice.sentences)
 
 
 def test_a_what_if_counts_everybody_by_the_weights_of_their_context() -> None:

@@ -52,6 +52,18 @@ def test_json_has_every_figure_and_the_same_seed_the_same_ones() -> None:
     assert found["advice"]["sentences"]
 
 
+def test_weights_by_context_are_a_row_and_what_is_assumed_of_attributes_is_said() -> None:
+    stored = {"taste": "string", "member": {"type": "boolean", "store": True}}
+    document = flight(policy={"kind": "contextual_thompson"}, attributes=stored)
+    by_value = {"true": {"share": 0.4, "uplift": {"letter-taste-0": 0.5}}}
+    asked = {"experiment": document, "assumptions": {"attributes": {"member": by_value}}}
+    said = simulate(asked, "--days", "3", "--runs", "2")
+    assert said.returncode == 0, said.stderr
+    assert any(line.startswith("* Thompson by context  ") for line in said.stdout.splitlines())
+    words = " ".join(said.stdout.split())
+    assert "attributes member: true 40% (letter-taste-0 +50%) / false 60%;" in words
+
+
 def test_a_plain_document_is_simulated_on_defaults() -> None:
     said = simulate(flight(), "--days", "2", "--runs", "2")
     assert said.returncode == 0
