@@ -24,7 +24,7 @@ from experiments.model import Allocation
 from experiments.searches import FALSE_RATE
 from experiments.searches import Record
 from experiments.searches import Search
-from experiments.storage.visitors import ContextRow
+from experiments.storage.contexts import ContextRow
 from stats.interactions import discoveries
 from stats.posteriors import BetaPosterior
 from stats.weights import thompson

@@ -15,8 +15,8 @@ from experiments.model import Experiment
 from experiments.past import Array
 from experiments.past import Flags
 from experiments.past import Past
-from experiments.storage.visitors import NO_ATTRIBUTES
-from experiments.storage.visitors import ContextRow
+from experiments.storage.contexts import NO_ATTRIBUTES
+from experiments.storage.contexts import ContextRow
 from stats.off_policy import Log
 from stats.off_policy import averages
 from stats.off_policy import best

@@ -162,7 +162,7 @@ def _read(session: Session, key: str) -> Record:
     check_undivided(session)
     experiment = find(session, key).experiment
     cap = cap_of(experiment.goal, currency=experiment.currency)
-    rows = session.exposures.contexts(key, metric=experiment.goal.key, most=_UNBOUNDED if cap is None else cap)
+    rows = session.contexts.of(key, metric=experiment.goal.key, most=_UNBOUNDED if cap is None else cap)
     return Record(experiment, allocations_of(session, key), rows)
 
 

@@ -22,7 +22,7 @@ from experiments.readings import Readings
 from experiments.readings import read
 from experiments.storage.session import Session
 from experiments.storage.store import Store
-from experiments.storage.visitors import ContextRow
+from experiments.storage.contexts import ContextRow
 from experiments.times import DAY_MS
 from experiments.times import date_of
 from experiments.undivided import shards_elsewhere
@@ -75,7 +75,7 @@ def _read(session: Session, key: str, *, now_ms: int) -> tuple[Readings, list[Co
     if not Contexts(experiment.attributes) or shards_elsewhere(session):
         return readings, []
     cap = cap_of(experiment.goal, currency=experiment.currency)
-    return readings, session.exposures.past_contexts(
+    return readings, session.contexts.past(
         key,
         metric=experiment.goal.key,
         most=_UNBOUNDED if cap is None else cap,

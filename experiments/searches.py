@@ -21,7 +21,7 @@ from experiments.codes import coded
 from experiments.inputs import unit_of
 from experiments.model import Allocation
 from experiments.model import Experiment
-from experiments.storage.visitors import ContextRow
+from experiments.storage.contexts import ContextRow
 from stats.interactions import Cells
 from stats.interactions import Choice
 from stats.interactions import Ratio

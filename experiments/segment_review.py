@@ -139,7 +139,7 @@ def review(
     :raises InvalidReview: if the day is none on which "lately" can begin.
     """
     def reading(session: Session) -> tuple[Readings, list[DatedContext]]:
-        return read(session, key, now_ms=now_ms), session.exposures.dated_contexts(key)
+        return read(session, key, now_ms=now_ms), session.contexts.dated(key)
 
     readings, stored = store.read(reading)
     return review_of(readings, stored, contexts=contexts, since=since, min_cell=min_cell)

@@ -11,6 +11,7 @@ from experiments.storage.configuration import Experiments
 from experiments.storage.configuration import Keys
 from experiments.storage.configuration import Meta
 from experiments.storage.connection import Connection
+from experiments.storage.contexts import Contexts
 from experiments.storage.drafts import Drafts
 from experiments.storage.events import Events
 from experiments.storage.heads import Heads
@@ -63,6 +64,7 @@ class Session:
         self.drafts = Drafts(connection)
         self.reviews = Reviews(connection)
         self.opt_outs = OptOuts(connection)
+        self.contexts = Contexts(connection)
         self.tombstones = Tombstones(connection)
         self.shards = Shards(connection)
         self.workers = Workers(connection)

@@ -17,7 +17,6 @@ from experiments.storage.events import COLUMNS
 from experiments.storage.events import EventRow
 from experiments.storage.events import event_of
 
-
 #: The counter of outcomes that waited for an exposure, and were removed.
 ORPHANS = "orphans"
 
@@ -48,46 +47,6 @@ class ExposureRow(NamedTuple):
         """What it fixed for good."""
         return Exposure(self.arm, self.segment, self.epoch, self.weight)
 
-
-class ContextRow(NamedTuple):
-    """Visitors who share context, segment, arm and epoch: how many, and the sums of their values and squared values.
-
-    The visitors of an experiment fall into two halves, 0 and 1, by their stand-ins: evenly, for good, and whatever arm
-    they have.
-    """
-
-    context: str
-    segment: str
-    arm: str
-    epoch: int
-    half: int
-    n: int
-    total: int
-    total_squares: float
-
-
-#: The context of a visitor of whom no attribute is stored.
-NO_ATTRIBUTES = "{}"
-#: What is in the upper half of the bytes is above this one.
-_MIDDLE = b"\x7f"
-
-
-def _by_context(context: str, *, among: str) -> str:
-    return (
-        "SELECT context, segment, arm, epoch, half, count(*), CAST(sum(value) AS BIGINT),"
-        " sum(CAST(value AS DOUBLE PRECISION) * value)"
-        f" FROM (SELECT {context} AS context, segment, arm, epoch,"
-        " CASE WHEN substr(exposures.visitor, 16, 1) > ? THEN 1 ELSE 0 END AS half,"
-        " CASE WHEN total > ? THEN ? ELSE coalesce(total, 0) END AS value"
-        " FROM exposures LEFT JOIN totals ON totals.visitor = exposures.visitor"
-        " AND totals.experiment = exposures.experiment AND metric = ?"
-        f" WHERE exposures.experiment = ? AND NOT asserted AND {among}) AS visitors"
-        " GROUP BY context, segment, arm, epoch, half ORDER BY context, segment, arm, epoch, half"
-    )
-
-
-_CONTEXTS = _by_context("context", among="context IS NOT NULL")
-_PAST_CONTEXTS = _by_context(f"coalesce(context, '{NO_ATTRIBUTES}')", among="exposures.at_ms < ?")
 
 _FIXED = "arm, segment, epoch, weight, at_ms, asserted, context"
 _EXPOSURE = f"{_FIXED}, n"
@@ -175,19 +134,6 @@ class Exposures:
         """Remove exposures."""
         self._connection.executemany("DELETE FROM exposures WHERE experiment = ? AND visitor = ?", keys)
 
-    def contexts(self, experiment: str, *, metric: str, most: int) -> list[ContextRow]:
-        """The visitors of whom a context is stored, by what they reached in a metric, each `most` at the most.
-
-        Those to whom another arm was shown than was drawn are left out.
-        """
-        rows = self._connection.execute(_CONTEXTS, (_MIDDLE, most, most, metric, experiment))
-        return [ContextRow(*row) for row in rows]
-
-    def past_contexts(self, experiment: str, *, metric: str, most: int, before_ms: int) -> list[ContextRow]:
-        """The same of the visitors exposed before a time; those of whom no context is stored have an empty one."""
-        values = (_MIDDLE, most, most, metric, experiment, before_ms)
-        return [ContextRow(*row) for row in self._connection.execute(_PAST_CONTEXTS, values)]
-
     def with_totals(
         self, experiment: str, metrics: Collection[str]
     ) -> Iterator[tuple[bytes, ExposureRow, dict[str, int]]]:
@@ -206,15 +152,6 @@ class Exposures:
         for visitor, of_visitor in groupby(rows, key=itemgetter(0)):
             found = list(of_visitor)
             yield bytes(visitor), _exposure(found[0][3:]), {row[1]: int(row[2]) for row in found if row[1] is not None}
-
-    def dated_contexts(self, experiment: str) -> list[tuple[str, int, int]]:
-        """How many visitors have each context, by the UTC day of first exposure, in days since 1970."""
-        rows = self._connection.execute(
-            "SELECT context, at_ms / 86400000, count(*) FROM exposures"
-            " WHERE experiment = ? AND context IS NOT NULL GROUP BY context, at_ms / 86400000",
-            (experiment,),
-        )
-        return [(context, int(day), int(n)) for context, day, n in rows]
 
     def keys(self, *, after: VisitorKey, limit: int) -> list[VisitorKey]:
         """Who was exposed, in order, from the next after this one on."""

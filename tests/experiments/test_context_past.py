@@ -16,7 +16,7 @@ from experiments.model import StoredExperiment
 from experiments.readings import Readings
 from experiments.replay import Replay
 from experiments.replay import replay_of
-from experiments.storage.visitors import ContextRow
+from experiments.storage.contexts import ContextRow
 from experiments.times import DAY_MS
 from tests.experiments.documents import tiny
 

@@ -7,7 +7,7 @@ from experiments.model import EVERYONE_ELSE
 from experiments.model import Allocation
 from experiments.searches import Record
 from experiments.searches import Search
-from experiments.storage.visitors import ContextRow
+from experiments.storage.contexts import ContextRow
 from tests.experiments.tastes import letters
 
 NEW, OLD = "new-letter", "one-letter"

@@ -42,7 +42,7 @@ class Fed:
         assert self.server.end() == 0
         with self.installed.opened() as installation:
             assert verify(installation.store) == []
-            rows = installation.store.read(lambda session: session.exposures.contexts("tiny", metric="spend", most=9))
+            rows = installation.store.read(lambda session: session.contexts.of("tiny", metric="spend", most=9))
         kept: dict[str, int] = {}
         for row in rows:
             kept[row.context] = kept.get(row.context, 0) + row.n
