@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from typing import NamedTuple
 
 from service.report_units import Units
 from service.report_units import units_of
@@ -18,6 +19,10 @@ from service.wording import decimals_for
 from service.wording import share
 from service.wording import signed
 from service.wording import written
+
+_INSIDE = (
+    "Weights differ inside segments too, by what is known of visitors; the what-if tells what that is worth."
+)
 
 #: A gain per visitor is easier to picture for a crowd.
 CROWD = 10_000
@@ -47,8 +52,7 @@ class Call:
     percent_of_visitors: float
 
 
-@dataclass(frozen=True)
-class Worth:
+class Worth(NamedTuple):
     """What the mix gains per visitor: one figure, and the sentence that explains it."""
 
     figure: str
@@ -78,6 +82,13 @@ def calls(report: Mapping[str, Any], *, symbols: bool) -> Iterator[Call]:
 
 def worth(report: Mapping[str, Any], *, symbols: bool) -> Worth:
     """What the mix is worth against one message for all."""
+    found = _worth(report, symbols=symbols)
+    if report["method"]["policy"]["kind"] != "contextual_thompson":
+        return found
+    return found._replace(sentence=f"{found.sentence} {_INSIDE}")
+
+
+def _worth(report: Mapping[str, Any], *, symbols: bool) -> Worth:
     units = units_of(report, symbols=symbols)
     gain, certainty = report["verdict"]["tailoring"]["gain_per_visitor"], share(report["method"]["interval"])
     if gain is None:

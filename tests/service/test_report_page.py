@@ -150,6 +150,13 @@ def test_an_interval_on_both_sides_of_zero_is_not_called_a_gain() -> None:
     assert "this is not settled: −0.10 to 0.32 percentage points fits what was seen." in page_of(report).text
 
 
+def test_a_report_says_where_weights_differ_inside_segments() -> None:
+    report = sample_report()
+    assert "Weights differ inside segments" not in page_of(report).text
+    report["method"]["policy"]["kind"] = "contextual_thompson"
+    assert "Weights differ inside segments too" in page_of(report).text
+
+
 def test_a_report_that_names_no_goal_means_its_first_metric() -> None:
     report = sample_report()
     del report["goal"]
