@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from experiments.counting import cap_of
 from experiments.errors import NothingToDiscover
@@ -27,7 +27,7 @@ from experiments.undivided import check_undivided
 from stats.interactions import Ratio
 from stats.interactions import discoveries
 
-_QUANTILE = float(special.ndtri(0.975))
+_QUANTILE = NormalDist().inv_cdf(0.975)
 #: More than any total that a database can hold.
 _UNBOUNDED = 2**62
 
