@@ -69,7 +69,7 @@ def test_however_many_visitors_and_addresses_come_no_more_is_remembered_of_them(
     installed.run_experiment(spring_mailing())
     installed.environ["BESPOKE_TRUSTED_PROXIES"] = "1"
     server = ServerProcess(installed)
-    key = installed.done("key", "create", "--scope", "client")
+    key = installed.key("client")
     memory = []
     try:
         for tenth in range(10):
@@ -113,7 +113,7 @@ def test_workers_that_are_killed_leave_nothing_to_the_main_process(server: Serve
 
 
 def test_the_log_stays_small_under_load_while_others_read(server: ServerProcess) -> None:
-    key = server.installed.done("key", "create", "--scope", "admin")
+    key = server.installed.key("admin")
     asked = {"context": {"targetingKey": "ann"}}
     answer = server.ask("POST", f"/ofrep/v1/evaluate/flags/{KEY}", asked, key=key)[1]
     exposure, order = events("ann", token=answer["metadata"]["token"])
@@ -162,7 +162,7 @@ ROUNDS, VISITORS, OUTCOMES = 50, 10_000, 3
 @pytest.mark.timeout(3600)
 def test_two_million_events_in_one_file_cost_no_more_memory_than_the_first(server: ServerProcess) -> None:
     """With its figures: `pytest -m long -rP tests/service/test_endurance.py -k million`."""
-    key = server.installed.done("key", "create", "--scope", "admin")
+    key = server.installed.key("admin")
     seconds, memory, reports = [], [], []
     for number in range(ROUNDS):
         began = time.monotonic()

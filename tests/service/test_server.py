@@ -115,7 +115,7 @@ def check_ended_in_order(server: ServerProcess) -> None:
 
 def test_a_request_that_is_being_sent_when_the_server_is_told_to_end_is_answered(server: ServerProcess) -> None:
     body = b'{"batch": []}'
-    key = server.installed.done("key", "create", "--scope", "server")
+    key = server.installed.key("server")
     head = f"POST /v1/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         connection.sendall(head.encode() + body[:5])

@@ -73,7 +73,7 @@ class Witness(threading.Thread):
 @contextmanager
 def at_work(server: ServerProcess) -> Iterator[list[Witness]]:
     """Two witnesses at work."""
-    key = server.installed.done("key", "create", "--scope", "server")
+    key = server.installed.key("server")
     witnesses = [Witness(server, key=key, name=name) for name in ("ann", "bob")]
     for witness in witnesses:
         witness.start()
@@ -125,7 +125,7 @@ def _again(server: ServerProcess, batch: list[dict[str, Any]], *, key: str) -> A
 
 def check_exactly_once(server: ServerProcess, witnesses: Sequence[Witness]) -> None:
     """All that was acknowledged is stored; all that was sent, when it is sent again, is counted once."""
-    key = server.installed.done("key", "create", "--scope", "admin")
+    key = server.installed.key("admin")
     for witness in witnesses:
         witness.end()
         acknowledged = set(witness.acknowledged())
@@ -138,4 +138,4 @@ def check_exactly_once(server: ServerProcess, witnesses: Sequence[Witness]) -> N
     report = server.ask("GET", f"/v1/experiments/{KEY}/report", key=key)[1]
     assert sum(row["visitors"] or 0 for row in report["totals"]) == visitors
     assert sum(row["metrics"]["purchase"]["sum"] or 0 for row in report["totals"]) == visitors
-    assert server.installed.done("verify")
+    server.installed.check()
