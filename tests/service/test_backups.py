@@ -20,15 +20,14 @@ from tests.service.witnesses import KEY
 from tests.service.witnesses import Witness
 from tests.service.witnesses import events
 from tests.service.witnesses import more_come
+from tests.service.witnesses import witnessed
 
 
 @pytest.fixture(name="served")
 def _served(tmp_path: Path) -> Iterator[ServerProcess]:
     """The server of an installation whose experiment runs."""
     (tmp_path / "first").mkdir()
-    installed = Installed(tmp_path / "first")
-    installed.run_experiment(spring_mailing())
-    server = ServerProcess(installed)
+    server = ServerProcess(witnessed(tmp_path / "first"))
     yield server
     if server.main.poll() is None:
         server.kill_everything()

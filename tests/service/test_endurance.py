@@ -21,6 +21,7 @@ from tests.service.witnesses import at_work
 from tests.service.witnesses import check_exactly_once
 from tests.service.witnesses import events
 from tests.service.witnesses import more_come
+from tests.service.witnesses import witnessed
 
 MEGABYTE = 1 << 20
 #: The pages at which a commit takes the log in by the way, and as much again for what comes meanwhile.
@@ -43,9 +44,7 @@ def burden(process: int) -> Burden:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
     """A server whose experiment runs."""
-    installed = Installed(tmp_path)
-    installed.run_experiment(spring_mailing())
-    server = ServerProcess(installed)
+    server = ServerProcess(witnessed(tmp_path))
     yield server
     if server.main.poll() is None:
         server.kill_everything()

@@ -19,14 +19,13 @@ from tests.service.witnesses import Witness
 from tests.service.witnesses import at_work
 from tests.service.witnesses import check_exactly_once
 from tests.service.witnesses import more_come
+from tests.service.witnesses import witnessed
 
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Installed:
     """An installation whose experiment runs."""
-    installed = Installed(tmp_path)
-    installed.run_experiment(spring_mailing())
-    return installed
+    return witnessed(tmp_path)
 
 
 @pytest.fixture

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 
 from experiments.times import iso
+from tests.experiments.documents import spring_mailing
+from tests.service.processes import Installed
 from tests.service.processes import ServerProcess
 from tests.service.processes import wait_until
 
@@ -68,6 +71,14 @@ class Witness(threading.Thread):
         """Bring nobody more."""
         self._ended.set()
         self.join()
+
+
+def witnessed(folder: Path) -> Installed:
+    """An installation whose experiment runs, and whose report hides nobody, however few come."""
+    installed = Installed(folder)
+    installed.run_experiment(spring_mailing())
+    installed.environ["BESPOKE_MIN_CELL"] = "0"
+    return installed
 
 
 @contextmanager
