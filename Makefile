@@ -23,6 +23,8 @@ PYTEST_JOBS ?= 4
 
 # Tests start hundreds of processes: each would compile the sources again.
 unexport PYTHONDONTWRITEBYTECODE
+# They have the cores already: a product of matrices that is spread over all of them takes twice the work to wait for its parts.
+test test-long: export OPENBLAS_NUM_THREADS := 1
 
 demo: .venv/installed
 	$(BIN)/bespoke demo $(DEMO_ARGS)
