@@ -103,6 +103,6 @@ def worker() -> None:
         installation.watch()
         spare_the_collector()
         name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-        Worker(store, installation.snapshots, log, name=name).run(ended)
+        Worker(store, installation.snapshots, log, name=name, keyring=installation.keyring).run(ended)
     finally:
         installation.close()
