@@ -121,8 +121,10 @@ def discover(store: Store, key: str, *, min_cell: int) -> Discovery:
     :raises UnknownExperiment: if there is none.
     :raises NothingToDiscover: if no attribute is stored, or too few visitors came for any proposal.
     """
-    experiment, allocations = store.read(lambda session: (find(session, key).experiment, allocations_of(session, key)))
-    return discovery_of(Record(experiment, allocations, stored_contexts(store, experiment)), min_cell=min_cell)
+    rows = stored_contexts(store, store.read(lambda session: find(session, key).experiment))
+    # After the visitors, so that none has an epoch or an arm that is not known yet.
+    record = store.read(lambda session: Record(find(session, key).experiment, allocations_of(session, key), rows))
+    return discovery_of(record, min_cell=min_cell)
 
 
 def discovery_of(record: Record, *, min_cell: int) -> Discovery:

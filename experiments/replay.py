@@ -13,6 +13,7 @@ from experiments.context_past import context_past
 from experiments.contexts import Contexts
 from experiments.errors import UnansweredPast
 from experiments.inputs import last_open_day
+from experiments.lifecycle import find
 from experiments.model import Experiment
 from experiments.objective import is_rate
 from experiments.past import Past
@@ -59,10 +60,11 @@ def replay(store: Store, key: str, *, now_ms: int, min_cell: int) -> Replay:
     :raises UnknownExperiment: if there is none.
     :raises UnansweredPast: if no visitor's window is over, or fewer than `min_cell` are.
     """
-    readings = store.read(lambda session: read(session, key, now_ms=now_ms))
-    experiment = readings.experiment
+    experiment = store.read(lambda session: find(session, key).experiment)
     before_ms = last_open_day(experiment.goal, now_ms=now_ms) * DAY_MS
     rows = past_contexts(store, experiment, before_ms=before_ms) if Contexts(experiment.attributes) else []
+    # After the visitors, so that none has an epoch or an arm that is not known yet.
+    readings = store.read(lambda session: read(session, key, now_ms=now_ms))
     return replay_of(readings, rows=rows, min_cell=min_cell)
 
 

@@ -252,6 +252,16 @@ def test_what_is_in_spool_or_log_when_somebody_is_erased_is_stored_nowhere(divid
     assert faults(divided) == []
 
 
+def test_who_is_erased_while_events_are_applied_is_stored_nowhere(divided: Divided) -> None:
+    some = VISITORS[:8]
+    with divided.at_work():
+        for visitor in some:
+            House.record(divided, *(divided.event(each, "Signed Up") for each in some))
+            erased(divided, visitor)
+    assert all(divided.tables_of(visitor) == {"first": [], "second": []} for visitor in some)
+    assert faults(divided) == []
+
+
 def test_who_is_erased_while_the_partition_is_moved_is_gone_from_both(divided: Divided, postgres: Databases) -> None:
     visitor = somebody_in(divided, "first")
     partition, results = partition_of(stand_in(visitor), PARTITIONS), list[Erased]()
