@@ -12,8 +12,8 @@ from experiments.errors import NotLookedUp
 from experiments.errors import StorageUnreachable
 from experiments.model import Exposure
 from experiments.partitions import partition_of
+from experiments.storage.movable_part import MovablePart
 from experiments.storage.pace import Pace
-from experiments.storage.partition import Partition
 from experiments.storage.parts import Part
 from experiments.storage.placement import Placement
 from experiments.storage.session import Session
@@ -76,7 +76,7 @@ class ShardedStore:
         return self._part(partition_of(visitor, self.placement.partitions))
 
     def _part(self, number: int) -> Part:
-        return Partition(self._control, self.placement, number)
+        return MovablePart(self._control, self.placement, number)
 
     def changes(self) -> int:
         """A number that differs once anybody has changed what people and jobs configure."""

@@ -37,7 +37,7 @@ from experiments.retention import retain
 from experiments.segment_review import review
 from experiments.sharding import move_partition
 from experiments.signing import disguised
-from experiments.storage import partition as partitions
+from experiments.storage import movable_part
 from experiments.storage.location import Server
 from experiments.storage.session import Session
 from experiments.storage.sharded_store import ShardedStore
@@ -304,7 +304,7 @@ def is_closed(house: Divided, shard: str, partition: int) -> bool:
 def test_what_cannot_be_erased_for_a_move_says_so_and_is_erased_after_it(
     divided: Divided, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partitions, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(movable_part, "_PATIENCE_SECONDS", 0.1)
     visitor = somebody_in(divided, "second")
     partition = partition_of(stand_in(visitor), PARTITIONS)
     moving = Thread(target=move_partition, args=(divided.store, partition, "first"))

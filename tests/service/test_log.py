@@ -288,6 +288,13 @@ def test_a_backup_of_one_database_of_several_is_refused(run: Run, settings: dict
     assert InvalidBackup.code == "invalid_backup"
 
 
+@pytest.mark.parametrize("command", [("list",), ("add", "first", "postgresql://nobody@127.0.0.1:1/nothing")])
+def test_an_embedded_database_has_no_shards(run: Run, command: tuple[str, ...]) -> None:
+    assert run("init").status == 0
+    said = run("shard", *command)
+    assert said.status == 1 and "has all visitors in its file; shards need postgresql://" in said.err
+
+
 @contextmanager
 def old_server(version: str) -> Iterator[str]:
     """What a server of NATS says first, of a version that cannot be had any more."""

@@ -1,4 +1,4 @@
-"""A partition as a part of the visitors: in its shard, wherever that is while it is moved."""
+"""A partition as a part of the visitors: in its shard, wherever it is moved to meanwhile."""
 
 from collections.abc import Callable
 from time import monotonic
@@ -26,7 +26,7 @@ class _Moved(Exception):
     """The partition is not, or not for writing, where this process took it to be."""
 
 
-class Partition:
+class MovablePart:
     """The visitors of a partition."""
 
     def __init__(self, control: OwnStore, placement: Placement, number: int) -> None:
