@@ -85,9 +85,9 @@ class Postgres:
         """Let a standby become a primary."""
         self._run("pg_ctl", "-D", str(self.folder), "-w", "promote")
 
-    def ask(self, statement: str) -> list[tuple[object, ...]]:
+    def ask(self, statement: str, *, database: str = "postgres") -> list[tuple[object, ...]]:
         """What a statement finds, as its owner."""
-        with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.address(database), autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
@@ -132,6 +132,13 @@ class Cluster:
         assert self.standby is not None
         self.primary.kill()
         self.standby.promote()
+        self.primary, self.standby = self.standby, self.primary
+
+    def follow(self) -> None:
+        """Let what was killed begin anew as a standby."""
+        assert self.standby is not None
+        shutil.rmtree(self.standby.folder)
+        _follow(self.standby, self.primary)
 
 
 @contextmanager

@@ -80,6 +80,10 @@ class Placement:
         """All shards, by name."""
         return sorted(self._servers)
 
+    def is_away(self, shard: str) -> bool:
+        """Whether a shard does not answer, as whoever looked last has found."""
+        return shard not in self._stores or not self._stores[shard].is_reached()
+
     def look(self) -> None:
         """See which shards answer, so that nobody waits for one that does not."""
         for store in list(self._stores.values()):

@@ -88,40 +88,21 @@ class Workers:
         self._connection.execute("DELETE FROM workers WHERE name = ?", (name,))
 
 
-class Spools:
-    """Which nodes keep what has not been applied."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def see(self, writer: str, *, pending_ms: int | None, now_ms: int) -> None:
-        """Say since when something waits in a spool."""
-        self._connection.execute(
-            "INSERT INTO spools (writer, pending_ms, seen_ms) VALUES (?, ?, ?) ON CONFLICT (writer)"
-            " DO UPDATE SET pending_ms = excluded.pending_ms, seen_ms = excluded.seen_ms",
-            (writer, pending_ms, now_ms),
-        )
-
-    def has_any(self) -> bool:
-        """Whether a node has one."""
-        return self._connection.execute("SELECT 1 FROM spools LIMIT 1").fetchone() is not None
-
-    def end(self, writer: str) -> None:
-        """Say that nothing waits there, and nothing will."""
-        self._connection.execute("DELETE FROM spools WHERE writer = ?", (writer,))
-
-    def watermark(self, *, now_ms: int) -> int:
-        """The time before which everything received has been applied."""
-        row = self._connection.execute("SELECT min(least(pending_ms, seen_ms)) FROM spools").fetchone()
-        return now_ms if row[0] is None else min(int(row[0]), now_ms)
-
-
 class Hold(NamedTuple):
     """A partition as whoever has taken it holds it: by an epoch, and from a position on."""
 
     partition: int
     epoch: int
     position: Position
+
+
+class Fence(NamedTuple):
+    """A partition as its shard has it: how often it was taken, and who holds it, if anybody does."""
+
+    partition: int
+    epoch: int
+    holder: str
+    is_held: bool
 
 
 class Fences:
@@ -169,6 +150,13 @@ class Fences:
             (seconds, *hold.position, hold.partition, hold.epoch),
         )
         return bool(cursor.rowcount)
+
+    def all(self) -> list[Fence]:
+        """The partitions that are open here."""
+        rows = self._connection.execute(
+            "SELECT partition, epoch, holder, until > now() FROM fences WHERE is_open ORDER BY partition"
+        )
+        return [Fence(*row) for row in rows]
 
     def row(self, partition: int) -> Row:
         """What has to go with a partition: how high the epoch is, how often something was applied, and the position."""
