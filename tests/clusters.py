@@ -16,7 +16,7 @@ from experiments.storage.location import Server
 from tests.service.processes import free_port
 from tests.service.processes import wait_until
 
-_STARTING_SECONDS = 60
+_STARTING_SECONDS = 180
 _OPTIONS = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "max_connections=200")
 
 

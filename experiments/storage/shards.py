@@ -126,10 +126,14 @@ class Fences:
         )
 
     def take(self, partition: int, holder: str, *, seconds: int) -> Hold | None:
-        """Take a partition that nobody holds; None where somebody does, or nobody may."""
+        """Take a partition that nobody holds; None where somebody does, or nobody may.
+
+        Whoever stopped amid a transaction holds it until the server ends that, and is not waited for.
+        """
         row = self._connection.execute(
             "UPDATE fences SET epoch = epoch + 1, holder = ?, until = now() + make_interval(secs => ?)"
-            " WHERE partition = ? AND is_open AND until <= now() RETURNING epoch, log, log_sequence",
+            " WHERE partition IN (SELECT partition FROM fences WHERE partition = ? AND is_open AND until <= now()"
+            " FOR UPDATE SKIP LOCKED) RETURNING epoch, log, log_sequence",
             (holder, seconds, partition),
         ).fetchone()
         return None if row is None else Hold(partition, row[0], Position(row[1], row[2]))

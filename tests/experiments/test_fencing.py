@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from experiments.storage.location import Server
+from experiments.storage.session import Session
 from experiments.storage.sharded_store import beside
 from experiments.storage.shards import Hold
 from experiments.storage.store import Store
@@ -14,10 +16,24 @@ from tests.postgres import Databases
 
 
 @pytest.fixture
-def shard(postgres: Databases) -> Iterator[Store]:
+def server(postgres: Databases) -> Server:
+    """A database as `bespoke init` leaves it."""
+    return postgres.fresh()
+
+
+@pytest.fixture
+def shard(server: Server) -> Iterator[Store]:
     """A database with a partition that nobody holds."""
-    store = open_store(postgres.fresh(), fingerprint=SECRETS.fingerprint)
+    store = open_store(server, fingerprint=SECRETS.fingerprint)
     beside(store, lambda session: session.fences.open(0))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def beside_it(server: Server) -> Iterator[Store]:
+    """The same database, as another process has it."""
+    store = open_store(server, fingerprint=SECRETS.fingerprint)
     yield store
     store.close()
 
@@ -35,6 +51,21 @@ def end_the_lease(shard: Store) -> None:
 def test_what_somebody_holds_nobody_takes(shard: Store) -> None:
     assert taken(shard, "ann") is not None
     assert taken(shard, "bob") is None
+    end_the_lease(shard)
+    assert taken(shard, "bob") is not None
+
+
+def test_who_stopped_amid_a_transaction_is_not_waited_for(shard: Store, beside_it: Store) -> None:
+    held = taken(shard, "ann")
+    assert held is not None
+
+    def stopped(session: Session) -> Hold | None:
+        # The lease is over before anybody else knows that it was held on.
+        assert session.fences.keep(held, seconds=0)
+        return taken(beside_it, "bob")
+
+    assert beside(shard, stopped) is None
+    assert taken(beside_it, "bob") is not None
 
 
 @pytest.mark.parametrize("lose", [

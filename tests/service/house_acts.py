@@ -14,7 +14,7 @@ from tests.service.witnesses import more_come
 
 _MORE = 10
 #: A lease, and what a worker takes to look whether one is over, on a machine that is busy with other things.
-_TAKING_SECONDS = 60
+_TAKING_SECONDS = 180
 
 Act = Callable[[House, Random], None]
 
@@ -47,7 +47,7 @@ def pause_a_worker(house: House, rng: Random) -> None:
         more_come(house.witnesses, _MORE)
     finally:
         paused.send_signal(signal.SIGCONT)
-    wait_until(lambda: house.said("fenced") > fenced, what="the worker that slept is fenced")
+    wait_until(lambda: house.said("fenced") > fenced, what="the worker that slept is fenced", seconds=_TAKING_SECONDS)
 
 
 def kill_a_log_node(house: House, rng: Random) -> None:
@@ -100,7 +100,8 @@ def move_a_partition(house: House, rng: Random) -> None:
         more_come(house.witnesses, rng.randrange(2 * _MORE))
         moving.kill()
         moving.wait()
-    assert installed.done("shard", "move", partition, shard) == f"partition {partition}: is in {shard}"
+    told = installed.done("shard", "move", partition, shard, patience_seconds=_TAKING_SECONDS)
+    assert told == f"partition {partition}: is in {shard}"
 
 
 def fail_over_a_shard(house: House, rng: Random) -> None:

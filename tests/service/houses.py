@@ -27,7 +27,8 @@ from tests.service.wanderers import Wanderer
 from tests.service.witnesses import KEY
 
 PARTITIONS = 8
-_COUNTING_SECONDS = 90
+_COUNTING_SECONDS = 180
+_ADDING_SECONDS = 120
 #: What one request brings when all is sent again.
 _TOGETHER = 200
 
@@ -105,8 +106,8 @@ def at_work(folder: Path) -> Iterator[House]:
 def _made(installed: InstalledNode, first: Cluster, control: Cluster) -> tuple[str, str]:
     """An experiment that runs, and shards with partitions; the keys of a server and of an administrator."""
     installed.run_experiment(spring_mailing())
-    installed.done("shard", "add", "first", first.server.url, "--partitions", str(PARTITIONS))
-    installed.done("shard", "add", "second", control.primary.address("second"))
+    for name, address in (("first", first.server.url), ("second", control.primary.address("second"))):
+        installed.done("shard", "add", name, address, "--partitions", str(PARTITIONS), patience_seconds=_ADDING_SECONDS)
     with installed.beside() as installation:
         for partition in range(0, PARTITIONS - 2, 2):
             move_partition(sharded_store(installation), partition, "second")
@@ -145,7 +146,7 @@ def check(house: House, folder: Path) -> None:
         assert report["diagnostics"][name] == alone["diagnostics"][name], name
     for node in house.nodes:
         assert "Traceback" not in node.installed.log.read_text()
-    assert house.nodes[0].installed.done("verify")
+    assert house.nodes[0].installed.done("verify", patience_seconds=_COUNTING_SECONDS)
 
 
 def _is_counted(house: House, visitors: int) -> bool:
