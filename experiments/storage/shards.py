@@ -119,6 +119,13 @@ class Fences:
             (partition,),
         )
 
+    def reopen(self, partition: int) -> None:
+        """Let somebody take a partition again, where nobody may."""
+        self._connection.execute(
+            "UPDATE fences SET is_open = TRUE, epoch = epoch + 1, until = now() WHERE partition = ? AND NOT is_open",
+            (partition,),
+        )
+
     def close(self, partition: int) -> None:
         """Let nobody apply to a partition any more; whoever does now is waited for."""
         self._connection.execute(

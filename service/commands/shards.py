@@ -75,7 +75,9 @@ def list_() -> None:
 @click.argument("partition", type=int)
 @click.argument("name")
 def move(partition: int, name: str) -> None:
-    """Move a partition to another shard; nothing stops meanwhile. Broken off, it is finished by moving again.
+    """Move a partition to another shard; nothing stops meanwhile.
+
+    Broken off, it is finished by moving again, and undone by moving to where the partition was.
 
     \b
     Example:

@@ -10,7 +10,7 @@ from tests.service.house_acts import ACTS
 from tests.service.house_acts import fail_over_a_shard
 from tests.service.house_acts import kill_a_log_node
 from tests.service.house_acts import kill_a_node
-from tests.service.house_acts import pause_a_worker
+from tests.service.house_acts import sleeping
 from tests.service.house_acts import wipe_the_log
 from tests.service.houses import at_work
 from tests.service.houses import check
@@ -25,7 +25,10 @@ def test_nothing_is_lost_or_counted_twice_beyond_one_database(tmp_path: Path) ->
     rng = Random(0)
     with at_work(tmp_path) as house:
         more_come(house.witnesses, _MORE)
-        for act in (pause_a_worker, kill_a_node, kill_a_log_node, wipe_the_log, fail_over_a_shard):
+        with sleeping(house, rng):
+            kill_a_node(house, rng)
+            kill_a_log_node(house, rng)
+        for act in (wipe_the_log, fail_over_a_shard):
             act(house, rng)
             more_come(house.witnesses, _MORE)
         assert house.said("published_again"), "what was wiped was in no shard"
