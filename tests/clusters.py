@@ -81,6 +81,12 @@ class Postgres:
             process.kill()
         self._process.wait(_STARTING_SECONDS)
 
+    def signal(self, number: int) -> None:
+        """Send a signal to all of its processes."""
+        assert self._process is not None, "it was started"
+        for process in (self._process, *self._process.children(recursive=True)):
+            process.send_signal(number)
+
     def promote(self) -> None:
         """Let a standby become a primary."""
         self._run("pg_ctl", "-D", str(self.folder), "-w", "promote")

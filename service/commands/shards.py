@@ -1,5 +1,6 @@
 """Commands for events that go through a log: the shards that visitors are in, and the workers that apply."""
 
+import os
 import secrets
 import socket
 from threading import Event
@@ -104,7 +105,7 @@ def worker() -> None:
         installation.before_closing(log.close)
         installation.watch()
         spare_the_collector()
-        name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         Worker(store, installation.snapshots, log, name=name).run(ended)
     finally:
         installation.close()

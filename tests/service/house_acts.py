@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from random import Random
 
 from tests.service.houses import House
 from tests.service.houses import PARTITIONS
+from tests.service.nodes import Node
 from tests.service.processes import wait_until
 from tests.service.witnesses import more_come
 
@@ -43,12 +45,13 @@ def kill_the_workers(house: House, rng: Random) -> None:
 def sleeping(house: House, rng: Random) -> Iterator[None]:
     """Let a worker sleep until another has taken what it held, and wake: it is fenced."""
     paused = rng.choice(house.workers)
-    wait_until(lambda: house.is_held_by(2), what="two workers share the partitions", seconds=_TAKING_SECONDS)
+    others = [worker for worker in house.workers if worker is not paused]
+    wait_until(lambda: house.are_held_by(house.workers), what="all workers hold some", seconds=_TAKING_SECONDS)
     fenced = house.said("fenced")
     paused.send_signal(signal.SIGSTOP)
     try:
         yield
-        wait_until(lambda: house.is_held_by(1), what="one worker has taken all", seconds=_TAKING_SECONDS)
+        wait_until(lambda: house.are_held_by(others), what="another worker has taken all", seconds=_TAKING_SECONDS)
     finally:
         paused.send_signal(signal.SIGCONT)
     wait_until(lambda: house.said("fenced") > fenced, what="the worker that slept is fenced", seconds=_TAKING_SECONDS)
@@ -122,6 +125,22 @@ def fail_over_a_shard(house: House, rng: Random) -> None:
     house.first.follow()
 
 
+def silence_a_shard(house: House, rng: Random) -> None:
+    """Let a shard keep its connections and say nothing: who does not need it is not held up."""
+    house.first.primary.signal(signal.SIGSTOP)
+    try:
+        for node in house.nodes:
+            wait_until(partial(_misses_the_first, node), what="it is seen", seconds=_TAKING_SECONDS)
+            assert node.readiness()["database"] == "ok"
+        more_come(house.witnesses, 1)
+    finally:
+        house.first.primary.signal(signal.SIGCONT)
+
+
+def _misses_the_first(node: Node) -> bool:
+    return bool(node.readiness()["shards"] == {"first": "away", "second": "ok"})
+
+
 def restart_the_control_database(house: House, rng: Random) -> None:
     """End the control database, and the shard beside it, as by a loss of power, and start them again."""
     house.control.primary.restart("immediate")
@@ -130,5 +149,5 @@ def restart_the_control_database(house: House, rng: Random) -> None:
 #: Everything that can be done, in one order for all seeds.
 ACTS: tuple[Act, ...] = (
     kill_a_worker, kill_the_workers, pause_a_worker, kill_a_log_node, kill_the_log, wipe_the_log, kill_a_node,
-    kill_the_scheduler, move_a_partition, fail_over_a_shard, restart_the_control_database,
+    kill_the_scheduler, move_a_partition, fail_over_a_shard, silence_a_shard, restart_the_control_database,
 )

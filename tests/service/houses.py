@@ -66,10 +66,10 @@ class House(NamedTuple):
         shards = ((self.first.primary, "bespoke"), (self.control.primary, "second"))
         return [str(holder) for server, name in shards for (holder,) in server.ask(held, database=name)]
 
-    def is_held_by(self, workers: int) -> bool:
-        """Whether every partition is held, by so many workers together."""
-        holders = self.holders()
-        return len(holders) == PARTITIONS and len(set(holders)) == workers
+    def are_held_by(self, workers: Sequence[subprocess.Popen[bytes]]) -> bool:
+        """Whether every partition is held, and each of these workers holds some."""
+        processes = [holder.split("-")[-2] for holder in self.holders()]
+        return len(processes) == PARTITIONS and set(processes) == {str(worker.pid) for worker in workers}
 
     def said(self, event: str) -> int:
         """How often anybody has logged something."""
