@@ -176,7 +176,7 @@ class Partition(Thread):
         if moved:
             applied(session, read)
             session.positions.move(hold.partition, moved)
-            session.fences.count(hold.partition)
+            session.fences.count(hold.partition, seconds=LEASE_SECONDS)
         return reached
 
     def _entries_at(self, version: int) -> Mapping[str, Entry]:

@@ -36,7 +36,8 @@ from experiments.storage.spool import Source
 _OLDEST = (2, 10, 23)
 _MOST_REPLICAS = 3
 _STREAM_BYTES = 1 << 30
-_MESSAGE_BYTES = 500_000
+#: Some fifty are applied in one transaction, which should not last for long.
+_MESSAGE_BYTES = 100_000
 _CONNECTING_SECONDS = 10
 #: A leader that is lost is replaced within some six seconds.
 PUBLISHING_SECONDS = 10.0

@@ -186,9 +186,16 @@ class Fences:
             (partition, *row),
         )
 
-    def count(self, partition: int) -> None:
-        """Say that something has been applied, so that sums have changed."""
-        self._connection.execute("UPDATE fences SET applied = applied + 1 WHERE partition = ?", (partition,))
+    def count(self, partition: int, *, seconds: int) -> None:
+        """Say that something has been applied, so that sums have changed; its holder holds it on from now.
+
+        That may have taken longer than the lease that was had at first; nobody takes a partition meanwhile.
+        """
+        self._connection.execute(
+            "UPDATE fences SET applied = applied + 1, until = clock_timestamp() + make_interval(secs => ?)"
+            " WHERE partition = ?",
+            (seconds, partition),
+        )
 
     def leave(self, hold: Hold) -> None:
         """Let somebody else take it at once."""
