@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from experiments.storage.bursts import end_stopped
 from experiments.storage.cells import CellKey
 from experiments.storage.cells import CellRow
 from experiments.storage.connection import Connection
@@ -135,7 +136,7 @@ class Fences:
     def take(self, partition: int, holder: str, *, seconds: int) -> Hold | None:
         """Take a partition that nobody holds; None where somebody does, or nobody may.
 
-        Whoever stopped amid a transaction holds it until the server ends that, and is not waited for.
+        Whoever stopped amid a transaction holds it until that is ended, and is not waited for.
         """
         row = self._connection.execute(
             "UPDATE fences SET epoch = epoch + 1, holder = ?, until = now() + make_interval(secs => ?)"
@@ -143,7 +144,10 @@ class Fences:
             " FOR UPDATE SKIP LOCKED) RETURNING epoch, log, log_sequence",
             (holder, seconds, partition),
         ).fetchone()
-        return None if row is None else Hold(partition, row[0], Position(row[1], row[2]))
+        if row is None:
+            end_stopped(self._connection)
+            return None
+        return Hold(partition, row[0], Position(row[1], row[2]))
 
     def position(self, partition: int) -> Position:
         """Up to where the log has been applied."""

@@ -2,17 +2,22 @@
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from contextlib import ExitStack
+from contextlib import suppress
 
+import psycopg
 import pytest
 
 from experiments.storage.location import Server
 from experiments.storage.session import Session
+from experiments.storage.postgres import connect
 from experiments.storage.sharded_store import beside
 from experiments.storage.shards import Hold
 from experiments.storage.store import Store
 from experiments.storage.store import open_store
 from tests.experiments.house import SECRETS
 from tests.postgres import Databases
+from tests.service.processes import wait_until
 
 
 @pytest.fixture
@@ -43,9 +48,35 @@ def taken(shard: Store, holder: str) -> Hold | None:
     return beside(shard, lambda session: session.fences.take(0, holder, seconds=600))
 
 
+def is_stopped(shard: Store) -> bool:
+    """Whether somebody has sent statements, and not said that an answer is waited for."""
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'"
+    [n] = shard.read(
+        lambda session: session.connection.execute(f"{asked} AND wait_event = 'ClientRead'").fetchone()
+    )
+    return bool(n == 1)
+
+
 def end_the_lease(shard: Store) -> None:
     """Let as much time pass as a lease lasts."""
     beside(shard, lambda session: session.connection.execute("UPDATE fences SET until = now()"))
+
+
+def test_who_stopped_while_sending_is_ended(
+    server: Server, shard: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert taken(shard, "ann") is not None
+    end_the_lease(shard)
+    stopped = connect(server)
+    with ExitStack() as sending, suppress(psycopg.OperationalError):
+        sending.enter_context(stopped.raw.pipeline())
+        stopped.raw.execute("BEGIN")
+        stopped.raw.execute("UPDATE fences SET holder = 'ann'")
+        wait_until(lambda: is_stopped(shard), what="the server waits for more")
+        assert taken(shard, "bob") is None
+        monkeypatch.setattr("experiments.storage.bursts.STOPPED_SECONDS", 0)
+        wait_until(lambda: taken(shard, "bob") is not None, what="its session is ended")
+    stopped.close()
 
 
 def test_what_somebody_holds_nobody_takes(shard: Store) -> None:
