@@ -275,11 +275,14 @@ class Watermarks:
         return dict(self._connection.execute("SELECT partition, applied FROM watermarks").fetchall())
 
     def move(self, partition: int, *, at_ms: int, applied: int) -> bool:
-        """Say how far a partition is collected; False where somebody has collected more."""
+        """Say how far a partition is collected; False where somebody has collected more.
+
+        The time may go back: a spool that was given up may be there again, with what came before.
+        """
         cursor = self._connection.execute(
             "INSERT INTO watermarks (partition, at_ms, applied) VALUES (?, ?, ?) ON CONFLICT (partition)"
             " DO UPDATE SET at_ms = excluded.at_ms, applied = excluded.applied"
-            " WHERE watermarks.applied <= excluded.applied AND watermarks.at_ms <= excluded.at_ms",
+            " WHERE watermarks.applied <= excluded.applied",
             (partition, at_ms, applied),
         )
         return bool(cursor.rowcount)
