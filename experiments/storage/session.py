@@ -27,10 +27,10 @@ from experiments.storage.restores import Restores
 from experiments.storage.reviews import Reviews
 from experiments.storage.shards import Positions
 from experiments.storage.shards import Shards
-from experiments.storage.shards import Spools
 from experiments.storage.shards import Sums
 from experiments.storage.shards import Watermarks
 from experiments.storage.shards import Workers
+from experiments.storage.spools import Spools
 from experiments.storage.tombstones import Tombstones
 from experiments.storage.visitors import Exposures
 from experiments.storage.visitors import Note
