@@ -24,6 +24,8 @@ def warnings(report: Mapping[str, Any]) -> Iterator[str]:
     diagnostics = report["diagnostics"]
     if diagnostics.get("alarm"):
         yield _alarmed(diagnostics["alarm"])
+    if diagnostics.get("refused"):
+        yield _refused(diagnostics["refused"])
     if diagnostics["sample_ratio"]["alarm"]:
         yield "Visitors did not arrive in the planned shares. Find the cause before acting on any figure here."
     for rail in report.get("guardrails", ()):
@@ -42,12 +44,18 @@ def restraint_warnings(restraints: Restraints) -> Iterator[str]:
     """What the service has done out of caution, and what a person has to do about it."""
     if restraints.alarm:
         yield _alarmed(restraints.alarm)
+    if restraints.refused:
+        yield _refused(restraints.refused)
     for arm, metric in restraints.barred.items():
         yield _barred(arm, metric)
 
 
 def _alarmed(reason: str) -> str:
     return f"The service froze the weights. {reason}. Find the cause, then unfreeze it."
+
+
+def _refused(reason: str) -> str:
+    return f"Weights stay where they are: {reason}."
 
 
 def _barred(arm: str, metric: str) -> str:

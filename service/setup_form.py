@@ -12,7 +12,7 @@ from experiments.model import MetricKind
 from experiments.model import MetricRole
 from experiments.model import Objective
 from experiments.model import Role
-from experiments.reading.policy import KINDS
+from experiments.policy_kinds import BUILT_IN
 from experiments.reading.policy import Maturity
 from experiments.reading.segments import SegmentKind
 from service.setup_kinds import ABSENT
@@ -137,7 +137,7 @@ class Names:
 
 
 _POLICY = Part({
-    "kind": Choice(words=KINDS), "every": TEXT, "min_share": PERCENT, "burn_in": NUMBER, "burn_in_conversions": NUMBER,
+    "kind": Choice(words=BUILT_IN), "every": TEXT, "min_share": PERCENT, "burn_in": NUMBER, "burn_in_conversions": NUMBER,
     "max_step": PERCENT, "maturity": Choice(words=get_args(Maturity)), "shares": Json(), "epsilon": PERCENT,
     "half_life": TEXT,
 })
