@@ -151,7 +151,7 @@ def _variants(experiment: Experiment) -> dict[str, Experiment]:
 
 
 def _kinds(experiment: Experiment) -> list[str]:
-    """The policies to compare; what else the document has too: a package's, or by context, whose values are few then."""
+    """The policies to compare; a package's and the one by context where the document has it."""
     kinds = dict.fromkeys((*BUILT_IN, experiment.policy.kind))
     return [kind for kind in kinds if kind != "contextual_thompson" or experiment.is_contextual]
 

@@ -22,10 +22,7 @@ class Check(NamedTuple):
 def warnings(report: Mapping[str, Any]) -> Iterator[str]:
     """What must be known before the report is acted on."""
     diagnostics = report["diagnostics"]
-    if diagnostics.get("alarm"):
-        yield _alarmed(diagnostics["alarm"])
-    if diagnostics.get("refused"):
-        yield _refused(diagnostics["refused"])
+    yield from _held(diagnostics.get("alarm"), diagnostics.get("refused"))
     if diagnostics["sample_ratio"]["alarm"]:
         yield "Visitors did not arrive in the planned shares. Find the cause before acting on any figure here."
     for rail in report.get("guardrails", ()):
@@ -42,20 +39,16 @@ def warnings(report: Mapping[str, Any]) -> Iterator[str]:
 
 def restraint_warnings(restraints: Restraints) -> Iterator[str]:
     """What the service has done out of caution, and what a person has to do about it."""
-    if restraints.alarm:
-        yield _alarmed(restraints.alarm)
-    if restraints.refused:
-        yield _refused(restraints.refused)
+    yield from _held(restraints.alarm, restraints.refused)
     for arm, metric in restraints.barred.items():
         yield _barred(arm, metric)
 
 
-def _alarmed(reason: str) -> str:
-    return f"The service froze the weights. {reason}. Find the cause, then unfreeze it."
-
-
-def _refused(reason: str) -> str:
-    return f"Weights stay where they are: {reason}."
+def _held(alarm: str | None, refused: str | None) -> Iterator[str]:
+    if alarm:
+        yield f"The service froze the weights. {alarm}. Find the cause, then unfreeze it."
+    if refused:
+        yield f"Weights stay where they are: {refused}."
 
 
 def _barred(arm: str, metric: str) -> str:

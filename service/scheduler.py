@@ -22,6 +22,7 @@ from service.clock import AcceleratedClock
 from service.clock import Clock
 from service.disk import space
 from service.disk import written
+from service.errands import errands
 from service.installation import Installation
 from service.logs import said
 from service.relay import send
@@ -53,6 +54,12 @@ class Scheduler:
             max_instances=1,
             misfire_grace_time=None,
         )
+        # Others may take their time: each has a thread, and jobs wait for none of them.
+        for errand in errands(installation):
+            self._background.add_job(
+                errand, "interval", seconds=_rhythm(installation.clock), coalesce=True, max_instances=1,
+                misfire_grace_time=None,
+            )
 
     def start(self) -> None:
         """Look for what is due, now and from now on."""

@@ -137,9 +137,9 @@ class Names:
 
 
 _POLICY = Part({
-    "kind": Choice(words=BUILT_IN), "every": TEXT, "min_share": PERCENT, "burn_in": NUMBER, "burn_in_conversions": NUMBER,
-    "max_step": PERCENT, "maturity": Choice(words=get_args(Maturity)), "shares": Json(), "epsilon": PERCENT,
-    "half_life": TEXT,
+    "kind": Choice(words=BUILT_IN), "every": TEXT, "min_share": PERCENT, "burn_in": NUMBER,
+    "burn_in_conversions": NUMBER, "max_step": PERCENT, "maturity": Choice(words=get_args(Maturity)), "shares": Json(),
+    "epsilon": PERCENT, "half_life": TEXT,
 })
 _SEGMENT = Part({
     "name": TEXT, "key": TEXT, "kind": Choice(words=get_args(SegmentKind)), "rule": RuleKind(), "review_by": TEXT,

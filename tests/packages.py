@@ -1,4 +1,4 @@
-"""Packages that extend Bespoke: written by tests, or the one of `examples/`, found by whoever has their folder on the path."""
+"""Packages that extend Bespoke, written by tests or that of `examples/`: found by who has their folder on the path."""
 
 import subprocess
 import sys

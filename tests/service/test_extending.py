@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,46 @@ def test_the_preflight_simulates_the_policy_of_the_example(tmp_path: Path, examp
         "simulate", "-", "--runs", "4", "--days", "10", stdin=json.dumps(tiny(arms=_ARMS, policy=_POLICY))
     )
     assert "* epsilon_decay" in said
+
+
+def test_the_source_and_the_sink_of_the_example_work_in_a_real_server(tmp_path: Path, example: Path) -> None:
+    shop, news = tmp_path / "shop.db", tmp_path / "news.db"
+    with closing(sqlite3.connect(shop)) as orders, orders:
+        orders.execute("CREATE TABLE orders (number INTEGER PRIMARY KEY, customer TEXT, revenue REAL, at TEXT)")
+    installed = extended(tmp_path, example)
+    installed.environ |= {
+        "BESPOKE_SOURCES": f"sqlite:{shop}", "BESPOKE_SINKS": f"table:{news}", "BESPOKE_MIN_CELL": "0",
+    }
+    metrics = [{"key": "order", "event": "Order Completed", "kind": "conversion", "role": "goal"}]
+    installed.run_experiment(tiny(arms=_ARMS, metrics=metrics, policy={"kind": "fixed"}))
+    admin = installed.done("key", "create", "--scope", "admin")
+    server = ServerProcess(installed)
+    try:
+        people = {"experiment": "tiny", "visitors": [{"id": f"v{n}"} for n in range(3)], "expose": True}
+        assert server.ask("POST", "/v1/assignments", people, key=admin)[0] == 200
+        with closing(sqlite3.connect(shop)) as orders, orders:
+            # Bought again, and somebody whom nobody knows.
+            rows = [("v0", 10.0, None), ("v0", 5.0, None), ("v2", 7.5, None), ("w", 1.0, None)]
+            orders.executemany("INSERT INTO orders (customer, revenue, at) VALUES (?, ?, ?)", rows)
+
+        def bought() -> int:
+            report = server.ask("GET", "/v1/experiments/tiny/report", key=admin)[1]
+            return sum(arm["metrics"]["order"]["sum"] for arm in report["arms"] if arm["metrics"]["order"]["sum"])
+
+        wait_until(lambda: bought() == 2, what="orders are counted")
+        assert server.ask("POST", "/v1/experiments/tiny/pause", key=admin)[0] == 200
+        wait_until(lambda: _told(news) == [("bespoke.experiment.pause", "tiny")], what="the table has the news")
+    finally:
+        server.end()
+    assert "bespoke.sinks: table of bespoke-epsilon-decay 1.0: can be used" in installed.command("doctor").stdout
+
+
+def _told(news: Path) -> list[tuple[str, str]]:
+    with closing(sqlite3.connect(news)) as kept:
+        try:
+            return kept.execute("SELECT type, experiment FROM news").fetchall()
+        except sqlite3.OperationalError:
+            return []
 
 
 def test_what_the_documentation_prints_is_what_the_example_has() -> None:

@@ -68,8 +68,8 @@ class Wheel(Installed):
         self._environment = folder / "environment"
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", self._environment], check=True, timeout=60)
         python = self._environment / "bin" / "python"
-        install = [sys.executable, "-m", "pip", "--quiet", "--python", python, "install", "--no-deps", "--no-index", wheel]
-        subprocess.run(install, check=True, timeout=120)
+        pip = [sys.executable, "-m", "pip", "--quiet", "--python", python]
+        subprocess.run([*pip, "install", "--no-deps", "--no-index", wheel], check=True, timeout=120)
         (site,) = self._environment.glob("lib/*/site-packages")
         # A path here brings the packages that are required, and not the editable installation, whose hook stays unread.
         (site / "required.pth").write_text(sysconfig.get_path("purelib"))
