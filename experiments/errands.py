@@ -27,13 +27,11 @@ def run_errand(
     `work` gives the errand as it is to be kept, None where there was nothing; `enter` is done when it is first begun.
     Whatever it raises is kept as the fault, and it is due again after a wait that doubles.
     """
-    found = store.read(lambda session: session.errands.get(name))
-    if found is None:
-        found = store.transact(lambda session: _begin(session, name, enter, now_ms=now_ms))
-    if found.due_ms > now_ms:
+    if not store.read(lambda session: _is_due(session, name, now_ms=now_ms)):
         return None
     until_ms = now_ms + LEASE_MS
-    if not store.transact(lambda session: session.errands.claim(name, until_ms=until_ms, now_ms=now_ms)):
+    found = store.transact(lambda session: _claim(session, name, enter, until_ms=until_ms, now_ms=now_ms))
+    if found is None:
         return None
     try:
         done = work(found)
@@ -41,16 +39,21 @@ def run_errand(
         # It may be code of others: whatever it raises is a reason to come back later.
         done = _failed(found, told(error), now_ms=now_ms)
     kept = done or found._replace(due_ms=now_ms, failures=0, fault="")
-    store.transact(lambda session: session.errands.keep(kept))
+    store.transact(lambda session: session.errands.keep(kept, until_ms=until_ms))
     return done
 
 
-def _begin(session: Session, name: str, enter: Callable[[Session], None], *, now_ms: int) -> ErrandRow:
+def _is_due(session: Session, name: str, *, now_ms: int) -> bool:
+    found = session.errands.get(name)
+    return found is None or found.due_ms <= now_ms
+
+
+def _claim(
+    session: Session, name: str, enter: Callable[[Session], None], *, until_ms: int, now_ms: int
+) -> ErrandRow | None:
     if session.errands.begin(name, now_ms=now_ms):
         enter(session)
-    found = session.errands.get(name)
-    assert found is not None, "it was just entered"
-    return found
+    return session.errands.claim(name, until_ms=until_ms, now_ms=now_ms)
 
 
 def _failed(row: ErrandRow, fault: str, *, now_ms: int) -> ErrandRow:

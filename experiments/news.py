@@ -69,6 +69,8 @@ def _hand_out_chain(store: Store, name: str, chain: Handed, sink: Sink) -> None:
     reached = chain.number
     while reached < chain.newest:
         rows = store.read(lambda session: list(_rows(session, chain.chain, after=reached)))
+        if not rows:
+            return  # The chain was cut off, which `verify` tells.
         for head, news in rows:
             if news is not None:
                 sink(news)

@@ -42,20 +42,20 @@ class Errands:
         )
         return bool(cursor.rowcount)
 
-    def claim(self, name: str, *, until_ms: int, now_ms: int) -> bool:
-        """Take an errand that is due; False where it is not, or another process is at it until its time is over."""
+    def claim(self, name: str, *, until_ms: int, now_ms: int) -> ErrandRow | None:
+        """Take an errand that is due; None where it is not, or another process is at it until its time is over."""
         cursor = self._connection.execute(
             "UPDATE errands SET due_ms = :until_ms WHERE name = :name AND due_ms <= :now_ms",
             {"name": name, "until_ms": until_ms, "now_ms": now_ms},
         )
-        return bool(cursor.rowcount)
+        return self.get(name) if cursor.rowcount else None
 
-    def keep(self, row: ErrandRow) -> None:
-        """Keep how it went."""
+    def keep(self, row: ErrandRow, *, until_ms: int) -> None:
+        """Keep how it went; nothing where it took so long that another process has claimed it."""
         self._connection.execute(
             "UPDATE errands SET due_ms = :due_ms, failures = :failures, fault = :fault, reached = :reached"
-            " WHERE name = :name",
-            row._asdict(),
+            " WHERE name = :name AND due_ms = :until_ms",
+            {**row._asdict(), "until_ms": until_ms},
         )
 
 
