@@ -10,6 +10,11 @@ from typing import Any
 
 import pytest
 
+from experiments.plugins import plugins
+from experiments.reading.policy import policy_section
+from service import setup_wording
+from service.setup_form import FORM
+from service.setup_kinds import Reading
 from tests.experiments.documents import tiny
 from tests.packages import EXAMPLE
 from tests.packages import install_example
@@ -133,6 +138,25 @@ def _told(news: Path) -> list[tuple[str, str]]:
             return kept.execute("SELECT type, experiment FROM news").fetchall()
         except sqlite3.OperationalError:
             return []
+
+
+def test_the_form_offers_the_policy_and_keeps_what_it_has_no_field_for(
+    example: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caches = plugins, policy_section
+    monkeypatch.syspath_prepend(example)
+    for cached in caches:
+        cached.cache_clear()
+    try:
+        assert ("epsilon_decay", "Give more and more traffic to whatever leads") in setup_wording.policy().options
+        written = FORM.write({"policy": _POLICY}, {})
+        assert written["policy"]["kind"] == "epsilon_decay"
+        assert FORM.read(written, "", Reading({}))["policy"]["halved_after"] == 100
+    finally:
+        monkeypatch.undo()
+        for cached in caches:
+            cached.cache_clear()
+    assert FORM.write({"policy": _POLICY}, {})["policy"]["kind"] == ""
 
 
 def test_what_the_documentation_prints_is_what_the_example_has() -> None:
