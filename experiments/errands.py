@@ -20,12 +20,14 @@ def run_errand(
     work: Callable[[ErrandRow], ErrandRow | None],
     *,
     now_ms: int,
+    every_ms: int = 0,
     enter: Callable[[Session], None] = lambda session: None,
 ) -> ErrandRow | None:
     """Do an errand if it is due and nobody else is at it: how it went, None where there was nothing to do.
 
-    `work` gives the errand as it is to be kept, None where there was nothing; `enter` is done when it is first begun.
-    Whatever it raises is kept as the fault, and it is due again after a wait that doubles.
+    `work` gives the errand as it is to be kept, None where there was nothing: it is due again after `every_ms` then.
+    Whatever it raises is kept as the fault, and it is due again after a wait that doubles. `enter` is done when it is
+    first begun.
     """
     if not store.read(lambda session: _is_due(session, name, now_ms=now_ms)):
         return None
@@ -38,7 +40,8 @@ def run_errand(
     except Exception as error:
         # It may be code of others: whatever it raises is a reason to come back later.
         done = _failed(found, told(error), now_ms=now_ms)
-    kept = done or found._replace(due_ms=now_ms, failures=0, fault="")
+    fault = "" if found.failures else found.fault
+    kept = done or found._replace(due_ms=now_ms + every_ms, failures=0, fault=fault)
     store.transact(lambda session: session.errands.keep(kept, until_ms=until_ms))
     return done
 

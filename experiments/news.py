@@ -28,6 +28,8 @@ from experiments.times import iso
 #: What sinks are told of the audit log: acts on experiments, and nothing of people and keys.
 _ACT = "experiment "
 _ROWS_AT_ONCE = 100
+# A sink may take ten seconds for each: a turn ends before another process would take it, and a server that is to end.
+_MOST_AT_ONCE = 5
 
 
 class News(TypedDict):
@@ -50,11 +52,11 @@ Sink = Callable[[News], None]
 def hand_out(store: Store, name: str, sink: Sink, *, now_ms: int) -> ErrandRow | None:
     """Hand a sink the news that it lacks; how it went, None where there was none. A new sink is told what comes."""
 
-    def work(found: ErrandRow) -> ErrandRow | None:
-        behind = store.read(lambda session: session.handed.behind(name))
-        for chain in behind:
-            _hand_out_chain(store, name, chain, sink)
-        return found._replace(due_ms=now_ms, failures=0, fault="") if behind or found.failures else None
+    def work(found: ErrandRow) -> ErrandRow:
+        left = _MOST_AT_ONCE
+        for chain in store.read(lambda session: session.handed.behind(name)):
+            left -= _hand_out_chain(store, name, chain, sink, most=left)
+        return found._replace(due_ms=now_ms, failures=0, fault="")
 
     if not store.read(lambda session: _may_lack(session, name)):
         return None
@@ -65,18 +67,21 @@ def _may_lack(session: Session, name: str) -> bool:
     return session.errands.get(name) is None or bool(session.handed.behind(name))
 
 
-def _hand_out_chain(store: Store, name: str, chain: Handed, sink: Sink) -> None:
-    reached = chain.number
-    while reached < chain.newest:
-        rows = store.read(lambda session: list(_rows(session, chain.chain, after=reached)))
-        if not rows:
-            return  # The chain was cut off, which `verify` tells.
-        for head, news in rows:
-            if news is not None:
-                sink(news)
-                store.transact(lambda session: session.handed.move(name, head))
-            reached = head.number
-        store.transact(lambda session: session.handed.move(name, rows[-1][0]))
+def _hand_out_chain(store: Store, name: str, chain: Handed, sink: Sink, *, most: int) -> int:
+    """Hand out what follows in a chain, at most so many news; how many it were."""
+    done = 0
+    for head, news in store.read(lambda session: list(_rows(session, chain.chain, after=chain.number))):
+        if news is not None:
+            if done == most:
+                return done
+            sink(news)
+            done += 1
+        _move(store, name, head)
+    return done
+
+
+def _move(store: Store, name: str, head: Head) -> None:
+    store.transact(lambda session: session.handed.move(name, head))
 
 
 def _rows(session: Session, chain: str, *, after: int) -> Iterator[tuple[Head, News | None]]:

@@ -50,11 +50,11 @@ def fetch(
     def work(found: ErrandRow) -> ErrandRow | None:
         fetched = source(found.reached)
         if not fetched.events and fetched.reached == found.reached:
-            return found._replace(due_ms=now_ms + EVERY_MS, failures=0, fault="" if found.failures else found.fault)
+            return None
         fault = _recorded(fetched.events, record)
         return found._replace(due_ms=now_ms, failures=0, fault=fault, reached=str(fetched.reached))
 
-    return run_errand(store, name, work, now_ms=now_ms)
+    return run_errand(store, name, work, now_ms=now_ms, every_ms=EVERY_MS)
 
 
 def _recorded(events: Sequence[Event], record: Callable[[Sequence[Event]], Sequence[Receipt]]) -> str:

@@ -7,6 +7,7 @@ What comes before and after is the same for all: burn-in, floor, control share, 
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import fields
 from typing import Any
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from stats import weights
 Shares = NDArray[np.float64]
 
 _ROUNDING = 1e-9
+_OF_EVERY_KIND = frozenset(field.name.removesuffix("_seconds") for field in fields(Policy))
 
 
 class Candidate(NamedTuple):
@@ -112,9 +114,12 @@ def kind_fault(name: str) -> str:
     plugin = plugins("bespoke.policies").get(name)
     if plugin is None:
         return f"is not installed: must be one of {', '.join(kind_names())}"
-    if plugin.fault or isinstance(plugin.value, PolicyKind):
+    if plugin.fault:
         return plugin.fault
-    return f"must be a PolicyKind; {plugin.package} brings a {type(plugin.value).__name__}"
+    if not isinstance(plugin.value, PolicyKind):
+        return f"must be a PolicyKind; {plugin.package} brings a {type(plugin.value).__name__}"
+    taken = sorted(_OF_EVERY_KIND.intersection(parameter.name for parameter in plugin.value.parameters))
+    return f"declares {', '.join(taken)}, which every policy has" if taken else ""
 
 
 def policy_kind(name: str) -> PolicyKind:

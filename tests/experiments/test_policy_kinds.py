@@ -51,6 +51,7 @@ SHARED = PolicyKind(lambda policy, arms: policy.parameters["as"]["is"], "Share",
 SPLIT = PolicyKind(lambda policy, arms: [policy.parameters["first"], 1 - policy.parameters["first"]], "Split",
                    (Field("first", number(0, 1), "the first arm's", default=0.75),))
 NO_KIND = "a text"
+GREEDY = PolicyKind(wanted, "Take what is not its own", (Field("epsilon", number(0, 1), "another", default=0.5),))
 '''
 _BAD = {
     "nan": "gave [nan, nan], must be 2 shares from 0 to 1 that sum to 1", "short": "gave [1.0]",
@@ -75,7 +76,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.
     """A package that brings policies; undoing the patch uninstalls it."""
     folder = tmp_path / "packages"
     folder.mkdir()
-    names = {"given": "GIVEN", "shared": "SHARED", "split": "SPLIT", "no_kind": "NO_KIND", "missing": "MISSING"}
+    names = {name: name.upper() for name in ("given", "shared", "split", "no_kind", "greedy", "missing")}
     write_package(folder, "bad_policies", _SOURCE, group="bespoke.policies", names=names)
     monkeypatch.syspath_prepend(folder)
     _forget()
@@ -170,6 +171,7 @@ def test_the_schema_of_documents_has_the_kinds_and_parameters_that_are_installed
 @pytest.mark.parametrize(("kind", "rule"), [
     ("no_kind", "must be a PolicyKind; bad_policies 1.0 brings a str"),
     ("missing", "cannot be loaded from bad_policies:MISSING: AttributeError"),
+    ("greedy", "declares epsilon, which every policy has"),
     ("never", "is not installed: must be one of fixed, thompson"),
 ])
 def test_a_kind_that_cannot_be_used_is_refused_when_saved(package: object, kind: str, rule: str) -> None:
