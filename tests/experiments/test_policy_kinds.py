@@ -117,6 +117,7 @@ def test_nonsense_and_faults_leave_weights_where_they_are_and_are_told(
     row = house.reallocate(key)
     assert (row.kind, ledger_json(row)["weights"]) == ("unchanged", before)
     refused = house.report(key)["diagnostics"]["refused"]
+    assert refused == ledger_json(row)["refused"]
     assert refused is not None and _BAD[gives] in refused and "'given'" in refused
     assert verify(house.store) == []
 
