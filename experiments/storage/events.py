@@ -83,6 +83,11 @@ class Events:
         newest = int(self._connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
         return max(newest, int(self._meta.get(_NUMBERED) or 0))
 
+    def count(self, *, until: int) -> int:
+        """How many there are up to a number."""
+        row = self._connection.execute("SELECT count(*) FROM events WHERE seq <= ?", (until,)).fetchone()
+        return int(row[0])
+
     def digests(self, keys: Iterable[EventKey]) -> dict[EventKey, bytes]:
         """The digests of those events that are there."""
         question = "SELECT visitor, id, digest FROM events WHERE visitor = ? AND id = ?"
