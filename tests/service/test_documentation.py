@@ -34,9 +34,9 @@ PAGES = ["README.md", *(f"docs/{name}" for name in re.findall(r"^\| \[([a-z]+\.m
 _BIN = Path(sys.executable).parent
 #: Codes of commands alone, which say the same in words.
 _OF_COMMANDS = {
-    "address_taken", "differences", "idle", "inconsistent", "invalid_backup", "invalid_history", "invalid_key", "invalid_question",
-    "invalid_setting", "invalid_shard", "invalid_table", "miscounted", "not_sent", "not_serving", "not_starting",
-    "rejected_rows", "secret_mismatch", "unanswered", "unconfirmed", "unknown_campaign", "unsound",
+    "address_taken", "differences", "idle", "inconsistent", "invalid_backup", "invalid_history", "invalid_key",
+    "invalid_question", "invalid_setting", "invalid_shard", "invalid_table", "miscounted", "not_sent", "not_serving",
+    "not_starting", "rejected_rows", "secret_mismatch", "unanswered", "unconfirmed", "unknown_campaign", "unsound",
 }
 
 
