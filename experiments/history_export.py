@@ -52,22 +52,30 @@ def export_history(store: Store, key: str, folder: HistoryFolder, *, keyring: Ke
 
     :raises UnknownExperiment: if there is none.
     :raises DividedVisitors: if visitors are in several databases.
-    :raises InvalidHistory: if something was removed from the events meanwhile.
-    :raises MissingExtra: if what writes Parquet is not installed.
+    :raises InvalidHistory: if something was removed from the events meanwhile, or somebody else is writing it.
     """
     parts = Parts(store.read(lambda session: find(session, key)).experiment, keyring)
-    # Alone, so that no event with a lower number is still to come.
-    state = store.transact(partial(_state, key=key))
-    manifest = _begun(store, folder, Manifest(SCHEMA, key, parts.nobody(), state.removals), parts)
-    for events in _parts(store, after=manifest.watermark, until=state.newest):
+    with folder.alone():
+        # While nobody writes, no event with a lower number is still to come.
+        state = store.transact(partial(_state, key=key))
+        manifest = _grown(store, folder, Manifest(SCHEMA, key, parts.nobody(), state.removals), parts, state.newest)
+        cells = folder.write("cells", "cells", cell_rows(state.cells, state.removed))
+        whole = msgspec.structs.replace(manifest, taken_ms=now_ms, files=(*manifest.files, cells))
+        folder.keep(whole)
+        return whole
+
+
+def _grown(store: Store, folder: HistoryFolder, new: Manifest, parts: Parts, newest: int) -> Manifest:
+    """The manifest of all parts up to the newest event."""
+    manifest = _begun(store, folder, new, parts)
+    for events in _parts(store, after=manifest.watermark, until=newest):
         manifest = _with(folder, manifest, parts, events)
         folder.keep(manifest)
     if not store.read(partial(_is_as_it_was, manifest=manifest)):
-        raise InvalidHistory(f"{key}: events were removed while its history was written: write it again")
-    cells = folder.write("cells", "cells", cell_rows(state.cells, state.removed))
-    whole = msgspec.structs.replace(manifest, taken_ms=now_ms, files=(*manifest.files, cells))
-    folder.keep(whole)
-    return whole
+        raise InvalidHistory(
+            f"{manifest.experiment}: events were removed while its history was written: write it again"
+        )
+    return manifest
 
 
 def _state(session: Session, *, key: str) -> _State:

@@ -83,9 +83,10 @@ class Parts:
 
 def cell_rows(cells: Iterable[CellRow], removed: CellSums) -> list[HistoryCell]:
     """The cells, each with what is no longer in the events."""
-    counted = {key: tuple(sums) for key, *sums in cells}
     # What was removed is part of what is counted: each cell of it is among these.
-    return [HistoryCell(*key[1:], *sums, *removed.get(key, NO_SUMS)) for key, sums in counted.items()]
+    return [
+        HistoryCell(*key[1:], n, total, squares, *removed.get(key, NO_SUMS)) for key, n, total, squares in cells
+    ]
 
 
 def _exposure(name: str, number: int, event: EventRow) -> HistoryExposure:

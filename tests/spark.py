@@ -12,7 +12,7 @@ from tests.service.processes import free_port
 from tests.service.processes import wait_until
 
 #: A Java machine takes its time, on a busy one more of it.
-_PATIENCE_SECONDS = 120
+_PATIENCE_SECONDS = 240
 _EXECUTOR = "CoarseGrainedExecutorBackend"
 
 
@@ -32,7 +32,7 @@ class SparkProcess:
             self._process = psutil.Popen(
                 [home / "bin" / "spark-class", f"org.apache.spark.deploy.{kind}", "--host", "127.0.0.1",
                  "--webui-port", "0", *arguments],
-                env=environment, stdout=log, stderr=log, start_new_session=True,
+                env=environment, stdout=log, stderr=log,
             )
 
     @property

@@ -1,8 +1,11 @@
 """The folder of an experiment's history: files of Parquet, and a manifest that says which of them count."""
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,11 +64,33 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 class HistoryFolder:
-    """The history of an experiment in a folder of many."""
+    """The history of an experiment in a folder of many.
+
+    :raises MissingExtra: if what reads and writes Parquet is not installed.
+    """
 
     def __init__(self, folder: Path, experiment: str) -> None:
+        try:
+            from experiments.storage import history_tables
+        except ModuleNotFoundError as error:
+            raise _missing(error, extra="cubes") from error
+        self._tables = history_tables
         self.experiment = experiment
         self.path = folder / f"experiment={experiment}"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Write while nobody else does.
+
+        :raises InvalidHistory: if somebody does already.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InvalidHistory(f"{self.path} is being written by another process: wait for it") from error
+            yield
 
     def manifest(self) -> Manifest | None:
         """What is there; None where nothing is.
@@ -85,7 +110,6 @@ class HistoryFolder:
 
     def keep(self, manifest: Manifest) -> None:
         """Put a manifest in the place of the one before."""
-        self.path.mkdir(parents=True, exist_ok=True)
         part = self.path / f"{_MANIFEST}.part"
         with part.open("wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
@@ -106,16 +130,9 @@ class HistoryFolder:
             path.unlink()
 
     def write(self, table: str, name: str, rows: Iterable[NamedTuple]) -> HistoryFile:
-        """Write a file of a table.
-
-        :raises MissingExtra: if what writes Parquet is not installed.
-        """
-        try:
-            from experiments.storage.history_tables import write_rows
-        except ModuleNotFoundError as error:
-            raise _missing(error, extra="cubes") from error
+        """Write a file of a table."""
         kept, place = list(rows), f"{table}/{name}.parquet"
-        return HistoryFile(table, place, len(kept), write_rows(self.path / place, table, kept))
+        return HistoryFile(table, place, len(kept), self._tables.write_rows(self.path / place, table, kept))
 
     def whole(self) -> Manifest:
         """The manifest of a history that can be read.
@@ -142,9 +159,8 @@ class HistoryFolder:
 
     def cells(self, manifest: Manifest) -> list[HistoryCell]:
         """The cells that the database had."""
-        from experiments.storage.history_tables import read_rows
-
-        return [row for path in self.paths(manifest, "cells") for row in read_rows(path, "cells")]
+        paths = self.paths(manifest, "cells")
+        return [row for path in paths for row in self._tables.read_rows(path, "cells")]
 
 
 def histories_in(folder: Path) -> list[HistoryFolder]:

@@ -12,13 +12,13 @@ from experiments.storage.cubes import Terms
 from experiments.storage.cubes import cube_of
 from experiments.storage.history_tables import table_of
 
-_SETTINGS = {
+_SETTINGS: dict[str, bool | float | int | str | None] = {
     "spark.app.name": "bespoke",
     "spark.log.level": "ERROR",
     # A sum that overflows is an error, as it is everywhere.
-    "spark.sql.ansi.enabled": "true",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.ansi.enabled": True,
+    "spark.ui.enabled": False,
+    "spark.ui.showConsoleProgress": False,
 }
 
 

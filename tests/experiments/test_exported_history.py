@@ -222,6 +222,12 @@ def test_an_export_that_is_killed_at_any_file_goes_on_to_the_same_history(tmp_pa
     store.close()
 
 
+def test_two_at_once_do_not_write_one_history(archive: Archive) -> None:
+    with archive.place("tiny").alone(), pytest.raises(InvalidHistory, match="is being written by another process"):
+        archive.export("tiny")
+    assert archive.export("tiny").taken_ms == archive.house.now_ms
+
+
 def test_neither_ids_nor_stand_ins_are_told(archive: Archive) -> None:
     archive.export("tiny")
     told = " ".join(str(row) for table in ("exposures", "outcomes", "totals") for row in archive.rows("tiny", table))

@@ -16,10 +16,10 @@ from tests.service.processes import wait_until
 from tests.spark import SparkCluster
 from tests.spark import running_spark
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
-_VISITORS = 300_000
-_PATIENCE_SECONDS = 280
+_VISITORS = 100_000
+_PATIENCE_SECONDS = 500
 
 
 class Adding:
