@@ -43,8 +43,8 @@ def _engine(folder: Path, *, is_spark: bool) -> Iterator[str]:
     if not is_spark:
         yield "duckdb"
         return
-    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     with running_spark(folder) as cluster:
+        os.environ.update(cluster.settings)
         yield cluster.address
 
 

@@ -66,6 +66,11 @@ class SparkCluster:
     """A master at an address, and its workers."""
 
     def __init__(self, folder: Path, *, workers: int) -> None:
+        folder.mkdir()
+        # As many parts as this machine is worth, not those of a large cluster.
+        (folder / "spark-defaults.conf").write_text("spark.sql.shuffle.partitions 8\n")
+        #: What whoever asks it has in the environment.
+        self.settings = {"SPARK_CONF_DIR": str(folder), "SPARK_LOCAL_IP": "127.0.0.1"}
         port = str(free_port())
         self.address = f"spark://127.0.0.1:{port}"
         self._master = SparkProcess(folder / "master", "master.Master", "--port", port)

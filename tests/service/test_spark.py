@@ -25,10 +25,10 @@ _PATIENCE_SECONDS = 500
 class Adding:
     """A process that adds a crowd up, and prints its cube."""
 
-    def __init__(self, crowd: Path, engine: str) -> None:
+    def __init__(self, crowd: Path, engine: str, **settings: str) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.experiments.crowds", str(crowd), engine],
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "SPARK_LOCAL_IP": "127.0.0.1"},
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **settings},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
 
@@ -66,7 +66,7 @@ def _spark(tmp_path: Path) -> Iterator[SparkCluster]:
 def test_the_cube_is_that_of_duckdb_with_an_executor_killed_in_the_middle(
     crowd: Path, expected: list[str], spark: SparkCluster
 ) -> None:
-    adding = Adding(crowd, spark.address)
+    adding = Adding(crowd, spark.address, **spark.settings)
     victim = spark.workers[0]
     wait_until(
         lambda: bool(victim.has_written() and victim.executors()) or adding.is_done(),
@@ -90,6 +90,6 @@ def test_a_history_is_verified_by_a_cluster(spark: SparkCluster, tmp_path: Path)
     installed.done("export", "spring-mailing", "--history", "history")
     by_cluster = installed.done(
         "verify", "--history", "history", "--engine", spark.address,
-        patience_seconds=_PATIENCE_SECONDS, SPARK_LOCAL_IP="127.0.0.1",
+        patience_seconds=_PATIENCE_SECONDS, **spark.settings,
     )
     assert by_cluster == installed.done("verify")
