@@ -67,12 +67,12 @@ def cells_of_cube(experiment: Experiment, cube: Iterable[CubeRow], removed: Cell
     return added({key: (n, total, float(squares)) for key, (n, total, squares) in cells.items()}, removed)
 
 
-def known_contexts(cube: Iterable[CubeRow]) -> list[ContextRow]:
+def contexts_of_cube(cube: Iterable[CubeRow]) -> list[ContextRow]:
     """The visitors of whom a context is stored, by what they reached in the one metric of a cube."""
     return _by_context(row for row in cube if row.context)
 
 
-def past_contexts(cube: Iterable[CubeRow], *, before_day: int) -> list[ContextRow]:
+def past_of_cube(cube: Iterable[CubeRow], *, before_day: int) -> list[ContextRow]:
     """The same of all visitors exposed before a day."""
     rows = (row for row in cube if row.day < before_day)
     return _by_context(row if row.context else row._replace(context=NO_ATTRIBUTES) for row in rows)

@@ -8,8 +8,8 @@ from experiments.contexts import Contexts
 from experiments.cubes import all_terms
 from experiments.cubes import cells_of_cube
 from experiments.cubes import goal_terms
-from experiments.cubes import known_contexts
-from experiments.cubes import past_contexts
+from experiments.cubes import contexts_of_cube
+from experiments.cubes import past_of_cube
 from experiments.inputs import last_open_day
 from experiments.lifecycle import find
 from experiments.publishing import allocations_of
@@ -45,7 +45,7 @@ class ExportedHistory:
         experiment, allocations = store.read(
             lambda session: (find(session, key).experiment, allocations_of(session, key))
         )
-        return Record(experiment, allocations, known_contexts(self._cube(goal_terms(experiment))))
+        return Record(experiment, allocations, contexts_of_cube(self._cube(goal_terms(experiment))))
 
     def matured(self, store: Store, key: str, *, now_ms: int) -> Matured:
         """What has come of the visitors by the moment when the history was taken.
@@ -59,7 +59,7 @@ class ExportedHistory:
         goal, terms = readings.experiment.goal, goal_terms(readings.experiment)
         if not Contexts(readings.experiment.attributes):
             return Matured(readings, [])
-        return Matured(readings, past_contexts(self._cube(terms), before_day=last_open_day(goal, now_ms=at_ms)))
+        return Matured(readings, past_of_cube(self._cube(terms), before_day=last_open_day(goal, now_ms=at_ms)))
 
     def counted(self) -> CellSums:
         """What the cells counted."""

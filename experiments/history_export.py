@@ -29,7 +29,7 @@ from experiments.storage.store import Store
 from experiments.storage.visitors import ORPHANS
 from experiments.times import date_of
 from experiments.times import day_of
-from experiments.undivided import check_undivided
+from experiments.undivided import shards_elsewhere
 
 _PAGE = 5000
 #: Events of a part at most.
@@ -51,8 +51,8 @@ def export_history(store: Store, key: str, folder: HistoryFolder, *, keyring: Ke
     """Write the history of an experiment, or what has come since it was written last.
 
     :raises UnknownExperiment: if there is none.
-    :raises DividedVisitors: if visitors are in several databases.
-    :raises InvalidHistory: if something was removed from the events meanwhile, or somebody else is writing it.
+    :raises InvalidHistory: if visitors are in several databases, something was removed from the events meanwhile, or
+        somebody else is writing it.
     """
     parts = Parts(store.read(lambda session: find(session, key)).experiment, keyring)
     with folder.alone():
@@ -79,7 +79,9 @@ def _grown(store: Store, folder: HistoryFolder, new: Manifest, parts: Parts, new
 
 
 def _state(session: Session, *, key: str) -> _State:
-    check_undivided(session)
+    # Numbers of events are those of one database.
+    if shards := shards_elsewhere(session):
+        raise InvalidHistory(f"{key}: visitors are in the shards {', '.join(shards)}, must be in one database")
     return _State(
         session.events.newest(), session.cells.of(key), session.cells.removed(key), _removals(session, key)
     )

@@ -5,26 +5,23 @@ from typing import NamedTuple
 from typing import Protocol
 
 from experiments.contexts import Contexts
-from experiments.counting import most_of
 from experiments.inputs import last_open_day
 from experiments.lifecycle import find
-from experiments.model import Experiment
 from experiments.publishing import allocations_of
 from experiments.readings import Readings
 from experiments.readings import read
 from experiments.searches import Record
 from experiments.storage.contexts import ContextRow
-from experiments.storage.session import Session
 from experiments.storage.store import Store
+from experiments.stored_contexts import past_contexts
+from experiments.stored_contexts import stored_contexts
 from experiments.times import DAY_MS
-from experiments.undivided import check_undivided
-from experiments.undivided import shards_elsewhere
 
 
 class Matured(NamedTuple):
     """An experiment's counters, and the visitors whose windows are over, by context and by what they reached.
 
-    Of the visitors there are none where no context is stored, or where only a part of them is at hand.
+    Of the visitors there are none where no context is stored.
     """
 
     readings: Readings
@@ -42,42 +39,27 @@ class Source(Protocol):
 
 
 class Database:
-    """What a database has, read in one state of it."""
+    """What the databases have."""
 
     def known(self, store: Store, key: str) -> Record:
         """The visitors of whom a context is stored.
 
         :raises UnknownExperiment: if there is none.
-        :raises DividedVisitors: if visitors are in several databases.
         """
-        return store.read(lambda session: self._known(session, key))
+        rows = stored_contexts(store, store.read(lambda session: find(session, key).experiment))
+        # After the visitors, so that none has an epoch or an arm that is not known yet.
+        return store.read(lambda session: Record(find(session, key).experiment, allocations_of(session, key), rows))
 
     def matured(self, store: Store, key: str, *, now_ms: int) -> Matured:
         """What has come of the visitors by now.
 
         :raises UnknownExperiment: if there is none.
         """
-        return store.read(lambda session: self._matured(session, key, now_ms=now_ms))
-
-    def _known(self, session: Session, key: str) -> Record:
-        check_undivided(session)
-        experiment = find(session, key).experiment
-        rows = session.contexts.of(key, metric=experiment.goal.key, most=_most(experiment))
-        return Record(experiment, allocations_of(session, key), rows)
-
-    def _matured(self, session: Session, key: str, *, now_ms: int) -> Matured:
-        readings = read(session, key, now_ms=now_ms)
-        experiment = readings.experiment
-        # A part of the visitors does not speak for all of them.
-        if not Contexts(experiment.attributes) or shards_elsewhere(session):
-            return Matured(readings, [])
+        experiment = store.read(lambda session: find(session, key).experiment)
         before_ms = last_open_day(experiment.goal, now_ms=now_ms) * DAY_MS
-        goal, most = experiment.goal.key, _most(experiment)
-        return Matured(readings, session.contexts.past(key, metric=goal, most=most, before_ms=before_ms))
-
-
-def _most(experiment: Experiment) -> int:
-    return most_of(experiment.goal, currency=experiment.currency)
+        rows = past_contexts(store, experiment, before_ms=before_ms) if Contexts(experiment.attributes) else []
+        # After the visitors, so that none has an epoch or an arm that is not known yet.
+        return Matured(store.read(lambda session: read(session, key, now_ms=now_ms)), rows)
 
 
 #: The source that answers, where nobody names another.

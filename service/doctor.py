@@ -7,6 +7,7 @@ from pathlib import Path
 
 from experiments.storage.guarantees import Finding
 from experiments.storage.guarantees import guarantees
+from service.cluster_doctor import examine_cluster
 from service.disk import space
 from service.disk import written
 from service.installation import Installation
@@ -24,6 +25,7 @@ def examine(installation: Installation) -> Iterator[Finding]:
     yield Finding("ok", "settings, secret, schema", "they are those that this database was made with")
     yield from installation.store.read(lambda session: list(guarantees(session.connection)))
     yield _clock(installation)
+    yield from examine_cluster(installation)
     if installation.config.database_path:
         yield _file_system(installation.config.database_path)
         yield from _permissions(installation)

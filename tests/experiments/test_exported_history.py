@@ -20,6 +20,7 @@ from experiments.retention import Keeping
 from experiments.retention import retain
 from experiments.signing import disguised
 from experiments.signing import pseudonym
+from experiments.snapshot import all_experiments
 from experiments.storage.history_folder import HistoryFolder
 from experiments.storage.history_folder import InvalidHistory
 from experiments.storage.history_folder import Manifest
@@ -33,6 +34,7 @@ from experiments.verification import verify
 from experiments.verification import verify_histories
 from tests.experiments.documents import tiny
 from tests.experiments.house import DAY
+from tests.experiments.house import HOUR
 from tests.experiments.house import SECRETS
 from tests.experiments.house import House
 from tests.experiments.replays import play
@@ -121,6 +123,27 @@ def test_discovery_and_the_what_if_are_answered_as_the_database_does(store: Stor
     assert verify_histories(store, [exported]) == []
 
 
+def test_outcomes_that_a_metric_does_not_hear_or_that_waited_too_long_are_in_no_cube(
+    store: Store, tmp_path: Path
+) -> None:
+    [goal] = tiny()["metrics"]
+    heard = {**goal, "key": "heard", "role": "secondary", "source": "server", "window": "2d"}
+    house = House(store)
+    house.start(tiny(metrics=[{**goal, "window": "1d"}, heard]))
+    for visitor in ("ann", "bob"):
+        house.record(house.event(visitor, "Signed Up"))
+    seen = house.now_ms - HOUR
+    house.now_ms += 36 * HOUR
+    # Of a day ago, when the outcomes had not come yet: one metric has waited long enough, the other has not.
+    house.record(*(house.exposure("tiny", visitor, at=seen) for visitor in ("ann", "bob")))
+    house.record(house.exposure("tiny", "cem"), house.event("cem", "Signed Up"))
+    house.record(house.event("bob", "Signed Up", at=seen + HOUR), trusted=True)
+    archive = Archive(house, tmp_path)
+    archive.export("tiny")
+    assert archive.faults("tiny") == [] == verify(store)
+    assert (house.total("tiny", "signup")[1], house.total("tiny", "heard")[1]) == (2, 1)
+
+
 @pytest.mark.every_database
 def test_a_changed_cell_is_told_in_the_same_words(archive: Archive) -> None:
     house = archive.house
@@ -152,7 +175,9 @@ def test_whoever_is_erased_is_in_no_file_of_the_next_export(archive: Archive) ->
     stand_in = pseudonym("ann", key=SECRETS.visitors)
     [name] = disguised([stand_in], key=SECRETS.exports, within="tiny")
     assert name.hex() in {row.visitor for row in archive.rows("tiny", "outcomes")}
-    archive.house.store.transact(lambda session: erase_all(session, [stand_in]))
+    archive.house.store.transact(
+        lambda session: erase_all(session, [stand_in], experiments=all_experiments(session))
+    )
     archive.export("tiny")
     for table in ("exposures", "outcomes", "totals"):
         assert name.hex() not in {row.visitor for row in archive.rows("tiny", table)}
