@@ -89,6 +89,7 @@ _WORDS: Mapping[ConcernKind, tuple[str, bool]] = {
     "guardrail": ("A limit is broken: {names}.", True),
     "no_visitors": ("Nothing is arriving: it runs, but no new visitor has been counted since {day}.", True),
     "no_outcomes": ("Nothing is arriving: not one {names} was counted, though visitors have had their time.", True),
+    "partial_data": ("Not everything that came has been counted yet: nothing is decided until it is.", True),
     "review": ("The day to review has passed for {names}.", False),
     "review_soon": ("The day to review comes soon for {names}.", False),
     "intervals": ("Conversions are too rare in places to promise what the intervals say.", False),

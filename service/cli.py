@@ -17,6 +17,7 @@ COMMANDS = {
     "scheduler": "serving",
     "shard": "shards",
     "worker": "shards",
+    "spool": "spools",
     "key": "keys",
     "user": "users",
     "experiment": "experiments",

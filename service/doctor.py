@@ -10,6 +10,7 @@ from experiments.plugins import plugins
 from experiments.policy_kinds import kind_fault
 from experiments.storage.guarantees import Finding
 from experiments.storage.guarantees import guarantees
+from service.cluster_doctor import examine_cluster
 from service.disk import space
 from service.disk import written
 from service.installation import Installation
@@ -29,6 +30,7 @@ def examine(installation: Installation) -> Iterator[Finding]:
     yield _clock(installation)
     yield from _plugins()
     yield from _errands(installation)
+    yield from examine_cluster(installation)
     if installation.config.database_path:
         yield _file_system(installation.config.database_path)
         yield from _permissions(installation)

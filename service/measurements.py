@@ -21,6 +21,7 @@ from experiments.overview import Summary
 from experiments.storage.pace import Histogram
 from experiments.storage.session import Session
 from experiments.version import VERSION
+from service.cluster_measurements import cluster_measurements
 from service.disk import file_bytes
 from service.disk import space
 from service.installation import Installation
@@ -40,6 +41,7 @@ class Measurements(Collector):
         yield from _pace(self._installation)
         yield from _ages(self._installation)
         yield from _sizes(self._installation)
+        yield from cluster_measurements(self._installation)
         if self._installation.store.is_reached():
             yield from _experiments(self._installation)
 

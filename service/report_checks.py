@@ -33,6 +33,7 @@ def warnings(report: Mapping[str, Any]) -> Iterator[str]:
             yield _barred(rail["arm"], rail["metric"])
     if not diagnostics["complete"]:
         yield "Some data were missing when this was read. The figures may still change."
+    yield from map(_lost, diagnostics["lost_spools"])
     if not diagnostics["intervals_valid"]:
         yield "Conversions are too rare in places to promise what the intervals say."
 
@@ -51,6 +52,10 @@ def _held(alarm: str | None, refused: str | None) -> Iterator[str]:
         yield f"Weights stay where they are: {refused}."
 
 
+def _lost(spool: Mapping[str, str]) -> str:
+    return f"Some of what was accepted since {spool['since']} is lost with a node's disk, and is counted nowhere."
+
+
 def _barred(arm: str, metric: str) -> str:
     return f"{arm} lost its traffic to the one message for breaking the limit of {metric}."
 
@@ -66,6 +71,8 @@ def checks(report: Mapping[str, Any]) -> Iterator[Check]:
         "Intervals hold", _yes(found["intervals_valid"]), " ".join(found["notes"]) or "Enough conversions everywhere.",
         not found["intervals_valid"],
     )
+    if lost := found["lost_spools"]:
+        yield Check("Lost", count(len(lost)), "Nodes whose disk was lost with some of what they had accepted.", True)
     yield Check("Matured", share(found["matured_share"]), "Visitors whose time to respond is over.")
     yield Check("Waiting", count(found["waiting"]), "Outcomes that came before their exposure, kept until it comes.")
     yield Check("Orphans", count(found["orphans"]), "Outcomes whose exposure never came.")

@@ -16,6 +16,8 @@ from tests.service.processes import wait_until
 KEY = "spring-mailing"
 
 _PAUSE_SECONDS = 0.01
+#: After a fault each of two has to come through, on a machine that does much else.
+_COMING_SECONDS = 120
 
 
 class Witness(threading.Thread):
@@ -106,7 +108,7 @@ def more_come(witnesses: Sequence[Witness], number: int) -> None:
         return sum(len(witness.acknowledged()) for witness in witnesses)
 
     goal = acknowledged() + number
-    wait_until(lambda: acknowledged() >= goal, what="events are acknowledged")
+    wait_until(lambda: acknowledged() >= goal, what="events are acknowledged", seconds=_COMING_SECONDS)
 
 
 def _again(server: ServerProcess, batch: list[dict[str, Any]], *, key: str) -> Any:
