@@ -20,19 +20,22 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 # What the benchmarks are told, for example BENCH_ARGS=--full.
 BENCH_ARGS ?=
-# Processes that share the tests, a file of them at a time: two for each of two cores, since many tests wait for servers.
+# Processes that share the tests, a file of them at a time: two for each of two cores, since many tests wait for servers. Files
+# come in their order: by the number of tests, those of a single long one would come last, and others wait for them.
 # PYTEST_JOBS=0 runs them in this one.
 PYTEST_JOBS ?= 4
 
 # Tests start hundreds of processes: each would compile the sources again.
 unexport PYTHONDONTWRITEBYTECODE
+# They have the cores already: a product of matrices that is spread over all of them takes twice the work to wait for its parts.
+test test-long: export OPENBLAS_NUM_THREADS := 1
 
 demo: .venv/installed
 	$(BIN)/bespoke demo $(DEMO_ARGS)
 
 test: lint .venv/installed-clients
 	tests/chromium.sh
-	$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadfile -m "not long" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadfile --no-loadscope-reorder -m "not long" $(PYTEST_ARGS)
 
 test-long: .venv/installed-test .venv/installed-clients
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
