@@ -28,9 +28,9 @@ def examine(installation: Installation) -> Iterator[Finding]:
     yield Finding("ok", "settings, secret, schema", "they are those that this database was made with")
     yield from installation.store.read(lambda session: list(guarantees(session.connection)))
     yield _clock(installation)
+    yield from examine_cluster(installation)
     yield from _plugins()
     yield from _errands(installation)
-    yield from examine_cluster(installation)
     if installation.config.database_path:
         yield _file_system(installation.config.database_path)
         yield from _permissions(installation)

@@ -45,15 +45,15 @@ def restraint_warnings(restraints: Restraints) -> Iterator[str]:
         yield _barred(arm, metric)
 
 
+def _lost(spool: Mapping[str, str]) -> str:
+    return f"Some of what was accepted since {spool['since']} is lost with a node's disk, and is counted nowhere."
+
+
 def _held(alarm: str | None, refused: str | None) -> Iterator[str]:
     if alarm:
         yield f"The service froze the weights. {alarm}. Find the cause, then unfreeze it."
     if refused:
         yield f"Weights stay where they are: {refused}."
-
-
-def _lost(spool: Mapping[str, str]) -> str:
-    return f"Some of what was accepted since {spool['since']} is lost with a node's disk, and is counted nowhere."
 
 
 def _barred(arm: str, metric: str) -> str:

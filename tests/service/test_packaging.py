@@ -170,7 +170,7 @@ def test_nothing_of_the_sources_is_used_by_the_installed_wheel(wheel: Wheel) -> 
 @pytest.mark.long
 def test_the_installed_wheel_plays_the_demo(wheel: Wheel) -> None:
     said = wheel.done("demo", "--exit", patience_seconds=280)
-    assert "Tailor" in said
+    assert "Report: http://127.0.0.1:8000/experiments/hillstrom?link=" in said
 
 
 def test_the_packages_are_those_of_this_repository() -> None:
