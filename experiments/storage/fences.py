@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from experiments.storage.bursts import end_stopped
 from experiments.storage.connection import Connection
 from experiments.storage.connection import Row
 from experiments.storage.shards import Position
+from experiments.storage.stopped import end_stopped
 
 
 class Hold(NamedTuple):

@@ -74,7 +74,7 @@ def test_who_stopped_while_sending_is_ended(
         stopped.raw.execute("UPDATE fences SET holder = 'ann'")
         wait_until(lambda: is_stopped(shard), what="the server waits for more")
         assert taken(shard, "bob") is None
-        monkeypatch.setattr("experiments.storage.bursts.STOPPED_SECONDS", 0)
+        monkeypatch.setattr("experiments.storage.stopped.STOPPED_SECONDS", 0)
         wait_until(lambda: taken(shard, "bob") is not None, what="its session is ended")
     stopped.close()
 
