@@ -12,9 +12,9 @@ from scipy import special
 from experiments.counting import cap_of
 from experiments.errors import NothingToDiscover
 from experiments.lifecycle import find
+from experiments.metric_kinds import MetricKind
 from experiments.model import Arm
 from experiments.model import Experiment
-from experiments.model import MetricKind
 from experiments.publishing import allocations_of
 from experiments.searches import FALSE_RATE
 from experiments.searches import SMALLEST

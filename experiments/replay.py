@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
-from typing import Literal
 
 from experiments.alternatives import Alternative
 from experiments.alternatives import alternatives
@@ -14,8 +13,7 @@ from experiments.contexts import Contexts
 from experiments.counting import cap_of
 from experiments.errors import UnansweredPast
 from experiments.inputs import last_open_day
-from experiments.model import Experiment
-from experiments.objective import is_rate
+from experiments.metric_kinds import MetricUnit
 from experiments.past import Past
 from experiments.past import past_of
 from experiments.readings import Readings
@@ -26,8 +24,6 @@ from experiments.storage.contexts import ContextRow
 from experiments.times import DAY_MS
 from experiments.times import date_of
 from experiments.undivided import shards_elsewhere
-
-Unit = Literal["rate", "count", "money"]
 
 #: More than any total that a database can hold.
 _UNBOUNDED = 2**62
@@ -49,7 +45,7 @@ class Replay:
 
     name: str
     goal: str
-    unit: Unit
+    unit: MetricUnit
     currency: str | None
     visitors: int
     before: str | None
@@ -96,7 +92,7 @@ def replay_of(readings: Readings, *, rows: Sequence[ContextRow] = (), min_cell: 
         past,
         name=experiment.key,
         goal=experiment.goal.key,
-        unit=_unit(experiment),
+        unit=experiment.goal.unit,
         currency=experiment.currency if "profit" in past.logs else None,
         before=date_of(last_open_day(experiment.goal, now_ms=readings.now_ms)),
         epsilon=experiment.policy.epsilon,
@@ -120,7 +116,7 @@ def answered(
     *,
     name: str,
     goal: str,
-    unit: Unit,
+    unit: MetricUnit,
     currency: str | None,
     before: str | None,
     epsilon: float,
@@ -140,9 +136,3 @@ def answered(
         {context: round(n) for context, n in visitors if n >= max(1, min_cell)},
         alternatives(past, epsilon=epsilon, roles=roles, min_cell=min_cell),
     )
-
-
-def _unit(experiment: Experiment) -> Unit:
-    if is_rate(experiment.goal):
-        return "rate"
-    return "money" if experiment.goal.kind == "value" else "count"

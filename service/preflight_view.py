@@ -8,6 +8,7 @@ from experiments.effects import POWER
 from experiments.effects import Effect
 from experiments.forecasts import Days
 from experiments.forecasts import Forecast
+from experiments.metric_kinds import METRIC_KINDS
 from experiments.preflight import Preflight
 from service.wording import NOTHING
 from service.wording import PLAIN
@@ -115,7 +116,7 @@ def _uplift(uplift: float | None) -> str:
 
 def _policy(found: Preflight, policy: Forecast) -> Row:
     money = money_in(found.currency, symbols=True)
-    unit: Unit = money if found.goal_kind == "value" else PLAIN
+    unit: Unit = money if METRIC_KINDS[found.goal_kind].unit == "money" else PLAIN
     median = f"more than {found.days}" if policy.days.median is None else f"{policy.days.median:.0f}"
     figures = (median, chance(policy.right), signed(policy.goals.won, unit), written(policy.cost, money))
     note = policy_name(policy.policy) + (", as set up" if policy.policy == found.own else "")
