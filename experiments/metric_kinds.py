@@ -1,4 +1,4 @@
-"""Kinds of metrics: what the total of a visitor is, and which fields of the document it takes. Pure.
+"""Kinds of metrics: what a visitor's total is, and which fields of the document it takes. Pure.
 
 Whatever else differs between kinds is asked of these: nothing outside compares a kind with its name.
 """

@@ -125,7 +125,7 @@ class Metric:
 
     @cached_property
     def unit(self) -> MetricUnit:
-        """What the total of a visitor is."""
+        """What a visitor's total is."""
         return METRIC_KINDS[self.kind].unit
 
     @cached_property

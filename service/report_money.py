@@ -60,11 +60,11 @@ OVER_SEGMENTS = (
     MoneyFigure("break_even_visitors", _number, "Breaks even at", note="visitors"),
 )
 
-#: The figures of whom nothing is shown.
+#: What stands in a row that is hidden.
 HIDDEN = {figure.name: NOTHING for figure in (*OF_SEGMENTS, *OVER_SEGMENTS)}
 
 
 def money_of(row: Mapping[str, Any], units: Units) -> dict[str, str]:
     """The figures of a row as they are written, by name."""
-    known = row | row["economics"]
+    known = {**row, **row["economics"]}
     return {figure.name: figure.writing(known.get(figure.name), units) for figure in (*OF_SEGMENTS, *OVER_SEGMENTS)}

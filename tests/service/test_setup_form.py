@@ -2,7 +2,6 @@
 
 import json
 from typing import Any
-from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -12,13 +11,6 @@ from hypothesis import strategies as st
 from experiments.amendments import is_same
 from experiments.document import parse_document
 from experiments.errors import Problem
-from experiments.metric_kinds import METRIC_KINDS
-from experiments.model import AttributeType
-from experiments.model import MetricRole
-from experiments.model import Objective
-from experiments.model import Role
-from experiments.reading.policy import Maturity
-from experiments.reading.segments import SegmentKind
 from service import setup_wording
 from service.setup_errors import errors_of
 from service.setup_form import FORM
@@ -71,16 +63,22 @@ def test_documents_go_through_the_form_unchanged(document: dict[str, Any]) -> No
     assert parse_document(found) == parse_document(document)
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    (setup_wording.METRIC_KINDS, tuple(METRIC_KINDS)), (setup_wording.METRIC_ROLES, get_args(MetricRole)),
-    (setup_wording.OBJECTIVES, get_args(Objective)), (setup_wording.ROLES, get_args(Role)),
-    (setup_wording.SEGMENT_KINDS, get_args(SegmentKind)), (setup_wording.TYPES, get_args(AttributeType)),
-    (setup_wording.MATURITIES, get_args(Maturity)),
+def _words(path: str) -> tuple[str, ...]:
+    """The words of which a field is one, by the names that lead to it."""
+    kind: Any = FORM
+    for name in path.split("."):
+        kind = getattr(kind, "part", kind).kinds[name]
+    return getattr(kind, "kind", kind).words
+
+
+@pytest.mark.parametrize(("path", "options"), [
+    ("objective", setup_wording.OBJECTIVES), ("attributes", setup_wording.TYPES),
+    ("segments.kind", setup_wording.SEGMENT_KINDS), ("arms.role", setup_wording.ROLES),
+    ("metrics.kind", setup_wording.METRIC_KINDS), ("metrics.role", setup_wording.METRIC_ROLES),
+    ("policy.kind", setup_wording.POLICIES), ("policy.maturity", setup_wording.MATURITIES),
 ])
-def test_the_form_offers_every_word_that_a_document_may_have(
-    options: setup_wording.Options, words: tuple[str, ...]
-) -> None:
-    assert sorted(word for word, _ in options) == sorted(words)
+def test_the_form_offers_every_word_that_it_can_keep(path: str, options: setup_wording.Options) -> None:
+    assert sorted(word for word, _ in options) == sorted(_words(path))
 
 
 def test_of_the_example_nothing_has_to_be_json() -> None:
