@@ -45,7 +45,7 @@ class SparkProcess:
 
     def executors(self) -> list[psutil.Process]:
         """The processes that it has started to work, and that have not ended."""
-        return [child for child in self._process.children() if any(map(_EXECUTOR.__contains__, child.cmdline()))]
+        return [child for child in self._process.children() if _EXECUTOR in _command(child)]
 
     def has_written(self) -> bool:
         """Whether an executor has written something that the rest of the work needs."""
@@ -60,6 +60,14 @@ class SparkProcess:
         for process in (*self.executors(), self._process):
             process.kill()
         self._process.wait()
+
+
+def _command(process: psutil.Process) -> str:
+    """What a process runs; nothing where it has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 class SparkCluster:

@@ -23,23 +23,24 @@ _PATIENCE_SECONDS = 500
 
 
 class Adding:
-    """A process that adds a crowd up, and prints its cube."""
+    """A process that adds a crowd up, and writes its cube into a file."""
 
-    def __init__(self, crowd: Path, engine: str, **settings: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.experiments.crowds", str(crowd), engine],
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **settings},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
+    def __init__(self, crowd: Path, engine: str, cube: Path, **settings: str) -> None:
+        self._cube = cube
+        # A pipe that nobody reads would let it wait.
+        with cube.open("w") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.experiments.crowds", str(crowd), engine],
+                env={**os.environ, "PYTHONPATH": str(REPOSITORY), **settings}, stdout=out,
+            )
 
     def is_done(self) -> bool:
         return self._process.poll() is not None
 
     def cube(self) -> list[str]:
         """Its rows, as texts."""
-        out, err = self._process.communicate(timeout=_PATIENCE_SECONDS)
-        assert self._process.returncode == 0, err
-        return out.splitlines()
+        assert self._process.wait(timeout=_PATIENCE_SECONDS) == 0
+        return self._cube.read_text().splitlines()
 
 
 @pytest.fixture(name="crowd", scope="module")
@@ -51,9 +52,9 @@ def _crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(name="expected", scope="module")
-def _expected(crowd: Path) -> list[str]:
+def _expected(crowd: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What DuckDB says."""
-    return Adding(crowd, "duckdb").cube()
+    return Adding(crowd, "duckdb", tmp_path_factory.mktemp("duckdb") / "cube.txt").cube()
 
 
 @pytest.fixture(name="spark")
@@ -64,9 +65,9 @@ def _spark(tmp_path: Path) -> Iterator[SparkCluster]:
 
 
 def test_the_cube_is_that_of_duckdb_with_an_executor_killed_in_the_middle(
-    crowd: Path, expected: list[str], spark: SparkCluster
+    crowd: Path, expected: list[str], spark: SparkCluster, tmp_path: Path
 ) -> None:
-    adding = Adding(crowd, spark.address, **spark.settings)
+    adding = Adding(crowd, spark.address, tmp_path / "cube.txt", **spark.settings)
     victim = spark.workers[0]
     wait_until(
         lambda: bool(victim.has_written() and victim.executors()) or adding.is_done(),
