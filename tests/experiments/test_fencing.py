@@ -68,7 +68,7 @@ def test_who_stopped_while_sending_is_ended(
     assert taken(shard, "ann") is not None
     end_the_lease(shard)
     stopped = connect(server)
-    with ExitStack() as sending, suppress(psycopg.OperationalError):
+    with suppress(psycopg.OperationalError), ExitStack() as sending:
         sending.enter_context(stopped.raw.pipeline())
         stopped.raw.execute("BEGIN")
         stopped.raw.execute("UPDATE fences SET holder = 'ann'")
