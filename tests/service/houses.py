@@ -91,10 +91,11 @@ def at_work(folder: Path) -> Iterator[House]:
         server, admin = _made(installed[0], first, control)
         for each in installed:
             each.set(BESPOKE_LOG_URL=log.url)
+        # They take as long to start as nodes, which are waited for.
+        workers, scheduler = [each.start("worker") for each in installed], installed[0].start("scheduler")
         nodes = [Node(each) for each in installed]
         witnesses = [Wanderer(nodes, key=server, name=name) for name in ("ann", "bob")]
-        house = House(first, control, log, nodes, [each.start("worker") for each in installed], [], witnesses, admin)
-        house.start_scheduler()
+        house = House(first, control, log, nodes, workers, [scheduler], witnesses, admin)
         for witness in witnesses:
             witness.start()
         try:
