@@ -93,12 +93,12 @@ def at_work(folder: Path) -> Iterator[House]:
             each.set(BESPOKE_LOG_URL=log.url)
         # They take as long to start as nodes, which are waited for.
         workers, scheduler = [each.start("worker") for each in installed], installed[0].start("scheduler")
-        nodes = [Node(each) for each in installed]
-        witnesses = [Wanderer(nodes, key=server, name=name) for name in ("ann", "bob")]
-        house = House(first, control, log, nodes, workers, [scheduler], witnesses, admin)
-        for witness in witnesses:
-            witness.start()
+        house = House(first, control, log, [], workers, [scheduler], [], admin)
         try:
+            house.nodes.extend(map(Node, installed))
+            house.witnesses.extend(Wanderer(house.nodes, key=server, name=name) for name in ("ann", "bob"))
+            for witness in house.witnesses:
+                witness.start()
             yield house
         finally:
             _end(house)
