@@ -1,11 +1,13 @@
 """Bursts: the statements of a transaction, sent together as soon as somebody asks what one of them has found or done.
 
 What asks for nothing goes along with the next question, so that a server far away is waited for less. A burst ends
-where the server answers that it waits for us: only then does it end a transaction that we leave alone for too long.
+with a sync and with nothing after it: only where the server knows that it waits for us does it end a transaction that
+we leave alone for too long.
 """
 
 from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import psycopg
@@ -19,11 +21,13 @@ STOPPED_SECONDS = 10
 
 
 class Bursts:
-    """The statements of one connection that wait to be sent."""
+    """The statements of one transaction that wait to be sent."""
 
     def __init__(self, raw: Raw) -> None:
         self._raw = raw
         self._waiting: list[Statement] = []
+        self._pipeline: psycopg.Pipeline | None = None
+        self._ending = ExitStack()
 
     def add(self, text: str, values: Sequence[Any] | None = None, *, is_many: bool = False) -> "Statement":
         """Have a statement sent with the next burst; `values` are those of many runs of it where it has many."""
@@ -34,12 +38,19 @@ class Bursts:
     def send(self) -> None:
         """Send what waits, and have what it finds."""
         waiting, self._waiting = self._waiting, []
-        if len(waiting) == 1:
-            waiting[0].run()
-        elif waiting:
-            with self._raw.pipeline():
-                for statement in waiting:
-                    statement.run()
+        if not waiting:
+            return
+        if self._pipeline is None:
+            self._pipeline = self._ending.enter_context(self._raw.pipeline())
+        for statement in waiting:
+            statement.run()
+        # Leaving the pipeline instead would ask the server to flush, after which it minds no time.
+        self._pipeline.sync()
+
+    def end(self) -> None:
+        """Send nothing more."""
+        self._waiting.clear()
+        self._ending.close()
 
 
 class Statement:
@@ -56,10 +67,7 @@ class Statement:
 
     def run(self) -> None:
         """Run it; among others, what it finds is there once they are all sent."""
-        if self._is_many:
-            self._cursor.executemany(self._text.encode(), self._values or ())
-        else:
-            self._cursor.execute(self._text.encode(), self._values)
+        run(self._cursor, self._text, self._values, is_many=self._is_many)
 
     @property
     def rowcount(self) -> int:
@@ -82,14 +90,25 @@ class Statement:
         return self._cursor
 
 
-def end_stopped(connection: Connection) -> None:
-    """End the sessions of processes that were stopped amid a burst: the server takes them for ones that work.
+def run(
+    cursor: psycopg.Cursor[Any], text: str, values: Sequence[Any] | None = None, *, is_many: bool = False
+) -> psycopg.Cursor[Any]:
+    """Run a statement on a cursor; `values` are those of many runs of it where it has many."""
+    if is_many:
+        cursor.executemany(text.encode(), values or ())
+        return cursor
+    return cursor.execute(text.encode(), values)
 
-    They are those that wait for their client, and have not said that they do.
+
+def end_stopped(connection: Connection) -> None:
+    """End the sessions of processes that were stopped amid a burst, or just before a commit: the server does not.
+
+    They are those that wait for their client and have not said that they do, or have said so and then asked for more.
     """
     connection.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND usename = current_user AND application_name = current_setting('application_name') AND state = 'active'"
-        " AND wait_event = 'ClientRead' AND state_change < clock_timestamp() - make_interval(secs => ?)",
+        " AND usename = current_user AND application_name = current_setting('application_name')"
+        " AND wait_event = 'ClientRead' AND (state = 'active' OR backend_xid IS NOT NULL)"
+        " AND state_change < clock_timestamp() - make_interval(secs => ?)",
         (STOPPED_SECONDS,),
     )
