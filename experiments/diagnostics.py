@@ -41,6 +41,7 @@ def diagnose(readings: Readings, columns: Table) -> Diagnostics:
     notes = interval_notes(readings, columns)
     return {
         "alarm": readings.restraints.alarm,
+        "refused": readings.restraints.refused,
         "sample_ratio": sample_ratio(readings, columns[EXPOSURES]),
         "matured_share": matured_share(readings, columns[EXPOSURES]),
         "waiting": readings.waiting,

@@ -38,7 +38,7 @@ from experiments.times import day_of
 from experiments.verdicts import headline_alone
 
 ConcernKind = Literal[
-    "alarm", "barred", "sample_ratio", "guardrail", "no_visitors", "no_outcomes", "partial_data", "review",
+    "alarm", "refused", "barred", "sample_ratio", "guardrail", "no_visitors", "no_outcomes", "partial_data", "review",
     "review_soon", "intervals",
 ]
 
@@ -49,7 +49,7 @@ ENOUGH_MATURED = 100
 class Concern(NamedTuple):
     """Something that needs attention; `names` are the arms and metrics or the segments that it is about.
 
-    Of an alarm, why the service holds the weights.
+    Of an alarm, why the service holds the weights; of a refused policy, why they stay.
     """
 
     kind: ConcernKind
@@ -202,6 +202,8 @@ def _alarms(readings: Readings, book: Book, columns: Table) -> Iterator[Concern]
     restraints = readings.restraints
     if restraints.alarm:
         yield Concern("alarm", (restraints.alarm,))
+    if restraints.refused:
+        yield Concern("refused", (restraints.refused,))
     yield from (Concern("barred", pair) for pair in restraints.barred.items())
     if sample_ratio_evidence(readings, columns[EXPOSURES]) >= ALARM:
         yield Concern("sample_ratio")

@@ -11,7 +11,6 @@ from experiments.alternatives import alternatives
 from experiments.alternatives import best_by_context
 from experiments.context_past import context_past
 from experiments.contexts import Contexts
-from experiments.counting import cap_of
 from experiments.errors import UnansweredPast
 from experiments.inputs import last_open_day
 from experiments.model import Experiment
@@ -19,18 +18,13 @@ from experiments.objective import is_rate
 from experiments.past import Past
 from experiments.past import past_of
 from experiments.readings import Readings
-from experiments.readings import read
-from experiments.storage.session import Session
+from experiments.sources import DATABASE
+from experiments.sources import Source
 from experiments.storage.store import Store
 from experiments.storage.contexts import ContextRow
-from experiments.times import DAY_MS
 from experiments.times import date_of
-from experiments.undivided import shards_elsewhere
 
 Unit = Literal["rate", "count", "money"]
-
-#: More than any total that a database can hold.
-_UNBOUNDED = 2**62
 
 
 @dataclass(frozen=True)
@@ -58,29 +52,14 @@ class Replay:
     alternatives: list[Alternative]
 
 
-def replay(store: Store, key: str, *, now_ms: int, min_cell: int) -> Replay:
+def replay(store: Store, key: str, *, now_ms: int, min_cell: int, source: Source = DATABASE) -> Replay:
     """What other policies would have earned with an experiment's visitors.
 
     :raises UnknownExperiment: if there is none.
     :raises UnansweredPast: if no visitor's window is over, or fewer than `min_cell` are.
     """
-    readings, rows = store.read(lambda session: _read(session, key, now_ms=now_ms))
+    readings, rows = source.matured(store, key, now_ms=now_ms)
     return replay_of(readings, rows=rows, min_cell=min_cell)
-
-
-def _read(session: Session, key: str, *, now_ms: int) -> tuple[Readings, list[ContextRow]]:
-    readings = read(session, key, now_ms=now_ms)
-    experiment = readings.experiment
-    # A part of the visitors does not speak for all of them.
-    if not Contexts(experiment.attributes) or shards_elsewhere(session):
-        return readings, []
-    cap = cap_of(experiment.goal, currency=experiment.currency)
-    return readings, session.contexts.past(
-        key,
-        metric=experiment.goal.key,
-        most=_UNBOUNDED if cap is None else cap,
-        before_ms=last_open_day(experiment.goal, now_ms=now_ms) * DAY_MS,
-    )
 
 
 def replay_of(readings: Readings, *, rows: Sequence[ContextRow] = (), min_cell: int) -> Replay:

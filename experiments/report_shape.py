@@ -179,9 +179,11 @@ class LostSpool(TypedDict):
 
 
 class Diagnostics(TypedDict):
-    """Whether the figures may be believed; `alarm` is why the service holds the weights, null where it does not."""
+    """Whether the figures may be believed; `alarm` is why the service holds the weights, `refused` why the
+    policy's were not taken; null where neither is so."""
 
     alarm: str | None
+    refused: str | None
     sample_ratio: SampleRatio
     matured_share: float | None
     waiting: int

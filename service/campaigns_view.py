@@ -81,6 +81,7 @@ _NOTED_ONLY: tuple[ConcernKind, ...] = ("review_soon", "intervals")
 #: By kind, the sentence and whether it is loud.
 _WORDS: Mapping[ConcernKind, tuple[str, bool]] = {
     "alarm": ("The service froze the weights. {names}. Find the cause, then unfreeze it.", True),
+    "refused": ("Weights stay where they are: {names}.", True),
     "barred": ("A message lost its traffic for breaking a limit: {names}.", True),
     "sample_ratio": (
         "Visitors did not arrive in the planned shares. Find the cause before acting on any figure.", True

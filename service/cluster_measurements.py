@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.core import Metric
 
 from experiments.storage.session import Session
-from experiments.storage.shards import Fence
+from experiments.storage.fences import Fence
 from service.cluster_state import kept
 from service.cluster_state import log_nodes
 from service.cluster_state import shards_reached

@@ -126,6 +126,14 @@ def _experiments(installation: Installation) -> Iterator[Metric]:
     decided = ((one.experiment, one.decided_ms / 1000) for one in known)
     yield _by_experiment("decision_timestamp_seconds", "When the ledger's newest row was written.", decided)
     yield _alarms(installation, [one.experiment for one in known])
+    yield _errands(installation)
+
+
+def _errands(installation: Installation) -> Metric:
+    family = GaugeMetricFamily("bespoke_errand_failures", "Failures since it last went well.", labels=("errand",))
+    for row in installation.store.read(lambda session: session.errands.all()):
+        family.add_metric((row.name,), row.failures)
+    return family
 
 
 def _known(session: Session, installation: Installation) -> list[_Known]:

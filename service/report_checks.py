@@ -22,8 +22,7 @@ class Check(NamedTuple):
 def warnings(report: Mapping[str, Any]) -> Iterator[str]:
     """What must be known before the report is acted on."""
     diagnostics = report["diagnostics"]
-    if diagnostics.get("alarm"):
-        yield _alarmed(diagnostics["alarm"])
+    yield from _held(diagnostics.get("alarm"), diagnostics.get("refused"))
     if diagnostics["sample_ratio"]["alarm"]:
         yield "Visitors did not arrive in the planned shares. Find the cause before acting on any figure here."
     for rail in report.get("guardrails", ()):
@@ -41,8 +40,7 @@ def warnings(report: Mapping[str, Any]) -> Iterator[str]:
 
 def restraint_warnings(restraints: Restraints) -> Iterator[str]:
     """What the service has done out of caution, and what a person has to do about it."""
-    if restraints.alarm:
-        yield _alarmed(restraints.alarm)
+    yield from _held(restraints.alarm, restraints.refused)
     for arm, metric in restraints.barred.items():
         yield _barred(arm, metric)
 
@@ -51,8 +49,11 @@ def _lost(spool: Mapping[str, str]) -> str:
     return f"Some of what was accepted since {spool['since']} is lost with a node's disk, and is counted nowhere."
 
 
-def _alarmed(reason: str) -> str:
-    return f"The service froze the weights. {reason}. Find the cause, then unfreeze it."
+def _held(alarm: str | None, refused: str | None) -> Iterator[str]:
+    if alarm:
+        yield f"The service froze the weights. {alarm}. Find the cause, then unfreeze it."
+    if refused:
+        yield f"Weights stay where they are: {refused}."
 
 
 def _barred(arm: str, metric: str) -> str:

@@ -12,12 +12,7 @@ from typing import Any
 
 import psycopg
 
-from experiments.storage.connection import Connection
-
 Raw = psycopg.Connection[Any]
-
-#: A process that was stopped amid a burst is waited for no longer than one that was stopped between two.
-STOPPED_SECONDS = 10
 
 
 class Bursts:
@@ -98,17 +93,3 @@ def run(
         cursor.executemany(text.encode(), values or ())
         return cursor
     return cursor.execute(text.encode(), values)
-
-
-def end_stopped(connection: Connection) -> None:
-    """End the sessions of processes that were stopped amid a burst, or just before a commit: the server does not.
-
-    They are those that wait for their client and have not said that they do, or have said so and then asked for more.
-    """
-    connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND usename = current_user AND application_name = current_setting('application_name')"
-        " AND wait_event = 'ClientRead' AND (state = 'active' OR backend_xid IS NOT NULL)"
-        " AND state_change < clock_timestamp() - make_interval(secs => ?)",
-        (STOPPED_SECONDS,),
-    )

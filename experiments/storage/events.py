@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from experiments.partitions import EVERYBODY
+from experiments.partitions import Span
 from experiments.storage.configuration import Meta
 from experiments.storage.connection import Connection
 
@@ -83,6 +85,11 @@ class Events:
         newest = int(self._connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
         return max(newest, int(self._meta.get(_NUMBERED) or 0))
 
+    def count(self, *, until: int) -> int:
+        """How many there are up to a number."""
+        row = self._connection.execute("SELECT count(*) FROM events WHERE seq <= ?", (until,)).fetchone()
+        return int(row[0])
+
     def digests(self, keys: Iterable[EventKey]) -> dict[EventKey, bytes]:
         """The digests of those events that are there."""
         question = "SELECT visitor, id, digest FROM events WHERE visitor = ? AND id = ?"
@@ -115,10 +122,21 @@ class Events:
         )
         return [(number, event_of(row)) for number, *row in rows]
 
-    def oldest_received_ms(self) -> int | None:
-        """When the event that was stored first was received; None where there is none."""
-        row = self._connection.execute("SELECT received_ms FROM events ORDER BY seq LIMIT 1").fetchone()
-        return None if row is None else int(row[0])
+    def within(self, span: Span, *, after: bytes, limit: int) -> list[EventRow]:
+        """The first events of a span, of its first visitor those after an id, in the order of visitors and ids."""
+        rows = self._connection.execute(
+            f"SELECT {COLUMNS} FROM events WHERE (visitor, id) > (?, ?) AND visitor < ? ORDER BY visitor, id LIMIT ?",
+            (span.low, after, span.high, limit),
+        )
+        return [event_of(row) for row in rows]
+
+    def oldest(self, span: Span, *, limit: int) -> list[tuple[int, EventRow]]:
+        """The events of a span that were stored first, by their numbers."""
+        within = "" if span == EVERYBODY else " WHERE visitor >= ? AND visitor < ?"
+        rows = self._connection.execute(
+            f"SELECT seq, {COLUMNS} FROM events{within} ORDER BY seq LIMIT ?", (*(span if within else ()), limit)
+        )
+        return [(number, event_of(row)) for number, *row in rows]
 
     def remove(self, keys: Collection[EventKey]) -> None:
         """Remove events."""

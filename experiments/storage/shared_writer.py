@@ -23,7 +23,6 @@ from psycopg.errors import LockNotAvailable
 
 from experiments.errors import StorageBusy
 from experiments.errors import StorageError
-from experiments.storage.bursts import end_stopped
 from experiments.storage.groups import Call
 from experiments.storage.groups import Groups
 from experiments.storage.groups import PATIENCE_SECONDS
@@ -37,6 +36,7 @@ from experiments.storage.postgres import may_go_better
 from experiments.storage.postgres import storage_error
 from experiments.storage.reach import Reach
 from experiments.storage.session import Session
+from experiments.storage.stopped import end_stopped
 
 A = TypeVar("A")
 T = TypeVar("T")

@@ -14,6 +14,7 @@ from experiments.storage.location import Server
 from experiments.storage.shards import ShardRow
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
+from service.cluster import check_can_have_shards
 from service.cluster import connected_log
 from service.cluster import sharded_store
 from service.collector import spare_the_collector
@@ -44,6 +45,7 @@ def add(name: str, address: str, partitions: int) -> None:
     """
     server = Server(address)
     with opened() as installation:
+        check_can_have_shards(installation.config)
         fingerprint = installation.keyring.fingerprint
         migrate_database(server, fingerprint=fingerprint)
         store = open_store(server, fingerprint=fingerprint)
@@ -66,6 +68,7 @@ def list_() -> None:
       bespoke shard list
     """
     with opened() as installation:
+        check_can_have_shards(installation.config)
         rows, places = installation.store.read(lambda session: (session.shards.all(), session.shards.partitions()))
     for row in rows:
         numbers = [str(number) for number, name in enumerate(places) if name == row.name]
@@ -106,6 +109,6 @@ def worker() -> None:
         installation.watch()
         spare_the_collector()
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        Worker(store, installation.snapshots, log, name=name).run(ended)
+        Worker(store, installation.snapshots, log, name=name, keyring=installation.keyring).run(ended)
     finally:
         installation.close()

@@ -12,7 +12,7 @@ from experiments.storage.location import Server
 from experiments.storage.session import Session
 from experiments.storage.postgres import connect
 from experiments.storage.sharded_store import beside
-from experiments.storage.shards import Hold
+from experiments.storage.fences import Hold
 from experiments.storage.store import Store
 from experiments.storage.store import open_store
 from tests.experiments.house import SECRETS
@@ -74,7 +74,7 @@ def test_who_stopped_while_sending_is_ended(
         stopped.raw.execute("UPDATE fences SET holder = 'ann'")
         wait_until(lambda: is_stopped(shard), what="the server waits for more")
         assert taken(shard, "bob") is None
-        monkeypatch.setattr("experiments.storage.bursts.STOPPED_SECONDS", 0)
+        monkeypatch.setattr("experiments.storage.stopped.STOPPED_SECONDS", 0)
         wait_until(lambda: taken(shard, "bob") is not None, what="its session is ended")
     stopped.close()
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -16,8 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from experiments.audit import Deed
+from experiments.keys import create_key
 from experiments.lifecycle import act
 from experiments.lifecycle import apply_document
+from experiments.verification import verify
+from service.cluster import shards_beside
 from service.config import load_config
 from service.installation import Installation
 from service.installation import open_installation
@@ -84,6 +88,26 @@ class Installed:
             yield installation
         finally:
             installation.close()
+
+    @contextmanager
+    def beside(self) -> Iterator[Installation]:
+        """The installation as a command has it, while it is served."""
+        installation = open_installation(load_config(self.settings))
+        try:
+            yield installation
+        finally:
+            installation.close()
+
+    def key(self, scope: str, *, origins: tuple[str, ...] = ()) -> str:
+        """A new key, made beside whoever serves."""
+        with self.beside() as installation:
+            deed, random = Deed("test", installation.clock.now_ms()), secrets.token_bytes
+            return create_key(installation.store, scope=scope, name="", origins=origins, random=random, deed=deed)
+
+    def check(self) -> None:
+        """See that counters, ledger and audit log agree with the events, beside whoever serves."""
+        with self.beside() as installation:
+            assert verify(installation.store, shards_beside(installation)) == []
 
     def run_experiment(self, document: dict[str, Any]) -> None:
         """Write an experiment and start it."""

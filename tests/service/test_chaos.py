@@ -66,7 +66,7 @@ def at_work(folder: Path) -> Iterator[House]:
         installed = [InstalledNode(folder / name, cluster.server) for name in ("one", "two")]
         installed.append(InstalledNode(folder / "three", through))
         installed[0].run_experiment(document)
-        key, admin = (installed[0].done("key", "create", "--scope", scope) for scope in ("server", "admin"))
+        key, admin = (installed[0].key(scope) for scope in ("server", "admin"))
         nodes = [Node(each) for each in installed]
         schedulers = [each.start("scheduler") for each in installed[:2]]
         witnesses = [Wanderer(nodes, key=key, name=name) for name in ("ann", "bob", "cem", "dan")]
