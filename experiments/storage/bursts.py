@@ -1,11 +1,13 @@
 """Bursts: the statements of a transaction, sent together as soon as somebody asks what one of them has found or done.
 
 What asks for nothing goes along with the next question, so that a server far away is waited for less. A burst ends
-where the server answers that it waits for us: only then does it end a transaction that we leave alone for too long.
+with a sync and with nothing after it: only where the server knows that it waits for us does it end a transaction that
+we leave alone for too long.
 """
 
 from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import psycopg
@@ -14,11 +16,13 @@ Raw = psycopg.Connection[Any]
 
 
 class Bursts:
-    """The statements of one connection that wait to be sent."""
+    """The statements of one transaction that wait to be sent."""
 
     def __init__(self, raw: Raw) -> None:
         self._raw = raw
         self._waiting: list[Statement] = []
+        self._pipeline: psycopg.Pipeline | None = None
+        self._ending = ExitStack()
 
     def add(self, text: str, values: Sequence[Any] | None = None, *, is_many: bool = False) -> "Statement":
         """Have a statement sent with the next burst; `values` are those of many runs of it where it has many."""
@@ -29,12 +33,19 @@ class Bursts:
     def send(self) -> None:
         """Send what waits, and have what it finds."""
         waiting, self._waiting = self._waiting, []
-        if len(waiting) == 1:
-            waiting[0].run()
-        elif waiting:
-            with self._raw.pipeline():
-                for statement in waiting:
-                    statement.run()
+        if not waiting:
+            return
+        if self._pipeline is None:
+            self._pipeline = self._ending.enter_context(self._raw.pipeline())
+        for statement in waiting:
+            statement.run()
+        # Leaving the pipeline instead would ask the server to flush, after which it minds no time.
+        self._pipeline.sync()
+
+    def end(self) -> None:
+        """Send nothing more."""
+        self._waiting.clear()
+        self._ending.close()
 
 
 class Statement:
@@ -51,10 +62,7 @@ class Statement:
 
     def run(self) -> None:
         """Run it; among others, what it finds is there once they are all sent."""
-        if self._is_many:
-            self._cursor.executemany(self._text.encode(), self._values or ())
-        else:
-            self._cursor.execute(self._text.encode(), self._values)
+        run(self._cursor, self._text, self._values, is_many=self._is_many)
 
     @property
     def rowcount(self) -> int:
@@ -75,3 +83,13 @@ class Statement:
     def _asked(self) -> psycopg.Cursor[Any]:
         self._bursts.send()
         return self._cursor
+
+
+def run(
+    cursor: psycopg.Cursor[Any], text: str, values: Sequence[Any] | None = None, *, is_many: bool = False
+) -> psycopg.Cursor[Any]:
+    """Run a statement on a cursor; `values` are those of many runs of it where it has many."""
+    if is_many:
+        cursor.executemany(text.encode(), values or ())
+        return cursor
+    return cursor.execute(text.encode(), values)

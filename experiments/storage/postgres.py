@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import contextmanager
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -17,6 +18,7 @@ from experiments.errors import StorageError
 from experiments.errors import StorageFull
 from experiments.errors import StorageUnreachable
 from experiments.storage.bursts import Bursts
+from experiments.storage.bursts import run
 from experiments.storage.connection import Found
 from experiments.storage.connection import Listed
 from experiments.storage.connection import Row
@@ -25,6 +27,7 @@ from experiments.storage.connection import Values
 from experiments.storage.location import Server
 from experiments.storage.schema import pending
 from experiments.storage.shards import lane_of
+from experiments.storage.statements import array
 from experiments.storage.statements import asking
 from experiments.storage.statements import inserting
 from experiments.storage.statements import native
@@ -137,7 +140,8 @@ class SharedConnection:
         """Have everything done but the commit; after this a fault leaves in doubt whether that was."""
         if self._bursts:
             self._bursts.send()
-        self._bursts = None
+            self._bursts.end()
+            self._bursts = None
 
     def commit(self) -> None:
         """Commit.
@@ -160,6 +164,10 @@ class SharedConnection:
 
     def rollback(self) -> None:
         """End a transaction without keeping anything of it; one whose connection is lost has ended."""
+        if self._bursts:
+            with suppress(psycopg.Error):
+                # It tells once more what went wrong.
+                self._bursts.end()
         self._bursts = None
         if not self.is_lost():
             self.raw.execute("ROLLBACK")
@@ -174,11 +182,9 @@ class SharedConnection:
         return self._run(text, _in_order(values, names) or None)
 
     def _run(self, text: str, values: Sequence[Any] | None = None, *, is_many: bool = False) -> Found:
-        bursts = self._bursts or Bursts(self.raw)
-        statement = bursts.add(text, values, is_many=is_many)
-        if not self._bursts:
-            bursts.send()
-        return statement
+        if self._bursts:
+            return self._bursts.add(text, values, is_many=is_many)
+        return run(self.raw.cursor(), text, values, is_many=is_many)
 
     def executemany(self, statement: str, rows: Iterable[Values], /) -> Found:
         """Run a statement on each of the rows, at once where it inserts them."""
@@ -189,7 +195,7 @@ class SharedConnection:
         if at_once is None:
             return self._run(native(statement).text, given, is_many=True)
         columns = zip(at_once.types, zip(*given, strict=True), strict=True)
-        return self._run(at_once.text, [_array(values, type_name) for type_name, values in columns])
+        return self._run(at_once.text, [array(values, type_name) for type_name, values in columns])
 
     def stream(self, statement: str, /) -> Iterator[Any]:
         """The rows of a statement that finds many, never all of them in memory."""
@@ -298,13 +304,6 @@ class SharedConnection:
             )
             self._types = {(table_name, column_name): type_name for table_name, column_name, type_name in rows}
         return self._types[table, column]
-
-
-def _array(values: Sequence[Any], type_name: str) -> list[Any]:
-    if type_name == "boolean":
-        # Those of an embedded database are numbers.
-        return [None if value is None else bool(value) for value in values]
-    return list(values)
 
 
 def _in_order(values: Values, names: tuple[str, ...]) -> Sequence[Any]:

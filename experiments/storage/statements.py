@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 from typing import NamedTuple
 
 _PLACE = re.compile(r"\?(\d*)|(?<!:):([a-z_]+)")
@@ -75,3 +77,11 @@ def asking(question: str, *, values: int, columns: int) -> str:
         f"SELECT found.* FROM unnest({arrays}) AS given ({', '.join(names)})"
         f" CROSS JOIN LATERAL ({one} OFFSET 0) AS found"
     )
+
+
+def array(values: Sequence[Any], type_name: str) -> list[Any]:
+    """The values of a column of so many rows, as PostgreSQL takes them at once."""
+    if type_name == "boolean":
+        # Those of an embedded database are numbers.
+        return [None if value is None else bool(value) for value in values]
+    return list(values)

@@ -7,13 +7,14 @@ STOPPED_SECONDS = 10
 
 
 def end_stopped(connection: Connection) -> None:
-    """End the sessions of processes that were stopped amid a burst: the server takes them for ones that work.
+    """End the sessions of processes that were stopped amid a burst, or just before a commit: the server does not.
 
-    They are those that wait for their client, and have not said that they do.
+    They are those that wait for their client and have not said that they do, or have said so and then asked for more.
     """
     connection.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND usename = current_user AND application_name = current_setting('application_name') AND state = 'active'"
-        " AND wait_event = 'ClientRead' AND state_change < clock_timestamp() - make_interval(secs => ?)",
+        " AND usename = current_user AND application_name = current_setting('application_name')"
+        " AND wait_event = 'ClientRead' AND (state = 'active' OR backend_xid IS NOT NULL)"
+        " AND state_change < clock_timestamp() - make_interval(secs => ?)",
         (STOPPED_SECONDS,),
     )

@@ -368,17 +368,28 @@ def test_who_reads_for_long_is_not_cut_off_and_sees_one_state(nodes: list[House]
     assert first.store.read(lambda session: session.meta.get("name")) == "another"
 
 
-def test_a_transaction_that_is_left_alone_is_one_that_the_server_can_end(nodes: list[House]) -> None:
+def test_a_transaction_that_is_left_alone_is_ended_by_the_server_and_begun_again(nodes: list[House]) -> None:
     first, second, _ = nodes
 
-    def seen_by_others(session: Session, items: Sequence[int]) -> list[str]:
-        [process] = session.connection.execute("SELECT pg_backend_pid()").fetchone()
-        asked = "SELECT state FROM pg_stat_activity WHERE pid = ?"
-        [state] = second.store.read(lambda other: other.connection.execute(asked, (process,)).fetchone())
-        return [state for _ in items]
+    attempts = []
 
-    # Amid a pipeline it would be active, whatever we do, and hold its locks for as long.
-    assert first.store.transact_together(seen_by_others, 0) == "idle in transaction"
+    def left_alone(session: Session, items: Sequence[int]) -> list[int]:
+        attempts.append(session)
+        if len(attempts) == 1:
+            session.connection.execute("SET LOCAL idle_in_transaction_session_timeout = '100ms'")
+            session.meta.set("name", "mine")
+            [process] = session.connection.execute("SELECT pg_backend_pid()").fetchone()
+            # Its locks would be held for as long as this process is stopped.
+            wait_until(lambda: not _is_there(second.store, process), what="the server ends it")
+        return [len(attempts) for _ in items]
+
+    assert first.store.transact_together(left_alone, 0) == 2
+    assert first.store.read(lambda session: session.meta.get("name")) is None
+
+
+def _is_there(store: Store, process: int) -> bool:
+    question = "SELECT 1 FROM pg_stat_activity WHERE pid = ?"
+    return store.read(lambda session: session.connection.execute(question, (process,)).fetchone()) is not None
 
 
 def test_who_writes_beside_others_knows_whether_a_row_was_changed(nodes: list[House]) -> None:

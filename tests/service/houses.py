@@ -91,13 +91,14 @@ def at_work(folder: Path) -> Iterator[House]:
         server, admin = _made(installed[0], first, control)
         for each in installed:
             each.set(BESPOKE_LOG_URL=log.url)
-        nodes = [Node(each) for each in installed]
-        witnesses = [Wanderer(nodes, key=server, name=name) for name in ("ann", "bob")]
-        house = House(first, control, log, nodes, [each.start("worker") for each in installed], [], witnesses, admin)
-        house.start_scheduler()
-        for witness in witnesses:
-            witness.start()
+        # They take as long to start as nodes, which are waited for.
+        workers, scheduler = [each.start("worker") for each in installed], installed[0].start("scheduler")
+        house = House(first, control, log, [], workers, [scheduler], [], admin)
         try:
+            house.nodes.extend(map(Node, installed))
+            house.witnesses.extend(Wanderer(house.nodes, key=server, name=name) for name in ("ann", "bob"))
+            for witness in house.witnesses:
+                witness.start()
             yield house
         finally:
             _end(house)
