@@ -49,14 +49,20 @@ def _keep(session: Session, *, row: ShardRow, partitions: int, log: str, now_ms:
     if not session.shards.add(row):
         raise InvalidShard(f"NAME: {shown(row.name)} is taken; `bespoke shard list` lists them")
     if partitions:
+        if session.meta.get(THIS_SHARD) != row.name and session.events.newest():
+            raise InvalidShard("URL: the first shard must be BESPOKE_DATABASE_URL itself, since visitors are there")
         session.meta.set(THIS_LOG, log)
+        # So that nodes look, also those that have no log.
+        session.meta.bump_config_version(now_ms=now_ms)
     for partition in range(partitions):
         session.shards.place(partition, row.name)
         session.watermarks.move(partition, at_ms=now_ms, applied=-1)
 
 
-def move_partition(store: ShardedStore, partition: int, target: str) -> None:
+def move_partition(store: ShardedStore, partition: int, target: str, *, now_ms: int) -> None:
     """Move a partition to another shard; its events wait in the log meanwhile. Done again, it is finished.
+
+    Nodes without a log take nothing from the moment on that the first is closed in their database.
 
     :raises InvalidShard: if there is no such partition or shard.
     """
@@ -68,9 +74,9 @@ def move_partition(store: ShardedStore, partition: int, target: str) -> None:
         raise InvalidShard(f"NAME: {shown(target)} is no shard; `bespoke shard list` lists them")
     source = placement.shard_of(partition)
     if source != target:
-        beside(placement.store(source), lambda session: session.fences.close(partition))
+        _close(store, partition, now_ms=now_ms)
         _copy(placement.store(source), placement.store(target), part)
-        store.transact(partial(_place, partition=partition, shard=target))
+        store.transact(partial(_place, partition=partition, shard=target, now_ms=now_ms))
         placement.refresh()
         if store.read(lambda session: session.spools.has_any() or session.workers.has_any()):
             sleep(_NOTICING_SECONDS)
@@ -80,9 +86,25 @@ def move_partition(store: ShardedStore, partition: int, target: str) -> None:
             _remove(placement.store(shard), part, has_collected=shard == here)
 
 
-def _place(session: Session, *, partition: int, shard: str) -> None:
+def _close(store: ShardedStore, partition: int, *, now_ms: int) -> None:
+    """Let nobody write of a partition where it is: workers by its fence, and nodes without a log by the new version."""
+
+    def close(session: Session) -> None:
+        session.fences.close(partition)
+        session.meta.bump_config_version(now_ms=now_ms)
+
+    source = store.placement.shard_of(partition)
+    if source == store.read(lambda session: session.meta.get(THIS_SHARD)):
+        # While nobody else writes: what nodes have begun is kept before it is copied.
+        store.transact(close)
+    else:
+        beside(store.placement.store(source), lambda session: session.fences.close(partition))
+
+
+def _place(session: Session, *, partition: int, shard: str, now_ms: int) -> None:
     session.shards.place(partition, shard)
     session.watermarks.forget(partition)
+    session.meta.bump_config_version(now_ms=now_ms)
 
 
 def _copy(source: OwnStore, target: OwnStore, part: Part) -> None:

@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 
 
 def opened_store(config: Config, *, fingerprint: str, serving: bool) -> OwnStore:
-    """The store, with its shards where visitors are in any."""
+    """The store, with its shards where visitors are in any; an embedded database has none."""
     control = open_store(config.database, fingerprint=fingerprint, serving=serving)
     try:
-        is_sharded = not config.database_path and control.read(lambda session: session.shards.partitions())
-        return _sharded(control, fingerprint=fingerprint) if is_sharded else control
+        return control if config.database_path else _sharded(control, fingerprint=fingerprint)
     except BaseException:
         control.close()
         raise
@@ -40,7 +39,7 @@ def _sharded(control: OwnStore, *, fingerprint: str) -> ShardedStore:
 
 
 def collecting(store: OwnStore) -> Callable[[int], None] | None:
-    """What brings the sums of shards to where reports read them, at a time; None where there are none."""
+    """What brings the sums of shards to where reports read them, at a time; None where there can be none."""
     if not hasattr(store, "placement"):
         return None
     from experiments.collecting import collect
@@ -65,6 +64,9 @@ def open_log(installation: Installation) -> None:
 
     store, config = sharded_store(installation), installation.config
     log = connected_log(installation)
+    installation.before_closing(log.close)
+    if installation.watched is not None:
+        hear(installation, log)
     spool = Spool(config.spool, installation.clock.now_ms)
     keeper = Keeper(store, spool, log)
     installation.log = Appending(
@@ -73,14 +75,31 @@ def open_log(installation: Installation) -> None:
     )
     keeper.look()
     keeper.start()
-    for end in (spool.close, log.close, keeper.stop):
+    for end in (spool.close, keeper.stop):
+        installation.before_closing(end)
+
+
+def hear(installation: Installation, log: Log) -> None:
+    """Let an installation hear of changes from the bucket of its log, and tell the others where nobody does."""
+    from experiments.announcing import Announcer
+    from experiments.announcing import Hearing
+    from experiments.storage.bucket import Bucket
+    from experiments.storage.listener import Listener
+
+    bucket = Bucket(log)
+    announcer = Announcer(installation.store, bucket, Listener(cast("Server", installation.config.database)))
+    announcer.start()
+    installation.hearing = Hearing(bucket, installation.snapshots)
+    for end in (bucket.close, announcer.stop):
         installation.before_closing(end)
 
 
 def _check_undivided(installation: Installation) -> None:
     """See that all visitors are in the one database that is named."""
-    if others := installation.store.read(shards_elsewhere):
-        raise InvalidSetting(f"BESPOKE_LOG_URL: must be given, since visitors are in the shards {', '.join(others)}")
+    if installation.snapshots.latest.is_divided:
+        others = installation.store.read(shards_elsewhere)
+        where = f"in the shards {', '.join(others)}" if others else "being moved to another shard"
+        raise InvalidSetting(f"BESPOKE_LOG_URL: must be given, since visitors are {where}")
 
 
 def sharded_store(installation: Installation) -> ShardedStore:
@@ -90,14 +109,14 @@ def sharded_store(installation: Installation) -> ShardedStore:
     """
     from experiments.storage.sharded_store import ShardedStore
 
-    if not isinstance(installation.store, ShardedStore):
+    if not isinstance(installation.store, ShardedStore) or not installation.store.has_shards():
         raise InvalidSetting("BESPOKE_DATABASE_URL: names no database with shards: make one with `bespoke shard add`")
     return installation.store
 
 
 def shards_beside(installation: Installation) -> list[OwnStore]:
     """The shards of an installation that are other databases than its own; none where it has none."""
-    if not hasattr(installation.store, "placement"):
+    if installation.config.database_path or not cast("ShardedStore", installation.store).has_shards():
         return []
     store = sharded_store(installation)
     here = store.read(lambda session: session.meta.get(THIS_SHARD))

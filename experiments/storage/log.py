@@ -23,6 +23,8 @@ from nats.js import api
 from nats.js.errors import NotFoundError
 
 from experiments.errors import LogUnreachable
+from experiments.storage.sending import Pair
+from experiments.storage.sending import Sending
 from experiments.storage.shards import Position
 from experiments.storage.spool import Entry
 from experiments.storage.spool import Source
@@ -31,7 +33,6 @@ from experiments.storage.spool import Source
 _OLDEST = (2, 10, 23)
 _MOST_REPLICAS = 3
 _STREAM_BYTES = 1 << 30
-_MESSAGE_BYTES = 500_000
 _CONNECTING_SECONDS = 10
 #: A leader that is lost is replaced within some six seconds.
 PUBLISHING_SECONDS = 10.0
@@ -62,14 +63,14 @@ class Log:
 
     def __init__(self, addresses: Sequence[str], *, name: str) -> None:
         self._addresses = addresses
-        self._name = f"bespoke-{name}"
+        self.name = f"bespoke-{name}"
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="log", daemon=True)
         self._thread.start()
         self._client = Client()
-        self._sending: dict[Source, _Sending] = {}
+        self._sending: dict[Source, Sending] = {}
         try:
-            self._stream = self._done(self._connect(), seconds=_CONNECTING_SECONDS * 3)
+            self._stream = self.done(self._connect(), seconds=_CONNECTING_SECONDS * 3)
         except BaseException:
             self.close()
             raise
@@ -89,28 +90,42 @@ class Log:
 
         :raises LogUnreachable: if it cannot be had now.
         """
-        return Reader(self, partition, self._done(self._subscribe(partition, after)))
+        return Reader(self, partition, self.done(self._subscribe(partition, after)))
 
     def purge(self, partition: int, *, up_to: int) -> None:
         """Let the log forget what has been applied."""
         with suppress(LogUnreachable):
-            self._done(self._context.purge_stream(self._name, subject=self._subject(partition), seq=up_to + 1))
+            self.done(self.context.purge_stream(self.name, subject=self._subject(partition), seq=up_to + 1))
 
     def close(self) -> None:
         """Let the connection go."""
         with suppress(LogUnreachable):
-            self._done(self._client.close())
+            self.done(self._client.close())
+        self.done(_all_ended())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     @property
-    def _context(self) -> JetStreamContext:
+    def context(self) -> JetStreamContext:
+        """What the log is asked by, on its loop."""
         return self._client.jetstream(timeout=_ASKING_SECONDS)
 
-    def _done(self, work: Coroutine[Any, Any, T], *, seconds: float = PUBLISHING_SECONDS) -> T:
-        """What comes of some work of the loop."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+    @property
+    def replicas(self) -> int:
+        """On how many nodes what it has is kept."""
+        return min(len(self._addresses), _MOST_REPLICAS)
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Let some work begin on the loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def done(self, work: Coroutine[Any, Any, T], *, seconds: float = PUBLISHING_SECONDS) -> T:
+        """What comes of some work of the loop.
+
+        :raises LogUnreachable: if that is nothing, or not in time.
+        """
+        future = self.begin(work)
         try:
             return future.result(seconds)
         except (NatsError, TimeoutError, OSError) as error:
@@ -145,33 +160,33 @@ class Log:
     async def _made(self) -> str:
         """The stream, made where it is not there; by what it is known from another one of its name."""
         try:
-            info = await self._context.stream_info(self._name)
+            info = await self.context.stream_info(self.name)
         except NotFoundError:
-            info = await self._context.add_stream(api.StreamConfig(
-                name=self._name, subjects=[f"{self._name}.*"], storage=api.StorageType.FILE,
-                num_replicas=min(len(self._addresses), _MOST_REPLICAS), discard=api.DiscardPolicy.NEW,
+            info = await self.context.add_stream(api.StreamConfig(
+                name=self.name, subjects=[f"{self.name}.*"], storage=api.StorageType.FILE,
+                num_replicas=self.replicas, discard=api.DiscardPolicy.NEW,
                 max_bytes=_STREAM_BYTES,
             ))
         return str(info.created)
 
-    def _queue(self, pairs: "list[_Pair]") -> None:
+    def _queue(self, pairs: list[Pair]) -> None:
         for entry, future in pairs:
-            sending = self._sending.setdefault(entry.source, _Sending())
+            sending = self._sending.setdefault(entry.source, Sending())
             sending.waiting[entry.number] = entry, future
             self._wake(sending)
 
-    def _queue_again(self, pairs: "list[_Pair]") -> None:
-        sending = self._sending.setdefault(pairs[0][0].source, _Sending())
+    def _queue_again(self, pairs: list[Pair]) -> None:
+        sending = self._sending.setdefault(pairs[0][0].source, Sending())
         sending.next_number = pairs[0][0].number
         # Somebody may wait for one of them.
         sending.waiting = {entry.number: (entry, future) for entry, future in pairs} | sending.waiting
         self._wake(sending)
 
-    def _wake(self, sending: "_Sending") -> None:
+    def _wake(self, sending: Sending) -> None:
         if sending.task is None or sending.task.done():
             sending.task = self._loop.create_task(self._send(sending))
 
-    async def _send(self, sending: "_Sending") -> None:
+    async def _send(self, sending: Sending) -> None:
         """Publish what waits of one source, message by message, in the order of numbers."""
         while pairs := sending.take():
             try:
@@ -185,7 +200,7 @@ class Log:
                     future.set_result(None)
 
     def _subject(self, partition: int) -> str:
-        return f"{self._name}.{partition}"
+        return f"{self.name}.{partition}"
 
     async def _publish(self, entries: Sequence[Entry]) -> None:
         first = entries[0]
@@ -195,7 +210,7 @@ class Log:
         until = self._loop.time() + PUBLISHING_SECONDS
         while True:
             try:
-                await self._context.publish(subject, payload, timeout=2)
+                await self.context.publish(subject, payload, timeout=2)
                 return
             except (NatsError, TimeoutError):
                 if self._loop.time() > until:
@@ -215,7 +230,7 @@ class Log:
             deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=start, ack_policy=api.AckPolicy.NONE,
             inactive_threshold=_IDLE_SECONDS, mem_storage=True, num_replicas=1,
         )
-        subscription = await self._context.pull_subscribe(self._subject(partition), stream=self._name, config=config)
+        subscription = await self.context.pull_subscribe(self._subject(partition), stream=self.name, config=config)
         return _Subscription(stream, subscription)
 
     def fetch(self, subscription: JetStreamContext.PullSubscription, *, most: int, seconds: float) -> list[Any]:
@@ -223,29 +238,7 @@ class Log:
 
         :raises LogUnreachable: if the subscription is lost.
         """
-        return self._done(_fetched(subscription, most=most, seconds=seconds), seconds=seconds + _ASKING_SECONDS * 2)
-
-
-_Pair = tuple[Entry, "Future[None]"]
-
-
-class _Sending:
-    """What waits to be published of one source: whoever has kept an entry first may hand it on last."""
-
-    def __init__(self) -> None:
-        self.waiting: dict[int, _Pair] = {}
-        self.next_number = 1
-        self.task: asyncio.Task[None] | None = None
-
-    def take(self) -> list[_Pair]:
-        """As many as one message carries, from the next number on without a gap."""
-        taken: list[_Pair] = []
-        size = 0
-        while size < _MESSAGE_BYTES and (pair := self.waiting.pop(self.next_number, None)):
-            taken.append(pair)
-            size += len(pair[0].body)
-            self.next_number += 1
-        return taken
+        return self.done(_fetched(subscription, most=most, seconds=seconds), seconds=seconds + _ASKING_SECONDS * 2)
 
 
 class _Subscription(NamedTuple):
@@ -283,6 +276,14 @@ async def _fetched(
         # It may be that nothing has come, or that the consumer is gone with the server that had it.
         await subscription.consumer_info()
         return []
+
+
+async def _all_ended() -> None:
+    """End whatever still goes on, also of what the client has begun."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _note(error: Exception) -> None:
