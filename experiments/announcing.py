@@ -90,8 +90,8 @@ class Announcer(Thread):
         self._listener.close()
 
     def _look(self) -> None:
-        if self._told is None and self._bucket.is_heard():
-            # Somebody else does.
+        if self._told is None and (self._bucket.is_heard() or not self._bucket.is_reached()):
+            # Somebody else does, or nobody can.
             self._stopped.wait(_BEAT_SECONDS)
         elif self._listener.leads():
             self._tell()

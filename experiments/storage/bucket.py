@@ -20,6 +20,7 @@ from experiments.storage.log import Log
 MOST_BYTES = 1_000_000
 #: After so long without anything new it is asked whether it is there, and the same one.
 SILENCE_SECONDS = 3.0
+_PUTTING_SECONDS = 3.0
 _AGAIN_SECONDS = 0.5
 _BYTES = 16 << 20
 
@@ -34,6 +35,7 @@ class Bucket:
         self._values: dict[str, bytes] = {}
         self._heard: float | None = None
         self._news = Event()
+        self._kept: KeyValue | None = None
         self._watching = log.begin(self._watch())
 
     def value(self, key: str) -> bytes | None:
@@ -43,6 +45,10 @@ class Bucket:
     def is_heard(self) -> bool:
         """Whether something new came lately, so that what comes next will be heard too."""
         return self._heard is not None and monotonic() - self._heard < SILENCE_SECONDS
+
+    def is_reached(self) -> bool:
+        """Whether anything can be put there now, for all that is known."""
+        return self._log.is_connected
 
     def wait(self, seconds: float) -> None:
         """Wait until something new has come, at most so long."""
@@ -54,7 +60,7 @@ class Bucket:
 
         :raises LogUnreachable: if it may not have been kept.
         """
-        self._log.done(self._put(key, value))
+        self._log.done(self._put(key, value), seconds=_PUTTING_SECONDS)
 
     def close(self) -> None:
         """Hear nothing more."""
@@ -63,7 +69,12 @@ class Bucket:
         self._news.set()
 
     async def _put(self, key: str, value: bytes) -> None:
-        await (await self._made()).put(key, value)
+        self._kept = self._kept or await self._made()
+        try:
+            await self._kept.put(key, value)
+        except NatsError:
+            self._kept = None
+            raise
 
     async def _watch(self) -> None:
         while True:

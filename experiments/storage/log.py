@@ -112,6 +112,11 @@ class Log:
         return self._client.jetstream(timeout=_ASKING_SECONDS)
 
     @property
+    def is_connected(self) -> bool:
+        """Whether a server of the log is at the other end now."""
+        return bool(self._client.is_connected)
+
+    @property
     def replicas(self) -> int:
         """On how many nodes what it has is kept."""
         return min(len(self._addresses), _MOST_REPLICAS)
