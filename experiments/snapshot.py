@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from dataclasses import replace
 from threading import Lock
 from typing import NamedTuple
+from typing import cast
 
 from experiments.assignment import Plan
 from experiments.counting import Measures
@@ -13,6 +14,7 @@ from experiments.epochs import Epochs
 from experiments.ledger import allocation_of
 from experiments.model import Experiment
 from experiments.model import Metric
+from experiments.model import State
 from experiments.model import StoredExperiment
 from experiments.opted_out import OptedOut
 from experiments.opted_out import take_opted_out
@@ -149,9 +151,8 @@ def stored_experiment(row: ExperimentRow, previous: StoredExperiment | None = No
     """A stored row with its document parsed, or taken from `previous` where it is the same document."""
     same = previous is not None and previous.document == row.document
     experiment = previous.experiment if same and previous else parse_document(row.document)
-    return StoredExperiment(
-        experiment, row.document, row.state, row.created_ms, row.started_ms, row.stopped_ms  # type: ignore[arg-type]
-    )
+    state = cast(State, row.state)
+    return StoredExperiment(experiment, row.document, state, row.created_ms, row.started_ms, row.stopped_ms)
 
 
 def _feeds(entries: Mapping[str, Entry]) -> dict[str, tuple[Feed, ...]]:

@@ -42,6 +42,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     plain = {} if journal.is_complete() else {**ofrep.LANES, **ingest.LANES}
     lanes = express.Express(app.wsgi_app, installation, plain)
+    # Flask's own way to stand before an application.
     app.wsgi_app = throttle.behind_proxies(lanes, settings.trusted_proxies)  # type: ignore[method-assign]
     installation.before_closing(start_scheduler(installation).stop)
     return app
