@@ -12,7 +12,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from threading import Thread
 from typing import Any
-from typing import NamedTuple
 from typing import TypeVar
 
 import msgspec
@@ -90,7 +89,7 @@ class Log:
 
         :raises LogUnreachable: if it cannot be had now.
         """
-        return Reader(self, partition, self.done(self._subscribe(partition, after)))
+        return Reader(self, *self.done(self._subscribe(partition, after)))
 
     def purge(self, partition: int, *, up_to: int) -> None:
         """Let the log forget what has been applied."""
@@ -228,15 +227,15 @@ class Log:
         with suppress(NatsError, TimeoutError):
             await self._made()
 
-    async def _subscribe(self, partition: int, after: Position) -> "_Subscription":
+    async def _subscribe(self, partition: int, after: Position) -> tuple[str, JetStreamContext.PullSubscription]:
+        """The stream that there is, and what it brings."""
         stream = await self._made()
         start = after.sequence + 1 if after.stream == stream else 1
         config = api.ConsumerConfig(
             deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=start, ack_policy=api.AckPolicy.NONE,
             inactive_threshold=_IDLE_SECONDS, mem_storage=True, num_replicas=1,
         )
-        subscription = await self.context.pull_subscribe(self._subject(partition), stream=self.name, config=config)
-        return _Subscription(stream, subscription)
+        return stream, await self.context.pull_subscribe(self._subject(partition), stream=self.name, config=config)
 
     def fetch(self, subscription: JetStreamContext.PullSubscription, *, most: int, seconds: float) -> list[Any]:
         """The next messages, none where none come in time.
@@ -246,18 +245,13 @@ class Log:
         return self.done(_fetched(subscription, most=most, seconds=seconds), seconds=seconds + _ASKING_SECONDS * 2)
 
 
-class _Subscription(NamedTuple):
-    stream: str
-    subscription: JetStreamContext.PullSubscription
-
-
 class Reader:
     """What the log brings of one partition."""
 
-    def __init__(self, log: Log, partition: int, subscribed: _Subscription) -> None:
+    def __init__(self, log: Log, stream: str, subscription: JetStreamContext.PullSubscription) -> None:
         self._log = log
-        self._partition = partition
-        self._subscribed = subscribed
+        self._stream = stream
+        self._subscription = subscription
         self._decoder = msgspec.msgpack.Decoder(Carried)
 
     def read(self, *, most: int, seconds: float) -> tuple[list[Carried], Position | None]:
@@ -265,10 +259,10 @@ class Reader:
 
         :raises LogUnreachable: if the log has to be read anew.
         """
-        messages = self._log.fetch(self._subscribed.subscription, most=most, seconds=seconds)
+        messages = self._log.fetch(self._subscription, most=most, seconds=seconds)
         if not messages:
             return [], None
-        position = Position(self._subscribed.stream, messages[-1].metadata.sequence.stream)
+        position = Position(self._stream, messages[-1].metadata.sequence.stream)
         return [self._decoder.decode(message.data) for message in messages], position
 
 
