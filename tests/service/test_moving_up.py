@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from experiments.partitions import partition_of
+from experiments.signing import pseudonym
 from service.config import load_config
 from service.installation import open_installation
 from tests.clusters import running_cluster
@@ -118,6 +120,17 @@ def check_that_it_refuses(node: Node, *, key: str) -> None:
     assert (status, readiness["failing"], readiness["database"]) == (503, ["database"], "divided_visitors")
 
 
+def check_that_it_knows(house: House, *, partition: int) -> None:
+    """The node that has no log finds exposures where they have been moved to."""
+    visitors = [f"{witness.name}-{number}" for witness in house.witnesses for number in range(5)]
+    with house.nodes[0].installed.beside() as installation:
+        key = installation.keyring.visitors
+    assert any(partition_of(pseudonym(visitor, key=key), _PARTITIONS) == partition for visitor in visitors)
+    for visitor in visitors:
+        answer = house.nodes[0].evaluate(visitor, key=house.admin, experiment=KEY)[1]
+        assert answer["metadata"]["cause"] == "sticky", visitor
+
+
 def check_that_it_does_not_start(installed: InstalledNode) -> None:
     """Nor does it start again as it was."""
     refused = installed.command("serve", "--port", "1")
@@ -136,6 +149,7 @@ def test_an_installation_moves_up_without_stopping(tmp_path: Path) -> None:
         # Visitors of the node without the log come amid it: what it has begun is moved too, and what comes later waits.
         move(house, 0)
         check_that_it_refuses(house.nodes[0], key=house.admin)
+        check_that_it_knows(house, partition=0)
         more_come(house.witnesses, _MORE)
         switch(house)
         more_come(house.witnesses, _MORE)
