@@ -18,16 +18,18 @@ from experiments.admission import Admitted
 from experiments.admission import Refusal
 from experiments.application import applied
 from experiments.entries import admitted
+from experiments.erased import without_erased
 from experiments.errors import Fenced
 from experiments.errors import StorageError
+from experiments.signing import Keyring
 from experiments.snapshot import Entry
 from experiments.snapshot import Snapshots
+from experiments.storage.fences import Hold
 from experiments.storage.log import Carried
 from experiments.storage.log import Log
 from experiments.storage.session import Session
 from experiments.storage.sharded_store import ShardedStore
 from experiments.storage.sharded_store import beside
-from experiments.storage.shards import Hold
 from experiments.storage.shared_writer import SharedWriter
 
 LEASE_SECONDS = 5
@@ -42,10 +44,13 @@ log = logging.getLogger(__name__)
 class Worker:
     """Holds its share of the partitions, as long as it runs."""
 
-    def __init__(self, store: ShardedStore, snapshots: Snapshots, log: Log, *, name: str) -> None:
+    def __init__(
+        self, store: ShardedStore, snapshots: Snapshots, log: Log, *, name: str, keyring: Keyring
+    ) -> None:
         self._store = store
         self._snapshots = snapshots
         self._log = log
+        self._keyring = keyring
         self._name = name
         self._held: dict[int, Partition] = {}
 
@@ -84,7 +89,9 @@ class Worker:
         if hold is None:
             writer.close()
             return
-        held = self._held[number] = Partition(hold, writer, self._log, self._store, self._snapshots)
+        held = self._held[number] = Partition(
+            hold, writer, self._log, self._store, self._snapshots, keyring=self._keyring
+        )
         held.start()
 
     def _let_go(self, numbers: Sequence[int]) -> None:
@@ -98,7 +105,14 @@ class Partition(Thread):
     """A partition that is held: what the log brings is applied, until it is let go or somebody else has taken it."""
 
     def __init__(
-        self, hold: Hold, writer: SharedWriter, log: Log, store: ShardedStore, snapshots: Snapshots
+        self,
+        hold: Hold,
+        writer: SharedWriter,
+        log: Log,
+        store: ShardedStore,
+        snapshots: Snapshots,
+        *,
+        keyring: Keyring,
     ) -> None:
         super().__init__(name=f"partition {hold.partition}", daemon=True)
         self._hold = hold
@@ -106,6 +120,7 @@ class Partition(Thread):
         self._log = log
         self._store = store
         self._snapshots = snapshots
+        self._keyring = keyring
         self._shard = store.placement.shard_of(hold.partition)
         self._ended = Event()
 
@@ -167,7 +182,7 @@ class Partition(Thread):
                 reached[message.writer] = before + len(fresh)
         moved = {writer: number for writer, number in reached.items() if numbers.get(writer) != number}
         if moved:
-            applied(session, read)
+            applied(session, without_erased(session, read, keyring=self._keyring))
             session.positions.move(hold.partition, moved)
             session.fences.count(hold.partition)
         return reached

@@ -155,6 +155,11 @@ def stored_experiment(row: ExperimentRow, previous: StoredExperiment | None = No
     return StoredExperiment(experiment, row.document, state, row.created_ms, row.started_ms, row.stopped_ms)
 
 
+def all_experiments(session: Session) -> dict[str, Experiment]:
+    """Every experiment by its key."""
+    return {row.key: stored_experiment(row).experiment for row in session.experiments.all()}
+
+
 def _feeds(entries: Mapping[str, Entry]) -> dict[str, tuple[Feed, ...]]:
     feeds: dict[str, tuple[Feed, ...]] = {}
     for entry in entries.values():

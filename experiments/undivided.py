@@ -1,6 +1,5 @@
-"""Whether all visitors are in one database: what is asked of their rows there would miss those in other shards."""
+"""Whether all visitors are in one database, as they must be where events go through no log."""
 
-from experiments.errors import DividedVisitors
 from experiments.storage.session import Session
 from experiments.storage.shards import THIS_SHARD
 
@@ -18,12 +17,3 @@ def is_divided(session: Session) -> bool:
     if session.watermarks.oldest_ms() is None:
         return False
     return len(session.fences.applied()) < len(session.shards.partitions())
-
-
-def check_undivided(session: Session) -> None:
-    """See that all visitors are here.
-
-    :raises DividedVisitors: if they are not.
-    """
-    if shards := shards_elsewhere(session):
-        raise DividedVisitors(f"visitors are in the shards {', '.join(shards)}: this is told of one database alone")

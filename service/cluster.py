@@ -102,6 +102,15 @@ def _check_undivided(installation: Installation) -> None:
         raise InvalidSetting(f"BESPOKE_LOG_URL: must be given, since visitors are {where}")
 
 
+def check_can_have_shards(config: Config) -> None:
+    """See that a database is one that can name shards.
+
+    :raises InvalidSetting: if it is embedded.
+    """
+    if path := config.database_path:
+        raise InvalidSetting(f"BESPOKE_DATABASE_URL: {path} has all visitors in its file; shards need postgresql://…")
+
+
 def sharded_store(installation: Installation) -> ShardedStore:
     """The store of an installation whose visitors are in shards.
 

@@ -12,7 +12,6 @@ from flask import Response
 from werkzeug.exceptions import HTTPException
 
 from experiments.errors import BespokeError
-from experiments.errors import DividedVisitors
 from experiments.errors import ExperimentExists
 from experiments.errors import FrozenDocument
 from experiments.errors import IdempotencyKeyReused
@@ -53,7 +52,6 @@ STATUS_BY_ERROR: dict[type[BespokeError], int] = {
     InvalidTransition: 409,
     FrozenDocument: 409,
     VerdictChanged: 409,
-    DividedVisitors: 409,
     UnansweredPast: 409,
     NothingToDiscover: 409,
     MissingExtra: 409,

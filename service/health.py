@@ -7,7 +7,6 @@ from typing import TypedDict
 from flask import Blueprint
 from flask import Response
 
-from experiments.errors import DividedVisitors
 from experiments.errors import StorageError
 from experiments.storage.session import Session
 from experiments.storage.store import Store
@@ -76,7 +75,7 @@ def readiness(installation: Installation) -> Readiness:
     """What can be done now, and what cannot."""
     database, schema = _database(installation.store, now_ms=installation.clock.now_ms())
     if database == "ok" and not installation.log and installation.snapshots.latest.is_divided:
-        database = DividedVisitors.code
+        database = "divided_visitors"
     fit = {
         "database": database == "ok",
         "schema": schema in ("ok", "unknown"),

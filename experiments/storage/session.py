@@ -14,6 +14,7 @@ from experiments.storage.connection import Connection
 from experiments.storage.contexts import Contexts
 from experiments.storage.drafts import Drafts
 from experiments.storage.events import Events
+from experiments.storage.fences import Fences
 from experiments.storage.heads import Heads
 from experiments.storage.ledger import Ledger
 from experiments.storage.ledger import Slots
@@ -24,7 +25,6 @@ from experiments.storage.people import Users
 from experiments.storage.replies import Replies
 from experiments.storage.restores import Restores
 from experiments.storage.reviews import Reviews
-from experiments.storage.shards import Fences
 from experiments.storage.shards import Positions
 from experiments.storage.shards import Shards
 from experiments.storage.shards import Spools

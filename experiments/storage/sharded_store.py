@@ -12,7 +12,9 @@ from experiments.errors import NotLookedUp
 from experiments.errors import StorageUnreachable
 from experiments.model import Exposure
 from experiments.partitions import partition_of
+from experiments.storage.movable_part import MovablePart
 from experiments.storage.pace import Pace
+from experiments.storage.parts import Part
 from experiments.storage.placement import Placement
 from experiments.storage.session import Session
 from experiments.storage.store import OwnStore
@@ -26,7 +28,7 @@ _LOOKING_SECONDS = 1.0
 
 
 class ShardedStore:
-    """A control database as any other store, but that exposures are looked up in the visitor's shard.
+    """A control database as any other store, but that visitors are in shards.
 
     Without shards it is the control database alone; they are noticed when they are added.
     """
@@ -75,6 +77,21 @@ class ShardedStore:
         self._control.forget_exposures()
         for shard in self.placement.shards():
             self.placement.store(shard).forget_exposures()
+
+    def parts(self) -> Sequence[Part]:
+        """The partitions, in order."""
+        if not self.has_shards():
+            return self._control.parts()
+        return [self._part(number) for number in range(self.placement.partitions)]
+
+    def part_of(self, visitor: bytes) -> Part:
+        """The partition that a visitor is in."""
+        if not self.has_shards():
+            return self._control.part_of(visitor)
+        return self._part(partition_of(visitor, self.placement.partitions))
+
+    def _part(self, number: int) -> Part:
+        return MovablePart(self._control, self.placement, number)
 
     def changes(self) -> int:
         """A number that differs once anybody has changed what people and jobs configure."""

@@ -16,13 +16,14 @@ from experiments.storage.shards import ShardRow
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
 from experiments.times import iso
+from service.cluster import check_can_have_shards
 from service.cluster import connected_log
 from service.cluster import hear
 from service.cluster import sharded_store
 from service.cluster import shards_beside
 from service.collector import spare_the_collector
-from service.commands.opened import config_in_force
 from service.commands.database import Differences
+from service.commands.opened import config_in_force
 from service.commands.opened import opened
 from service.installation import open_installation
 from service.signals import when_told_to_end
@@ -49,6 +50,7 @@ def add(name: str, address: str, partitions: int) -> None:
     """
     server = Server(address)
     with opened() as installation:
+        check_can_have_shards(installation.config)
         fingerprint = installation.keyring.fingerprint
         migrate_database(server, fingerprint=fingerprint)
         store = open_store(server, fingerprint=fingerprint)
@@ -71,6 +73,7 @@ def list_() -> None:
       bespoke shard list
     """
     with opened() as installation:
+        check_can_have_shards(installation.config)
         rows, places = installation.store.read(lambda session: (session.shards.all(), session.shards.partitions()))
     for row in rows:
         numbers = [str(number) for number, name in enumerate(places) if name == row.name]
@@ -88,7 +91,7 @@ def move(partition: int, name: str) -> None:
       bespoke shard move 7 second
     """
     with opened() as installation:
-        move_partition(sharded_store(installation), partition, name, now_ms=installation.clock.now_ms())
+        move_partition(sharded_store(installation), partition, name)
     click.echo(f"partition {partition}: is in {name}")
 
 
@@ -144,6 +147,6 @@ def worker() -> None:
         hear(installation, log)
         spare_the_collector()
         name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-        Worker(store, installation.snapshots, log, name=name).run(ended)
+        Worker(store, installation.snapshots, log, name=name, keyring=installation.keyring).run(ended)
     finally:
         installation.close()

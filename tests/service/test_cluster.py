@@ -71,8 +71,7 @@ def at_work(folder: Path) -> Iterator[House]:
         installed[0].done("shard", "add", "second", control.primary.address("second"))
         with installed[0].beside() as installation:
             for partition in range(0, _PARTITIONS - 2, 2):
-                now_ms = installation.clock.now_ms()
-                move_partition(sharded_store(installation), partition, "second", now_ms=now_ms)
+                move_partition(sharded_store(installation), partition, "second")
             key, admin = (
                 create_key(installation.store, scope=scope, name="", origins=(), random=token_bytes, deed=DEED)
                 for scope in ("server", "admin")
