@@ -8,6 +8,7 @@ whose partition was taken, finds nothing of its own kept.
 import logging
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from math import ceil
@@ -25,8 +26,8 @@ from experiments.signing import Keyring
 from experiments.snapshot import Entry
 from experiments.snapshot import Snapshots
 from experiments.storage.fences import Hold
-from experiments.storage.log import Carried
 from experiments.storage.log import Log
+from experiments.storage.log_reader import Carried
 from experiments.storage.session import Session
 from experiments.storage.sharded_store import ShardedStore
 from experiments.storage.sharded_store import beside
@@ -65,7 +66,9 @@ class Worker:
                 log.exception("partitions must wait", extra={"event": "partitions_wait"})
             ended.wait(_LOOKING_SECONDS)
         self._let_go(list(self._held))
-        beside(self._store, lambda session: session.workers.leave(self._name))
+        with suppress(StorageError):
+            # Others find out once its time is over.
+            beside(self._store, lambda session: session.workers.leave(self._name))
 
     def _look(self) -> None:
         """Take what is free, as far as it is this worker's share, and let go of what is more."""
@@ -78,7 +81,11 @@ class Worker:
                 self._take(number)
 
     def _take(self, number: int) -> None:
-        writer = self._store.placement.writer_of(number)
+        placement = self._store.placement
+        if placement.is_away(placement.shard_of(number)):
+            # Nobody waits for it: others may be there.
+            return
+        writer = placement.writer_of(number)
         try:
             hold = writer.run(
                 lambda session: session.fences.take(number, self._name, seconds=LEASE_SECONDS), alone=False
@@ -184,7 +191,7 @@ class Partition(Thread):
         if moved:
             applied(session, without_erased(session, read, keyring=self._keyring))
             session.positions.move(hold.partition, moved)
-            session.fences.count(hold.partition)
+            session.fences.count(hold.partition, seconds=LEASE_SECONDS)
         return reached
 
     def _entries_at(self, version: int) -> Mapping[str, Entry]:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from experiments.errors import NothingToDiscover
 from experiments.lifecycle import find
@@ -25,7 +25,7 @@ from experiments.stored_contexts import stored_contexts
 from stats.interactions import Ratio
 from stats.interactions import discoveries
 
-_QUANTILE = float(special.ndtri(0.975))
+_QUANTILE = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True)

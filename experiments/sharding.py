@@ -65,7 +65,9 @@ def _let_all_look(session: Session) -> None:
 
 
 def move_partition(store: ShardedStore, partition: int, target: str) -> None:
-    """Move a partition to another shard; its events wait in the log meanwhile. Done again, it is finished.
+    """Move a partition to another shard; its events wait in the log meanwhile.
+
+    Where it was broken off it is finished by moving again, and undone by moving to where the partition was.
 
     Nodes without a log take nothing from the moment on that the first is closed in their database.
 
@@ -84,6 +86,9 @@ def move_partition(store: ShardedStore, partition: int, target: str) -> None:
         placement.refresh()
         if store.read(lambda session: session.spools.has_any() or session.workers.has_any()):
             sleep(_NOTICING_SECONDS)
+    else:
+        # A move to elsewhere may have been broken off.
+        beside(placement.store(target), lambda session: session.fences.reopen(partition))
     here = store.read(lambda session: session.meta.get(THIS_SHARD))
     for shard in placement.names():
         if shard != target:
@@ -134,6 +139,7 @@ def _remove(shard: OwnStore, partition: int, span: Span, *, has_collected: bool)
     """Remove what has been moved; sums that are collected where they were counted stay, and change from now on."""
 
     def remove(session: Session) -> None:
+        session.fences.close(partition)
         session.fences.empty(partition)
         session.partition_rows.remove(span)
         session.positions.replace(partition, {})

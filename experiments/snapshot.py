@@ -9,7 +9,7 @@ from typing import cast
 
 from experiments.assignment import Plan
 from experiments.counting import Measures
-from experiments.document import parse_document
+from experiments.document import parse_stored
 from experiments.epochs import Epochs
 from experiments.ledger import allocation_of
 from experiments.model import Experiment
@@ -150,7 +150,7 @@ def newest_plan(session: Session, *, seen: Entry) -> Plan:
 def stored_experiment(row: ExperimentRow, previous: StoredExperiment | None = None) -> StoredExperiment:
     """A stored row with its document parsed, or taken from `previous` where it is the same document."""
     same = previous is not None and previous.document == row.document
-    experiment = previous.experiment if same and previous else parse_document(row.document)
+    experiment = previous.experiment if same and previous else parse_stored(row.document)
     state = cast(State, row.state)
     return StoredExperiment(experiment, row.document, state, row.created_ms, row.started_ms, row.stopped_ms)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from typing import cast
@@ -68,15 +69,15 @@ def open_log(installation: Installation) -> None:
     if installation.watched is not None:
         hear(installation, log)
     spool = Spool(config.spool, installation.clock.now_ms)
-    keeper = Keeper(store, spool, log)
+    keeper = Keeper(store, spool, log, place=f"{socket.gethostname()}:{config.spool.absolute()}")
     installation.log = Appending(
         store, installation.snapshots, spool=spool, log=log, keyring=installation.keyring,
         waits=config.log_ack == "replicated",
     )
-    keeper.look()
+    installation.before_closing(spool.close)
+    keeper.tell()
     keeper.start()
-    for end in (spool.close, keeper.stop):
-        installation.before_closing(end)
+    installation.before_closing(keeper.stop)
 
 
 def hear(installation: Installation, log: Log) -> None:
@@ -116,16 +117,19 @@ def sharded_store(installation: Installation) -> ShardedStore:
 
     :raises InvalidSetting: if they are not.
     """
-    from experiments.storage.sharded_store import ShardedStore
-
-    if not isinstance(installation.store, ShardedStore) or not installation.store.has_shards():
+    if not has_shards(installation):
         raise InvalidSetting("BESPOKE_DATABASE_URL: names no database with shards: make one with `bespoke shard add`")
-    return installation.store
+    return cast("ShardedStore", installation.store)
+
+
+def has_shards(installation: Installation) -> bool:
+    """Whether visitors are in shards; an embedded database has none."""
+    return hasattr(installation.store, "placement") and cast("ShardedStore", installation.store).has_shards()
 
 
 def shards_beside(installation: Installation) -> list[OwnStore]:
     """The shards of an installation that are other databases than its own; none where it has none."""
-    if installation.config.database_path or not cast("ShardedStore", installation.store).has_shards():
+    if not has_shards(installation):
         return []
     store = sharded_store(installation)
     here = store.read(lambda session: session.meta.get(THIS_SHARD))

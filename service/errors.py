@@ -39,6 +39,7 @@ from experiments.errors import UserExists
 from experiments.errors import VerdictChanged
 from experiments.errors import WrongLogin
 from experiments.errors import shown
+from experiments.plugin_errors import PolicyRefused
 from service.answers import json_answer
 
 PROBLEM = "application/problem+json"
@@ -55,6 +56,7 @@ STATUS_BY_ERROR: dict[type[BespokeError], int] = {
     UnansweredPast: 409,
     NothingToDiscover: 409,
     MissingExtra: 409,
+    PolicyRefused: 409,
     InvalidReason: 422,
     UnknownSegment: 404,
     InvalidReview: 422,

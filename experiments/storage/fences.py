@@ -5,6 +5,7 @@ from typing import NamedTuple
 from experiments.storage.connection import Connection
 from experiments.storage.connection import Row
 from experiments.storage.shards import Position
+from experiments.storage.stopped import end_stopped
 
 
 class Hold(NamedTuple):
@@ -13,6 +14,15 @@ class Hold(NamedTuple):
     partition: int
     epoch: int
     position: Position
+
+
+class Fence(NamedTuple):
+    """A partition as its shard has it: how often it was taken, and who holds it, if anybody does."""
+
+    partition: int
+    epoch: int
+    holder: str
+    is_held: bool
 
 
 class Fences:
@@ -29,6 +39,13 @@ class Fences:
             (partition,),
         )
 
+    def reopen(self, partition: int) -> None:
+        """Let somebody take a partition again, where nobody may."""
+        self._connection.execute(
+            "UPDATE fences SET is_open = TRUE, epoch = epoch + 1, until = now() WHERE partition = ? AND NOT is_open",
+            (partition,),
+        )
+
     def close(self, partition: int) -> None:
         """Let nobody apply to a partition any more; whoever does now is waited for."""
         self._connection.execute(
@@ -36,13 +53,20 @@ class Fences:
         )
 
     def take(self, partition: int, holder: str, *, seconds: int) -> Hold | None:
-        """Take a partition that nobody holds; None where somebody does, or nobody may."""
+        """Take a partition that nobody holds; None where somebody does, or nobody may.
+
+        Whoever stopped amid a transaction holds it until that is ended, and is not waited for.
+        """
         row = self._connection.execute(
             "UPDATE fences SET epoch = epoch + 1, holder = ?, until = now() + make_interval(secs => ?)"
-            " WHERE partition = ? AND is_open AND until <= now() RETURNING epoch, log, log_sequence",
+            " WHERE partition IN (SELECT partition FROM fences WHERE partition = ? AND is_open AND until <= now()"
+            " FOR UPDATE SKIP LOCKED) RETURNING epoch, log, log_sequence",
             (holder, seconds, partition),
         ).fetchone()
-        return None if row is None else Hold(partition, row[0], Position(row[1], row[2]))
+        if row is None:
+            end_stopped(self._connection)
+            return None
+        return Hold(partition, row[0], Position(row[1], row[2]))
 
     def position(self, partition: int) -> Position:
         """Up to where the log has been applied."""
@@ -61,6 +85,13 @@ class Fences:
         )
         return bool(cursor.rowcount)
 
+    def all(self) -> list[Fence]:
+        """The partitions that are open here."""
+        rows = self._connection.execute(
+            "SELECT partition, epoch, holder, until > now() FROM fences WHERE is_open ORDER BY partition"
+        )
+        return [Fence(*row) for row in rows]
+
     def row(self, partition: int) -> Row:
         """What has to go with a partition: how high the epoch is, how often something was applied, and the position."""
         row: Row = self._connection.execute(
@@ -78,10 +109,16 @@ class Fences:
             (partition, *row),
         )
 
-    def count(self, partition: int) -> bool:
-        """Say that sums have changed; False where nobody may change them here. A move waits for what follows."""
+    def count(self, partition: int, *, seconds: int = 0) -> bool:
+        """Say that sums have changed; False where nobody may change them here. A move waits for what follows.
+
+        Its holder holds it on for so many seconds from now: what was done may have taken longer than the lease
+        that was had at first, and nobody takes a partition meanwhile.
+        """
         cursor = self._connection.execute(
-            "UPDATE fences SET applied = applied + 1 WHERE partition = ? AND is_open", (partition,)
+            "UPDATE fences SET applied = applied + 1,"
+            " until = greatest(until, clock_timestamp() + make_interval(secs => ?)) WHERE partition = ? AND is_open",
+            (seconds, partition),
         )
         return bool(cursor.rowcount)
 

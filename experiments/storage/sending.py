@@ -5,7 +5,8 @@ from concurrent.futures import Future
 
 from experiments.storage.spool import Entry
 
-_MESSAGE_BYTES = 500_000
+#: Some fifty are applied in one transaction, which should not last for long.
+_MESSAGE_BYTES = 100_000
 
 #: An entry, and who is told once it is replicated.
 Pair = tuple[Entry, Future[None]]

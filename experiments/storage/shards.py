@@ -88,34 +88,6 @@ class Workers:
         self._connection.execute("DELETE FROM workers WHERE name = ?", (name,))
 
 
-class Spools:
-    """Which nodes keep what has not been applied."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def see(self, writer: str, *, pending_ms: int | None, now_ms: int) -> None:
-        """Say since when something waits in a spool."""
-        self._connection.execute(
-            "INSERT INTO spools (writer, pending_ms, seen_ms) VALUES (?, ?, ?) ON CONFLICT (writer)"
-            " DO UPDATE SET pending_ms = excluded.pending_ms, seen_ms = excluded.seen_ms",
-            (writer, pending_ms, now_ms),
-        )
-
-    def has_any(self) -> bool:
-        """Whether a node has one."""
-        return self._connection.execute("SELECT 1 FROM spools LIMIT 1").fetchone() is not None
-
-    def end(self, writer: str) -> None:
-        """Say that nothing waits there, and nothing will."""
-        self._connection.execute("DELETE FROM spools WHERE writer = ?", (writer,))
-
-    def watermark(self, *, now_ms: int) -> int:
-        """The time before which everything received has been applied."""
-        row = self._connection.execute("SELECT min(least(pending_ms, seen_ms)) FROM spools").fetchone()
-        return now_ms if row[0] is None else min(int(row[0]), now_ms)
-
-
 class Positions:
     """Up to where each spool has been applied."""
 
@@ -178,11 +150,14 @@ class Watermarks:
         return dict(self._connection.execute("SELECT partition, applied FROM watermarks").fetchall())
 
     def move(self, partition: int, *, at_ms: int, applied: int) -> bool:
-        """Say how far a partition is collected; False where somebody has collected more."""
+        """Say how far a partition is collected; False where somebody has collected more.
+
+        The time may go back: a spool that was given up may be there again, with what came before.
+        """
         cursor = self._connection.execute(
             "INSERT INTO watermarks (partition, at_ms, applied) VALUES (?, ?, ?) ON CONFLICT (partition)"
             " DO UPDATE SET at_ms = excluded.at_ms, applied = excluded.applied"
-            " WHERE watermarks.applied <= excluded.applied AND watermarks.at_ms <= excluded.at_ms",
+            " WHERE watermarks.applied <= excluded.applied",
             (partition, at_ms, applied),
         )
         return bool(cursor.rowcount)

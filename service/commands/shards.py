@@ -1,5 +1,6 @@
 """Commands for events that go through a log: the shards that visitors are in, and the workers that apply."""
 
+import os
 import secrets
 import socket
 from threading import Event
@@ -84,7 +85,9 @@ def list_() -> None:
 @click.argument("partition", type=int)
 @click.argument("name")
 def move(partition: int, name: str) -> None:
-    """Move a partition to another shard; nothing stops meanwhile. Broken off, it is finished by moving again.
+    """Move a partition to another shard; nothing stops meanwhile.
+
+    Broken off, it is finished by moving again, and undone by moving to where the partition was.
 
     \b
     Example:
@@ -146,7 +149,7 @@ def worker() -> None:
         installation.watch()
         hear(installation, log)
         spare_the_collector()
-        name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         Worker(store, installation.snapshots, log, name=name, keyring=installation.keyring).run(ended)
     finally:
         installation.close()

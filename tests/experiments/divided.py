@@ -48,7 +48,7 @@ class Divided(House):
         self.log = Appending(
             store, self.snapshots, spool=self._spool, log=self._log, keyring=SECRETS, waits=True
         )
-        self._keeper = Keeper(store, self._spool, self._log)
+        self._keeper = Keeper(store, self._spool, self._log, place=str(folder))
         self._is_at_work = False
 
     def record(self, *items: object, **how: Any) -> list[Receipt]:

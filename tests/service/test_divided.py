@@ -500,8 +500,9 @@ def away(house: Divided, shard: str, postgres: Databases) -> Iterator[None]:
     postgres.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
     # As whoever watches does all the time.
     house.store.changes()
+    wait_until(lambda: house.store.placement.is_away(shard), what="it is known to be away")
     try:
         yield
     finally:
         postgres.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-        house.store.changes()
+        wait_until(lambda: not house.store.placement.is_away(shard), what="it is known to be back")

@@ -188,6 +188,8 @@ def test_from_a_part_of_the_data_nothing_is_called_and_no_weight_moves(
     assert calls == {"womens-shoppers": "keep_testing", "everyone-else": "mass"}
     refused = client.post(f"/v1/experiments/{KEY}/reallocate", headers=bearer(keys["admin"]))
     assert (refused.status_code, refused.json["code"]) == (503, "partial_data")
+    figures = client.get("/metrics", headers=bearer(keys["report"])).text
+    assert f'bespoke_alarm{{experiment="{KEY}",kind="partial_data"}} 1.0' in figures
     counted(installation, clock)
     found = report(client, keys)
     assert found["watermark"] == found["as_of"] and found["diagnostics"]["complete"]

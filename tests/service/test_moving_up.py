@@ -15,11 +15,11 @@ from service.installation import open_installation
 from tests.clusters import running_cluster
 from tests.experiments.documents import spring_mailing
 from tests.logs import running_log
+from tests.service.houses import House
+from tests.service.houses import check
 from tests.service.nodes import InstalledNode
 from tests.service.nodes import Node
 from tests.service.processes import wait_until
-from tests.service.test_cluster import House
-from tests.service.test_cluster import check
 from tests.service.wanderers import Wanderer
 from tests.service.witnesses import KEY
 from tests.service.witnesses import events
@@ -48,7 +48,7 @@ def side_by_side(folder: Path, *, log_nodes: int) -> Iterator[House]:
             workers.append(installed[1].start("worker"))
             # From now on visitors come to both, each with its events to another one than its evaluations.
             nodes.append(Node(installed[1]))
-            yield House(control, control, log, nodes, workers, witnesses, admin)
+            yield House(control, control, log, nodes, workers, [], witnesses, admin)
         finally:
             for witness in witnesses:
                 witness.end()
