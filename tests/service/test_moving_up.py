@@ -71,7 +71,7 @@ def sums(told: str, what: str) -> tuple[int, int, int]:
     found = [0, 0, 0]
     for line in told.splitlines()[1:-1]:
         words = line.partition(f"{what} ")[2].partition(";")[0].split()
-        found = [number + int(word) for number, word in zip(found, words[::2], strict=True)]
+        found = [number + int(word.replace(",", "")) for number, word in zip(found, words[::2], strict=True)]
     return found[0], found[1], found[2]
 
 
