@@ -20,10 +20,12 @@ AT_ONCE = "$at_once"
 TELLERS = (BY_SERVER, BY_CLIENT, AT_ONCE)
 
 #: What a client key tells sooner after the exposure than this came at once.
-_AT_ONCE_MS = 60_000
+AT_ONCE_MS = 60_000
 
 #: Lags are kept in this many parts of a metric's window.
 LAG_BUCKETS = 256
+
+_UNBOUNDED = 2**62
 
 Timing = Literal["counts", "before_exposure", "before_window", "after_window"]
 
@@ -51,7 +53,7 @@ def teller(*, trusted: bool, exposed_ms: int, at_ms: int) -> str:
     """The metric of those whose goal was first told of by a server key, by a client key, or by one at once."""
     if trusted:
         return BY_SERVER
-    return AT_ONCE if at_ms - exposed_ms < _AT_ONCE_MS else BY_CLIENT
+    return AT_ONCE if at_ms - exposed_ms < AT_ONCE_MS else BY_CLIENT
 
 
 def amount_of(metric: Metric, amounts: Mapping[str, int | float], *, currency: str) -> int:
@@ -96,3 +98,9 @@ def cap_of(metric: Metric, *, currency: str) -> int | None:
     if metric.cap is None:
         return None
     return to_minor(metric.cap, currency) if metric.kind == "value" else int(metric.cap)
+
+
+def most_of(metric: Metric, *, currency: str) -> int:
+    """The same as a number, where it counts as it is more than any total that a database can hold."""
+    cap = cap_of(metric, currency=currency)
+    return _UNBOUNDED if cap is None else cap

@@ -13,17 +13,15 @@ from experiments.context_past import context_past
 from experiments.contexts import Contexts
 from experiments.errors import UnansweredPast
 from experiments.inputs import last_open_day
-from experiments.lifecycle import find
 from experiments.model import Experiment
 from experiments.objective import is_rate
 from experiments.past import Past
 from experiments.past import past_of
 from experiments.readings import Readings
-from experiments.readings import read
-from experiments.storage.contexts import ContextRow
+from experiments.sources import DATABASE
+from experiments.sources import Source
 from experiments.storage.store import Store
-from experiments.stored_contexts import past_contexts
-from experiments.times import DAY_MS
+from experiments.storage.contexts import ContextRow
 from experiments.times import date_of
 
 Unit = Literal["rate", "count", "money"]
@@ -54,17 +52,13 @@ class Replay:
     alternatives: list[Alternative]
 
 
-def replay(store: Store, key: str, *, now_ms: int, min_cell: int) -> Replay:
+def replay(store: Store, key: str, *, now_ms: int, min_cell: int, source: Source = DATABASE) -> Replay:
     """What other policies would have earned with an experiment's visitors.
 
     :raises UnknownExperiment: if there is none.
     :raises UnansweredPast: if no visitor's window is over, or fewer than `min_cell` are.
     """
-    experiment = store.read(lambda session: find(session, key).experiment)
-    before_ms = last_open_day(experiment.goal, now_ms=now_ms) * DAY_MS
-    rows = past_contexts(store, experiment, before_ms=before_ms) if Contexts(experiment.attributes) else []
-    # After the visitors, so that none has an epoch or an arm that is not known yet.
-    readings = store.read(lambda session: read(session, key, now_ms=now_ms))
+    readings, rows = source.matured(store, key, now_ms=now_ms)
     return replay_of(readings, rows=rows, min_cell=min_cell)
 
 
