@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Literal
 
 from experiments.currency import to_minor
@@ -57,11 +58,8 @@ def teller(*, trusted: bool, exposed_ms: int, at_ms: int) -> str:
 
 
 def amount_of(metric: Metric, amounts: Mapping[str, int | float], *, currency: str) -> int:
-    """What one event adds to a visitor's total: 1, or the money in the metric's property in minor units."""
-    if metric.kind != "value":
-        return 1
-    assert metric.property is not None, "a value metric has a property"
-    return to_minor(amounts.get(metric.property, 0), currency)
+    """What one event adds to a visitor's total: 1, or what stands in the metric's property."""
+    return 1 if metric.property is None else _kept(metric, amounts.get(metric.property, 0), currency=currency)
 
 
 class Measures:
@@ -93,14 +91,17 @@ class Measures:
 
 def cap_of(metric: Metric, *, currency: str) -> int | None:
     """The most that a visitor's total counts for; None where it counts as it is."""
-    if metric.kind in ("conversion", "retention"):
+    if metric.unit == "rate":
         return 1
-    if metric.cap is None:
-        return None
-    return to_minor(metric.cap, currency) if metric.kind == "value" else int(metric.cap)
+    return None if metric.cap is None else _kept(metric, metric.cap, currency=currency)
 
 
 def most_of(metric: Metric, *, currency: str) -> int:
     """The same as a number, where it counts as it is more than any total that a database can hold."""
     cap = cap_of(metric, currency=currency)
     return _UNBOUNDED if cap is None else cap
+
+
+def _kept(metric: Metric, amount: int | float | Decimal, *, currency: str) -> int:
+    """An amount as cells keep it: money in minor units, anything else whole."""
+    return to_minor(amount, currency) if metric.unit == "money" else int(amount)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from experiments.errors import NothingToDiscover
+from experiments.metric_kinds import MetricKind
 from experiments.model import Arm
 from experiments.model import Experiment
-from experiments.model import MetricKind
 from experiments.searches import FALSE_RATE
 from experiments.searches import SMALLEST
 from experiments.searches import Finding

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
-from typing import Literal
 
 from experiments.alternatives import Alternative
 from experiments.alternatives import alternatives
@@ -13,8 +12,7 @@ from experiments.context_past import context_past
 from experiments.contexts import Contexts
 from experiments.errors import UnansweredPast
 from experiments.inputs import last_open_day
-from experiments.model import Experiment
-from experiments.objective import is_rate
+from experiments.metric_kinds import MetricUnit
 from experiments.past import Past
 from experiments.past import past_of
 from experiments.readings import Readings
@@ -23,8 +21,6 @@ from experiments.sources import Source
 from experiments.storage.store import Store
 from experiments.storage.contexts import ContextRow
 from experiments.times import date_of
-
-Unit = Literal["rate", "count", "money"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,7 @@ class Replay:
 
     name: str
     goal: str
-    unit: Unit
+    unit: MetricUnit
     currency: str | None
     visitors: int
     before: str | None
@@ -75,7 +71,7 @@ def replay_of(readings: Readings, *, rows: Sequence[ContextRow] = (), min_cell: 
         past,
         name=experiment.key,
         goal=experiment.goal.key,
-        unit=_unit(experiment),
+        unit=experiment.goal.unit,
         currency=experiment.currency if "profit" in past.logs else None,
         before=date_of(last_open_day(experiment.goal, now_ms=readings.now_ms)),
         epsilon=experiment.policy.epsilon,
@@ -99,7 +95,7 @@ def answered(
     *,
     name: str,
     goal: str,
-    unit: Unit,
+    unit: MetricUnit,
     currency: str | None,
     before: str | None,
     epsilon: float,
@@ -119,9 +115,3 @@ def answered(
         {context: round(n) for context, n in visitors if n >= max(1, min_cell)},
         alternatives(past, epsilon=epsilon, roles=roles, min_cell=min_cell),
     )
-
-
-def _unit(experiment: Experiment) -> Unit:
-    if is_rate(experiment.goal):
-        return "rate"
-    return "money" if experiment.goal.kind == "value" else "count"

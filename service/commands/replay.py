@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 
 from experiments.errors import shown
+from experiments.metric_kinds import MetricUnit
 from experiments.model import Policy
 from experiments.past import Past
 from experiments.replay import Replay
-from experiments.replay import Unit
 from experiments.replay import answered
 from experiments.replay import replay as replay_experiment
 from experiments.reading.shapes import Refusal
@@ -141,7 +141,7 @@ def _currency(code: str) -> str:
         raise InvalidQuestion(f"currency: {shown(code)} {error}") from error
 
 
-def _unit(past: Past) -> Unit:
+def _unit(past: Past) -> MetricUnit:
     log = past.logs["goal"]
     is_rate = np.array_equal(log.total, log.total_squares) and bool((log.total <= log.n).all())
     return "rate" if is_rate else "count"
