@@ -138,19 +138,24 @@ def _evaluations(ours: NodeSite, databases: Databases, size: Size) -> Row:
 
 
 def _epochs(ours: NodeSite, databases: Databases, size: Size) -> Row:
+    return epochs(ours, size, nodes=_NODES, what="an epoch to all nodes")
+
+
+def epochs(ours: NodeSite, size: Size, *, nodes: int, what: str) -> Row:
+    """How long the slowest of some epochs takes until every node of an installation decides by it."""
     admin, client = ours.key("admin"), ours.key("client")
     with ExitStack() as stack:
-        nodes = [stack.enter_context(ours.serving()) for _ in range(_NODES)]
-        askers = [_Asker(node.port) for node in nodes]
+        serving = [stack.enter_context(ours.serving()) for _ in range(nodes)]
+        askers = [_Asker(node.port) for node in serving]
 
         def slowest(_: int) -> float:
             return max(_until_known(askers, admin=admin, client=client, act=_ACTS[n % 2]) for n in range(_EPOCHS))
 
-        found = alternate("epochs to all nodes", {"ours": slowest}, size.rounds)
+        found = alternate(what, {"ours": slowest}, size.rounds)
         for asker in askers:
             asker.close()
-    what, bound = f"an epoch to all nodes, the slowest of {_EPOCHS}", Bound(1000, is_most=True, of_ratio=False)
-    return Row(what, "", MILLISECONDS, found["ours"], None, (bound,))
+    bound = Bound(1000, is_most=True, of_ratio=False)
+    return Row(f"{what}, the slowest of {_EPOCHS}", "", MILLISECONDS, found["ours"], None, (bound,))
 
 
 #: Each of them is a new epoch.

@@ -42,6 +42,7 @@ from experiments.message_columns import write_all
 from experiments.model import Exposure
 from experiments.receipts import Receipt
 from experiments.recording import apply
+from experiments.recording import check_here
 from experiments.signing import Keyring
 from experiments.signing import pseudonyms
 from experiments.snapshot import Snapshots
@@ -178,7 +179,7 @@ class _Assigning:
         self._asking = asking
         self._keyring = keyring
         self._log = log
-        self._snapshot = snapshots.within(session)
+        self._snapshot = snapshots.within(session) if log else check_here(snapshots.within(session))
         self._entry = live_entry(self._snapshot, order.experiment)
 
     def answers(self, visitors: Sequence[object]) -> Answers:
@@ -236,9 +237,7 @@ class _Assigning:
         decisions = decide_all(
             plan,
             listed.visitors,
-            columns=listed.columns,
-            state=state,
-            consents=listed.consents,
+            columns=listed.columns, state=state, consents=listed.consents,
             kept={**exposed, **{index: claim.fixed for index, claim in claims.items()}},
             opted_out=listed.opted_out,
         )

@@ -27,6 +27,8 @@ class _Found(NamedTuple):
 
 def collect(store: ShardedStore, *, now_ms: int) -> None:
     """Bring what has changed in each shard, in one transaction for each; a shard that is away is left as it was."""
+    if not store.has_shards():
+        return
     known, here = store.read(lambda session: (session.watermarks.applied(), session.meta.get(THIS_SHARD)))
     for shard in store.placement.shards():
         # Before the shard is read: what has been applied by now is in what is read.

@@ -13,6 +13,7 @@ from experiments.admission import Lookups
 from experiments.application import applied
 from experiments.assignment import Plan
 from experiments.errors import RejectedEvent
+from experiments.errors import StorageError
 from experiments.events import Countable
 from experiments.events import SilentEvent
 from experiments.events import Terms
@@ -25,6 +26,7 @@ from experiments.partitions import partition_of
 from experiments.receipts import Receipt
 from experiments.signing import Keyring
 from experiments.signing import pseudonym
+from experiments.snapshot import Snapshot
 from experiments.snapshot import Snapshots
 from experiments.storage.session import Session
 from experiments.storage.store import Store
@@ -111,6 +113,19 @@ def apply(
     return receipts
 
 
+def check_here(snapshot: Snapshot) -> Snapshot:
+    """See that all visitors are in the database that is written to; whoever started before they were divided goes on.
+
+    :raises StorageError: if they are not; nothing is kept.
+    """
+    if snapshot.is_divided:
+        raise StorageError(
+            "BESPOKE_LOG_URL: must be given to this node, since visitors are in several databases;"
+            " sent again to another node, it counts once"
+        )
+    return snapshot
+
+
 class Batch(NamedTuple):
     """Events of one sender, who is believed or not."""
 
@@ -129,7 +144,8 @@ class Applying:
         """The receipts of each batch, in order."""
         visitors = (event.visitor for batch in batches for event in batch.events)
         lookups = Lookups(partial(self._plan_in, session), session.tombstones.of)
-        admission = Admission(self.snapshots.within(session), lookups, keyring=self.keyring, visitors=visitors)
+        snapshot = check_here(self.snapshots.within(session))
+        admission = Admission(snapshot, lookups, keyring=self.keyring, visitors=visitors)
         read = [
             [admission.admit(event, trusted=batch.trusted) for event in batch.events] for batch in batches
         ]

@@ -50,16 +50,26 @@ def _keep(session: Session, *, row: ShardRow, partitions: int, log: str, now_ms:
     if not session.shards.add(row):
         raise InvalidShard(f"NAME: {shown(row.name)} is taken; `bespoke shard list` lists them")
     if partitions:
+        if session.meta.get(THIS_SHARD) != row.name and session.events.newest():
+            raise InvalidShard("URL: the first shard must be BESPOKE_DATABASE_URL itself, since visitors are there")
         session.meta.set(THIS_LOG, log)
+        _let_all_look(session)
     for partition in range(partitions):
         session.shards.place(partition, row.name)
         session.watermarks.move(partition, at_ms=now_ms, applied=-1)
+
+
+def _let_all_look(session: Session) -> None:
+    """Make a new version, so that all nodes look, also those that have no log; what they answer by has not changed."""
+    session.meta.bump_config_version(now_ms=0)
 
 
 def move_partition(store: ShardedStore, partition: int, target: str) -> None:
     """Move a partition to another shard; its events wait in the log meanwhile.
 
     Where it was broken off it is finished by moving again, and undone by moving to where the partition was.
+
+    Nodes without a log take nothing from the moment on that the first is closed in their database.
 
     :raises InvalidShard: if there is no such partition or shard.
     """
@@ -70,7 +80,7 @@ def move_partition(store: ShardedStore, partition: int, target: str) -> None:
         raise InvalidShard(f"NAME: {shown(target)} is no shard; `bespoke shard list` lists them")
     source, span = placement.shard_of(partition), span_of(partition, placement.partitions)
     if source != target:
-        beside(placement.store(source), lambda session: session.fences.close(partition))
+        _close(store, partition)
         _copy(placement.store(source), placement.store(target), partition, span)
         store.transact(partial(_place, partition=partition, shard=target))
         placement.refresh()
@@ -85,9 +95,25 @@ def move_partition(store: ShardedStore, partition: int, target: str) -> None:
             _remove(placement.store(shard), partition, span, has_collected=shard == here)
 
 
+def _close(store: ShardedStore, partition: int) -> None:
+    """Let nobody write of a partition where it is: workers by its fence, and nodes without a log by the new version."""
+
+    def close(session: Session) -> None:
+        session.fences.close(partition)
+        _let_all_look(session)
+
+    source = store.placement.shard_of(partition)
+    if source == store.read(lambda session: session.meta.get(THIS_SHARD)):
+        # While nobody else writes: what nodes have begun is kept before it is copied.
+        store.transact(close)
+    else:
+        beside(store.placement.store(source), lambda session: session.fences.close(partition))
+
+
 def _place(session: Session, *, partition: int, shard: str) -> None:
     session.shards.place(partition, shard)
     session.watermarks.forget(partition)
+    _let_all_look(session)
 
 
 def _copy(source: OwnStore, target: OwnStore, partition: int, span: Span) -> None:

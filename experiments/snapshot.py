@@ -18,6 +18,8 @@ from experiments.model import State
 from experiments.model import StoredExperiment
 from experiments.opted_out import OptedOut
 from experiments.opted_out import take_opted_out
+from experiments.picture import Picture
+from experiments.picture import take_picture
 from experiments.settled import Settled
 from experiments.settled import settled
 from experiments.storage.configuration import ExperimentRow
@@ -68,6 +70,8 @@ class Snapshot:
     removals: int = 0
     #: When the last of the erased may be stored again; 0 where nobody is erased.
     erased_until_ms: int = 0
+    #: Some visitors are in other databases than this one, or on their way there.
+    is_divided: bool = False
 
     @property
     def age(self) -> int:
@@ -87,29 +91,34 @@ class Snapshot:
 _NOTHING = Snapshot(0, 0, {}, {}, {})
 
 
-def take_snapshot(session: Session, *, previous: Snapshot = _NOTHING) -> Snapshot:
-    """The present state; what has not changed since `previous` is not compiled again."""
+def take_snapshot(session: Session, *, previous: Snapshot = _NOTHING, heard: Picture | None = None) -> Snapshot:
+    """The present state; what has not changed since `previous` is not compiled again.
+
+    A picture that was heard of is believed where it is one of this very state, and saves reading it.
+    """
     version, opt_outs_version = session.meta.versions()
     opted_out = take_opted_out(session, version=opt_outs_version, previous=previous.opted_out)
     if version == previous.version:
         return previous if opted_out is previous.opted_out else replace(previous, opted_out=opted_out)
-    entries = {row.key: _entry(session, row, previous.entries.get(row.key)) for row in session.experiments.all()}
-    keys = {row.prefix: row for row in session.keys.all()}
+    changed_ms = session.meta.config_changed_ms()
+    picture = heard if heard and heard.is_of(version, changed_ms) else take_picture(session)
+    entries = {row.key: _entry(session, picture, row, previous.entries.get(row.key)) for row in picture.experiments}
     return Snapshot(
         version,
-        session.meta.config_changed_ms(),
+        changed_ms,
         entries,
-        keys,
+        {row.prefix: row for row in picture.keys},
         _feeds(entries),
         opted_out,
-        session.meta.removals(),
-        session.tombstones.last_until_ms(),
+        picture.removals,
+        picture.erased_until_ms,
+        picture.is_divided,
     )
 
 
-def _entry(session: Session, row: ExperimentRow, previous: Entry | None) -> Entry:
+def _entry(session: Session, picture: Picture, row: ExperimentRow, previous: Entry | None) -> Entry:
     stored = stored_experiment(row, previous.stored if previous else None)
-    newest = session.ledger.newest_epoch(row.key)
+    newest = picture.newest.get(row.key)
     unchanged = previous if previous and previous.experiment is stored.experiment else None
     measures = unchanged.measures if unchanged else Measures(stored.experiment)
     if newest is None:
@@ -118,7 +127,8 @@ def _entry(session: Session, row: ExperimentRow, previous: Entry | None) -> Entr
         return unchanged._replace(stored=stored)
     plan = Plan(stored.experiment, allocation_of(newest))
     known = previous.settled if previous else None
-    return Entry(stored, plan, measures, session.restores.epochs(row.key), _settled(session, plan, known=known))
+    restored_at = picture.restored_at.get(row.key, ())
+    return Entry(stored, plan, measures, restored_at, _settled(session, plan, known=known))
 
 
 def _settled(session: Session, plan: Plan, *, known: Settled | None) -> Settled:
@@ -132,10 +142,9 @@ def _settled(session: Session, plan: Plan, *, known: Settled | None) -> Settled:
 
 def newest_plan(session: Session, *, seen: Entry) -> Plan:
     """The plan of a started experiment as it is now, whatever a snapshot has seen of it."""
-    row = session.experiments.get(seen.experiment.key)
-    plan = _entry(session, row, seen).plan if row else None
-    assert plan is not None, "what was started keeps its row and its epochs"
-    return plan
+    row, newest = session.experiments.get(seen.experiment.key), session.ledger.newest_epoch(seen.experiment.key)
+    assert row and newest, "what was started keeps its row and its epochs"
+    return Plan(stored_experiment(row, seen.stored).experiment, allocation_of(newest))
 
 
 def stored_experiment(row: ExperimentRow, previous: StoredExperiment | None = None) -> StoredExperiment:
@@ -166,6 +175,7 @@ class Snapshots:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = Lock()
+        self._heard: Picture | None = None
         self.latest = _NOTHING
         self.epochs = Epochs()
 
@@ -173,9 +183,13 @@ class Snapshots:
         """Read what has changed."""
         return self._store.read(self.within)
 
+    def hear(self, picture: Picture) -> None:
+        """Take the next state from this picture, where that is the one."""
+        self._heard = picture
+
     def within(self, session: Session) -> Snapshot:
         """The snapshot as this session's transaction sees it."""
-        snapshot = take_snapshot(session, previous=self.latest)
+        snapshot = take_snapshot(session, previous=self.latest, heard=self._heard)
         with self._lock:
             if snapshot.age > self.latest.age:
                 self.latest = snapshot

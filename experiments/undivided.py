@@ -10,3 +10,10 @@ def shards_elsewhere(session: Session) -> list[str]:
         return []
     here = session.meta.get(THIS_SHARD)
     return sorted({shard for shard in session.shards.partitions() if shard != here})
+
+
+def is_divided(session: Session) -> bool:
+    """Whether visitors are in other databases than this one, or on their way there."""
+    if session.watermarks.oldest_ms() is None:
+        return False
+    return len(session.fences.applied()) < len(session.shards.partitions())

@@ -111,14 +111,21 @@ def _written(weights: Mapping[str, Mapping[str, int]]) -> dict[str, list[list[An
     return {name: list(map(list, arms.items())) for name, arms in weights.items()}
 
 
-def _counter_faults(sessions: Sequence[Session]) -> Iterator[str]:
-    session, numbers = sessions[0], list[int]()
+def recounted(sessions: Sequence[Session], numbers: list[int]) -> Iterator[tuple[Experiment, Histories]]:
+    """What the events of some databases say of each experiment of the first one; the numbers of events are noted."""
+    session = sessions[0]
     visitors = histories(chain.from_iterable(_numbered(each, numbers) for each in sessions))
-    is_sound = True
     for row in session.experiments.all():
         experiment, known = find(session, row.key).experiment, visitors[row.key]
         for each in sessions:
             know_removed(each, row.key, known)
+        yield experiment, known
+
+
+def _counter_faults(sessions: Sequence[Session]) -> Iterator[str]:
+    session, numbers = sessions[0], list[int]()
+    is_sound = True
+    for experiment, known in recounted(sessions, numbers):
         for fault in (*_cell_faults(sessions, experiment, known), *_visitor_faults(sessions, experiment, known)):
             is_sound = False
             yield fault
@@ -133,8 +140,13 @@ def _numbered(session: Session, numbers: list[int]) -> Iterator[tuple[int, Any]]
 
 
 def _cell_faults(sessions: Sequence[Session], experiment: Experiment, visitors: Histories) -> Iterator[str]:
-    expected = added(cells_of(experiment, visitors.values()), _removed(sessions, experiment.key))
+    expected = expected_cells(sessions, experiment, visitors)
     yield from cell_faults(counted=_counted(sessions, experiment.key), expected=expected)
+
+
+def expected_cells(sessions: Sequence[Session], experiment: Experiment, visitors: Histories) -> CellSums:
+    """The cells that events give, and what was in them of events that were removed."""
+    return added(cells_of(experiment, visitors.values()), _removed(sessions, experiment.key))
 
 
 def _counted(sessions: Sequence[Session], experiment: str) -> CellSums:

@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 
 
 def opened_store(config: Config, *, fingerprint: str, serving: bool) -> OwnStore:
-    """The store, with its shards where visitors are in any."""
+    """The store, with its shards where visitors are in any; an embedded database has none."""
     control = open_store(config.database, fingerprint=fingerprint, serving=serving)
     try:
-        is_sharded = not config.database_path and control.read(lambda session: session.shards.partitions())
-        return _sharded(control, fingerprint=fingerprint) if is_sharded else control
+        return control if config.database_path else _sharded(control, fingerprint=fingerprint)
     except BaseException:
         control.close()
         raise
@@ -41,7 +40,7 @@ def _sharded(control: OwnStore, *, fingerprint: str) -> ShardedStore:
 
 
 def collecting(store: OwnStore) -> Callable[[int], None] | None:
-    """What brings the sums of shards to where reports read them, at a time; None where there are none."""
+    """What brings the sums of shards to where reports read them, at a time; None where there can be none."""
     if not hasattr(store, "placement"):
         return None
     from experiments.collecting import collect
@@ -66,23 +65,42 @@ def open_log(installation: Installation) -> None:
 
     store, config = sharded_store(installation), installation.config
     log = connected_log(installation)
+    installation.before_closing(log.close)
+    if installation.watched is not None:
+        hear(installation, log)
     spool = Spool(config.spool, installation.clock.now_ms)
     keeper = Keeper(store, spool, log, place=f"{socket.gethostname()}:{config.spool.absolute()}")
     installation.log = Appending(
         store, installation.snapshots, spool=spool, log=log, keyring=installation.keyring,
         waits=config.log_ack == "replicated",
     )
-    for end in (spool.close, log.close):
-        installation.before_closing(end)
+    installation.before_closing(spool.close)
     keeper.tell()
     keeper.start()
     installation.before_closing(keeper.stop)
 
 
+def hear(installation: Installation, log: Log) -> None:
+    """Let an installation hear of changes from the bucket of its log, and tell the others where nobody does."""
+    from experiments.announcing import Announcer
+    from experiments.announcing import Hearing
+    from experiments.storage.bucket import Bucket
+    from experiments.storage.listener import Listener
+
+    bucket = Bucket(log)
+    announcer = Announcer(installation.store, bucket, Listener(cast("Server", installation.config.database)))
+    announcer.start()
+    installation.hearing = Hearing(bucket, installation.snapshots)
+    for end in (bucket.close, announcer.stop):
+        installation.before_closing(end)
+
+
 def _check_undivided(installation: Installation) -> None:
     """See that all visitors are in the one database that is named."""
-    if others := installation.store.read(shards_elsewhere):
-        raise InvalidSetting(f"BESPOKE_LOG_URL: must be given, since visitors are in the shards {', '.join(others)}")
+    if installation.snapshots.latest.is_divided:
+        others = installation.store.read(shards_elsewhere)
+        where = f"in the shards {', '.join(others)}" if others else "being moved to another shard"
+        raise InvalidSetting(f"BESPOKE_LOG_URL: must be given, since visitors are {where}")
 
 
 def check_can_have_shards(config: Config) -> None:
@@ -99,16 +117,19 @@ def sharded_store(installation: Installation) -> ShardedStore:
 
     :raises InvalidSetting: if they are not.
     """
-    from experiments.storage.sharded_store import ShardedStore
-
-    if not isinstance(installation.store, ShardedStore):
+    if not has_shards(installation):
         raise InvalidSetting("BESPOKE_DATABASE_URL: names no database with shards: make one with `bespoke shard add`")
-    return installation.store
+    return cast("ShardedStore", installation.store)
+
+
+def has_shards(installation: Installation) -> bool:
+    """Whether visitors are in shards; an embedded database has none."""
+    return hasattr(installation.store, "placement") and cast("ShardedStore", installation.store).has_shards()
 
 
 def shards_beside(installation: Installation) -> list[OwnStore]:
     """The shards of an installation that are other databases than its own; none where it has none."""
-    if not hasattr(installation.store, "placement"):
+    if not has_shards(installation):
         return []
     store = sharded_store(installation)
     here = store.read(lambda session: session.meta.get(THIS_SHARD))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from typing import NamedTuple
 from typing import cast
 
+from service.cluster import has_shards
 from service.config import Config
 from service.installation import Installation
 
@@ -71,7 +72,7 @@ def kept(installation: Installation) -> Kept | None:
 
 def shards_reached(installation: Installation) -> dict[str, bool] | None:
     """Which shards answer, by name; None where there are none."""
-    if not hasattr(installation.store, "placement"):
+    if not has_shards(installation):
         return None
     placement = cast("ShardedStore", installation.store).placement
     return {shard: not placement.is_away(shard) for shard in placement.names()}

@@ -101,6 +101,8 @@ def readyz() -> Response:
 def readiness(installation: Installation) -> Readiness:
     """What can be done now, and what cannot."""
     database, schema = _database(installation.store, now_ms=installation.clock.now_ms())
+    if database == "ok" and not installation.log and installation.snapshots.latest.is_divided:
+        database = "divided_visitors"
     nodes, waiting = log_nodes(installation), kept(installation)
     fit = {
         "database": database == "ok",

@@ -8,6 +8,7 @@ from threading import Event
 from threading import Thread
 from time import monotonic
 
+from experiments.announcing import Hearing
 from experiments.consent_counts import keep_counts
 from experiments.errors import StorageError
 from experiments.erasure import Remembering
@@ -51,7 +52,8 @@ class Installation:
     `attempts` are those to log in; `overviews` know what the list of campaigns was made of last; `ticked` is when the
     scheduler last looked for work, `watched` when the watcher last looked for what others commit, None where this
     process has none: seconds of a clock that only goes forward. `tallies` are what was done since it began. Where
-    events go through a log, `log` takes them, and where visitors are in shards, `collect` brings what these count.
+    events go through a log, `log` takes them and changes are heard of by `hearing`, and where visitors are in shards,
+    `collect` brings what these count.
     """
 
     config: Config
@@ -69,6 +71,7 @@ class Installation:
     overviews: Overviews = field(default_factory=Overviews)
     log: Intake | None = None
     collect: Callable[[int], None] | None = None
+    hearing: Hearing | None = None
     _kept_consents: dict[Labels, int] = field(default_factory=dict, repr=False)
     _endings: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
@@ -173,8 +176,14 @@ class Watcher(Thread):
         """Look again and again, whatever goes wrong, until stopped."""
         seen: int | None = None
         while not self._stopped.is_set():
-            self._store.await_changes(self._stopped, seconds=_WATCH_SECONDS)
+            self._await_changes()
             seen = self._look(seen)
+
+    def _await_changes(self) -> None:
+        """Wait until something may have changed; where nothing is heard of others, not for long."""
+        hearing = self._installation.hearing
+        if hearing is None or not hearing.wait(self._stopped):
+            self._store.await_changes(self._stopped, seconds=_WATCH_SECONDS)
 
     def _look(self, seen: int | None) -> int | None:
         try:

@@ -28,6 +28,8 @@ from experiments.storage.log_reader import Subscription
 from experiments.storage.log_reader import fetched
 from experiments.storage.log_state import LogState
 from experiments.storage.log_state import state_of
+from experiments.storage.sending import Pair
+from experiments.storage.sending import Sending
 from experiments.storage.shards import Position
 from experiments.storage.spool import Entry
 from experiments.storage.spool import Source
@@ -36,8 +38,6 @@ from experiments.storage.spool import Source
 _OLDEST = (2, 10, 23)
 _MOST_REPLICAS = 3
 _STREAM_BYTES = 1 << 30
-#: Some fifty are applied in one transaction, which should not last for long.
-_MESSAGE_BYTES = 100_000
 _CONNECTING_SECONDS = 10
 #: A leader that is lost is replaced within some six seconds.
 PUBLISHING_SECONDS = 10.0
@@ -58,17 +58,17 @@ class Log:
 
     def __init__(self, addresses: Sequence[str], *, name: str) -> None:
         self._addresses = addresses
-        self._name = f"bespoke-{name}"
+        self.name = f"bespoke-{name}"
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="log", daemon=True)
         self._thread.start()
         self._client = Client()
-        self._sending: dict[Source, _Sending] = {}
+        self._sending: dict[Source, Sending] = {}
         self._watching: Future[None] | None = None
-        self.state = LogState(0, min(len(addresses), _MOST_REPLICAS))
+        self.state = LogState(0, self.replicas)
         try:
-            self._done(self._connect(), seconds=_CONNECTING_SECONDS * 3)
-            self._watching = asyncio.run_coroutine_threadsafe(self._watch(), self._loop)
+            self.done(self._connect(), seconds=_CONNECTING_SECONDS * 3)
+            self._watching = self.begin(self._watch())
         except BaseException:
             self.close()
             raise
@@ -88,16 +88,16 @@ class Log:
 
         :raises LogUnreachable: if it cannot be had now.
         """
-        return Reader(self._fetch, self._done(self._subscribe(partition, after)))
+        return Reader(self._fetch, self.done(self._subscribe(partition, after)))
 
     def purge(self, partition: int, *, up_to: int) -> None:
         """Let the log forget what has been applied."""
         with suppress(LogUnreachable):
-            self._done(self._context.purge_stream(self._name, subject=self._subject(partition), seq=up_to + 1))
+            self.done(self.context.purge_stream(self.name, subject=self._subject(partition), seq=up_to + 1))
 
     def look(self) -> LogState:
         """How the log does now."""
-        self.state = self._done(self._look())
+        self.state = self.done(self._look())
         return self.state
 
     def close(self) -> None:
@@ -105,18 +105,37 @@ class Log:
         if self._watching:
             self._watching.cancel()
         with suppress(LogUnreachable):
-            self._done(self._client.close())
+            self.done(self._client.close())
+        self.done(_all_ended())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     @property
-    def _context(self) -> JetStreamContext:
+    def context(self) -> JetStreamContext:
+        """What the log is asked by, on its loop."""
         return self._client.jetstream(timeout=_ASKING_SECONDS)
 
-    def _done(self, work: Coroutine[Any, Any, T], *, seconds: float = PUBLISHING_SECONDS) -> T:
-        """What comes of some work of the loop."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+    @property
+    def is_connected(self) -> bool:
+        """Whether a server of the log is at the other end now."""
+        return bool(self._client.is_connected)
+
+    @property
+    def replicas(self) -> int:
+        """On how many nodes what it has is kept."""
+        return min(len(self._addresses), _MOST_REPLICAS)
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Let some work begin on the loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def done(self, work: Coroutine[Any, Any, T], *, seconds: float = PUBLISHING_SECONDS) -> T:
+        """What comes of some work of the loop.
+
+        :raises LogUnreachable: if that is nothing, or not in time.
+        """
+        future = self.begin(work)
         try:
             return future.result(seconds)
         except (NatsError, TimeoutError, OSError) as error:
@@ -151,7 +170,7 @@ class Log:
 
     async def _look(self) -> LogState:
         try:
-            return state_of(await self._context.stream_info(self._name))
+            return state_of(await self.context.stream_info(self.name))
         except (NatsError, TimeoutError, OSError):
             return self.state.lost()
 
@@ -163,33 +182,33 @@ class Log:
     async def _made(self) -> str:
         """The stream, made where it is not there; by what it is known from another one of its name."""
         try:
-            info = await self._context.stream_info(self._name)
+            info = await self.context.stream_info(self.name)
         except NotFoundError:
-            info = await self._context.add_stream(api.StreamConfig(
-                name=self._name, subjects=[f"{self._name}.*"], storage=api.StorageType.FILE,
-                num_replicas=min(len(self._addresses), _MOST_REPLICAS), discard=api.DiscardPolicy.NEW,
+            info = await self.context.add_stream(api.StreamConfig(
+                name=self.name, subjects=[f"{self.name}.*"], storage=api.StorageType.FILE,
+                num_replicas=self.replicas, discard=api.DiscardPolicy.NEW,
                 max_bytes=_STREAM_BYTES,
             ))
         return str(info.created)
 
-    def _queue(self, pairs: "list[_Pair]") -> None:
+    def _queue(self, pairs: list[Pair]) -> None:
         for entry, future in pairs:
-            sending = self._sending.setdefault(entry.source, _Sending())
+            sending = self._sending.setdefault(entry.source, Sending())
             sending.waiting[entry.number] = entry, future
             self._wake(sending)
 
-    def _queue_again(self, pairs: "list[_Pair]") -> None:
-        sending = self._sending.setdefault(pairs[0][0].source, _Sending())
+    def _queue_again(self, pairs: list[Pair]) -> None:
+        sending = self._sending.setdefault(pairs[0][0].source, Sending())
         sending.next_number = pairs[0][0].number
         # Somebody may wait for one of them.
         sending.waiting = {entry.number: (entry, future) for entry, future in pairs} | sending.waiting
         self._wake(sending)
 
-    def _wake(self, sending: "_Sending") -> None:
+    def _wake(self, sending: Sending) -> None:
         if sending.task is None or sending.task.done():
             sending.task = self._loop.create_task(self._send(sending))
 
-    async def _send(self, sending: "_Sending") -> None:
+    async def _send(self, sending: Sending) -> None:
         """Publish what waits of one source, message by message, in the order of numbers."""
         while pairs := sending.take():
             try:
@@ -203,7 +222,7 @@ class Log:
                     future.set_result(None)
 
     def _subject(self, partition: int) -> str:
-        return f"{self._name}.{partition}"
+        return f"{self.name}.{partition}"
 
     async def _publish(self, entries: Sequence[Entry]) -> None:
         first = entries[0]
@@ -213,7 +232,7 @@ class Log:
         until = self._loop.time() + PUBLISHING_SECONDS
         while True:
             try:
-                await self._context.publish(subject, payload, timeout=2)
+                await self.context.publish(subject, payload, timeout=2)
                 return
             except (NatsError, TimeoutError):
                 if self._loop.time() > until:
@@ -233,7 +252,7 @@ class Log:
             deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=start, ack_policy=api.AckPolicy.NONE,
             inactive_threshold=_IDLE_SECONDS, mem_storage=True, num_replicas=1,
         )
-        pulled = await self._context.pull_subscribe(self._subject(partition), stream=self._name, config=config)
+        pulled = await self.context.pull_subscribe(self._subject(partition), stream=self.name, config=config)
         return Subscription(stream, pulled)
 
     def _fetch(self, subscription: JetStreamContext.PullSubscription, most: int, seconds: float) -> list[Any]:
@@ -241,29 +260,15 @@ class Log:
 
         :raises LogUnreachable: if the subscription is lost.
         """
-        return self._done(fetched(subscription, most=most, seconds=seconds), seconds=seconds + _ASKING_SECONDS * 2)
+        return self.done(fetched(subscription, most=most, seconds=seconds), seconds=seconds + _ASKING_SECONDS * 2)
 
 
-_Pair = tuple[Entry, "Future[None]"]
-
-
-class _Sending:
-    """What waits to be published of one source: whoever has kept an entry first may hand it on last."""
-
-    def __init__(self) -> None:
-        self.waiting: dict[int, _Pair] = {}
-        self.next_number = 1
-        self.task: asyncio.Task[None] | None = None
-
-    def take(self) -> list[_Pair]:
-        """As many as one message carries, from the next number on without a gap."""
-        taken: list[_Pair] = []
-        size = 0
-        while size < _MESSAGE_BYTES and (pair := self.waiting.pop(self.next_number, None)):
-            taken.append(pair)
-            size += len(pair[0].body)
-            self.next_number += 1
-        return taken
+async def _all_ended() -> None:
+    """End whatever still goes on, also of what the client has begun."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _note(error: Exception) -> None:

@@ -18,6 +18,13 @@ class Restores:
             (now_ms,),
         )
 
+    def all(self) -> dict[str, tuple[int, ...]]:
+        """The newest epochs in each backup that was brought back, by experiment."""
+        found: dict[str, tuple[int, ...]] = {}
+        for experiment, epoch in self._connection.execute("SELECT experiment, epoch FROM restores"):
+            found[experiment] = (*found.get(experiment, ()), epoch)
+        return found
+
     def epochs(self, experiment: str) -> tuple[int, ...]:
         """The newest epoch of an experiment in each backup that was brought back."""
         rows = self._connection.execute("SELECT epoch FROM restores WHERE experiment = ?", (experiment,))

@@ -38,6 +38,7 @@ from experiments.storage.visitors import Exposures
 from experiments.storage.visitors import Note
 from experiments.storage.visitors import Totals
 from experiments.storage.visitors import Waiting
+from experiments.storage.ways import Ways
 
 
 class Session:
@@ -78,6 +79,7 @@ class Session:
         self.partition_rows = PartitionRows(connection)
         self.sums = Sums(connection)
         self.watermarks = Watermarks(connection)
+        self.ways = Ways(connection)
 
     def faults(self) -> Iterator[str]:
         """What is wrong with the database beneath its rows, a line for each."""

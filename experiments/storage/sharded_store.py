@@ -1,4 +1,4 @@
-"""The store beyond one database: a control database, and shards that have the visitors."""
+"""The store of nodes: a control database, and shards that have the visitors once there are any."""
 
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -28,13 +28,21 @@ _LOOKING_SECONDS = 1.0
 
 
 class ShardedStore:
-    """A control database as any other store, but that visitors are in shards."""
+    """A control database as any other store, but that visitors are in shards.
+
+    Without shards it is the control database alone; they are noticed when they are added.
+    """
 
     def __init__(self, control: OwnStore, placement: Placement) -> None:
         self._control = control
         self._looked = monotonic()
+        self._seen: int | None = None
         self.placement = placement
         self.partitions = control.partitions
+
+    def has_shards(self) -> bool:
+        """Whether visitors are in shards, of which the control database may be one."""
+        return self.placement.partitions > 0
 
     def read(self, work: Callable[[Session], T]) -> T:
         """Run `work` on one consistent state of the control database."""
@@ -55,6 +63,8 @@ class ShardedStore:
 
         :raises NotLookedUp: if the visitor's shard cannot be asked.
         """
+        if not self.has_shards():
+            return self._control.exposures_of(visitor, experiments)
         partition = partition_of(visitor, self.placement.partitions)
         try:
             shard = self.placement.store_of(partition)
@@ -64,15 +74,20 @@ class ShardedStore:
 
     def forget_exposures(self) -> None:
         """Look up anew what exposures fixed."""
+        self._control.forget_exposures()
         for shard in self.placement.shards():
             self.placement.store(shard).forget_exposures()
 
     def parts(self) -> Sequence[Part]:
         """The partitions, in order."""
+        if not self.has_shards():
+            return self._control.parts()
         return [self._part(number) for number in range(self.placement.partitions)]
 
     def part_of(self, visitor: bytes) -> Part:
         """The partition that a visitor is in."""
+        if not self.has_shards():
+            return self._control.part_of(visitor)
         return self._part(partition_of(visitor, self.placement.partitions))
 
     def _part(self, number: int) -> Part:
@@ -82,10 +97,14 @@ class ShardedStore:
         """A number that differs once anybody has changed what people and jobs configure."""
         self.placement.look()
         changes = self._control.changes()
-        if monotonic() - self._looked > _LOOKING_SECONDS:
+        if changes != self._seen or self._is_late():
             self.placement.refresh()
-            self._looked = monotonic()
+            self._seen, self._looked = changes, monotonic()
         return changes
+
+    def _is_late(self) -> bool:
+        """Whether it is time to look where partitions are, though nothing is known to have changed."""
+        return self.has_shards() and monotonic() - self._looked > _LOOKING_SECONDS
 
     def await_changes(self, stopped: Event, *, seconds: float) -> None:
         """Wait until somebody has changed what people and jobs configure, at most so long."""
@@ -119,7 +138,7 @@ def beside(store: Store, work: Callable[[Session], T]) -> T:
 
 
 def open_shards(control: OwnStore, *, fingerprint: str) -> ShardedStore:
-    """A control database and the shards that it names, as one store.
+    """A control database and the shards that it names, if any, as one store.
 
     :raises StorageError: if a shard cannot be opened.
     """

@@ -8,16 +8,22 @@ from threading import Event
 import click
 
 from experiments.applying import Worker
+from experiments.comparison import ArmCounts
+from experiments.comparison import compare as compared
 from experiments.sharding import add_shard
 from experiments.sharding import move_partition
 from experiments.storage.location import Server
 from experiments.storage.shards import ShardRow
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
+from experiments.times import iso
 from service.cluster import check_can_have_shards
 from service.cluster import connected_log
+from service.cluster import hear
 from service.cluster import sharded_store
+from service.cluster import shards_beside
 from service.collector import spare_the_collector
+from service.commands.database import Differences
 from service.commands.opened import config_in_force
 from service.commands.opened import opened
 from service.installation import open_installation
@@ -92,6 +98,40 @@ def move(partition: int, name: str) -> None:
     click.echo(f"partition {partition}: is in {name}")
 
 
+@shard.command()
+def compare() -> None:
+    """Compare what nodes have counted themselves and what has come by the log with the stored events, arm by arm.
+
+    For nodes with and without BESPOKE_LOG_URL side by side: all is read as it stands at one moment, while events come.
+    Exit status 1 where the two ways together are not what the events give.
+
+    \b
+    Example:
+      bespoke shard compare
+    """
+    with opened() as installation:
+        sharded_store(installation)
+        found = compared(installation.store, shards_beside(installation))
+    click.echo(f"as of {iso(found.watermark_ms)}: all that was accepted before is counted")
+    for counts in found.arms:
+        click.echo(_line(counts))
+    if different := [counts for counts in found.arms if not counts.is_equal]:
+        raise Differences(f"{len(different)} of {len(found.arms)} arms are not what the events give")
+    click.echo("equal")
+
+
+def _line(counts: ArmCounts) -> str:
+    """One arm: by nodes + by the log = in the events."""
+    sums = [
+        f"{name} {direct:,} + {logged:,} {'=' if direct + logged == events else 'is not'} {events:,}"
+        for name, direct, logged, events in (
+            ("visitors", counts.direct.visitors, counts.logged.visitors, counts.events.visitors),
+            (counts.goal, counts.direct.total, counts.logged.total, counts.events.total),
+        )
+    ]
+    return f"{counts.experiment}, {counts.arm}: {'; '.join(sums)}"
+
+
 @click.command()
 def worker() -> None:
     """Apply what nodes have put into the log to the shards; as many as you like share the partitions.
@@ -107,6 +147,7 @@ def worker() -> None:
         store, log = sharded_store(installation), connected_log(installation)
         installation.before_closing(log.close)
         installation.watch()
+        hear(installation, log)
         spare_the_collector()
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         Worker(store, installation.snapshots, log, name=name, keyring=installation.keyring).run(ended)
