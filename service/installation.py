@@ -1,6 +1,7 @@
 """An installation: what one process holds of it while it runs."""
 
 import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import field
@@ -8,6 +9,7 @@ from threading import Event
 from threading import Thread
 from time import monotonic
 
+from experiments.audit import Deed
 from experiments.consent_counts import keep_counts
 from experiments.errors import StorageError
 from experiments.erasure import Remembering
@@ -18,12 +20,12 @@ from experiments.intake import Intake
 from experiments.overview import Overviews
 from experiments.recent import RecentTraffic
 from experiments.retention import Keeping
+from experiments.rotation import follow
 from experiments.signing import Keyring
-from experiments.signing import keyring
 from experiments.snapshot import Snapshot
 from experiments.snapshot import Snapshots
 from experiments.storage.store import OwnStore
-from experiments.storage.store import migrate_database
+from experiments.storage.store import migrate_own
 from service.alarms import Alarms
 from service.attempts import Attempts
 from service.clock import Clock
@@ -34,7 +36,7 @@ from service.cluster import opened_store
 from service.config import Config
 from service.logs import said
 from service.rates import Buckets
-from service.secret import secret_of
+from service.secret import secrets_of
 from service.tallies import Labels
 from service.tallies import Tallies
 
@@ -130,14 +132,16 @@ def open_installation(
     :raises BespokeError: if its secret is lost or its database cannot be used.
     """
     arm(config.failpoint)
-    keys = keyring(secret_of(config))
+    own = secrets_of(config)
     if serving:
-        migrate_database(config.database, fingerprint=keys.fingerprint)
-    store = opened_store(config, fingerprint=keys.fingerprint, serving=serving)
+        migrate_own(config.database, secrets=own, random=secrets.token_bytes)
+    store, keys = opened_store(config, secrets=own, serving=serving)
     buckets = Buckets(config.client_rate) if config.client_rate else None
     recent = RecentTraffic(config.recent_traffic)
     installation = Installation(config, clock or SystemClock(), keys, store, Snapshots(store), buckets, recent)
     try:
+        if serving:
+            follow(store, own, random=secrets.token_bytes, deed=Deed("service", installation.clock.now_ms()))
         installation.snapshots.refresh()
     except BaseException:
         store.close()

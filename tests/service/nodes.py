@@ -1,18 +1,13 @@
 """Nodes: servers and schedulers as processes, on one PostgreSQL."""
 
 import json
-from collections.abc import Iterator
 from collections.abc import Mapping
-from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from typing import NamedTuple
 
 from experiments.storage.location import Server
-from service.config import load_config
-from service.installation import Installation
-from service.installation import open_installation
 from tests.service.processes import PATIENCE_SECONDS
 from tests.service.processes import Installed
 from tests.service.processes import ServerProcess
@@ -33,15 +28,6 @@ class InstalledNode(Installed):
         """Have more settings."""
         self.settings |= settings
         self.environ |= settings
-
-    @contextmanager
-    def beside(self) -> Iterator[Installation]:
-        """The installation as a command has it, while it is served."""
-        installation = open_installation(load_config(self.settings))
-        try:
-            yield installation
-        finally:
-            installation.close()
 
 
 class Answer(NamedTuple):

@@ -83,6 +83,15 @@ class Installed:
         finally:
             installation.close()
 
+    @contextmanager
+    def beside(self) -> Iterator[Installation]:
+        """The installation as a command has it, while it is served."""
+        installation = open_installation(load_config(self.settings))
+        try:
+            yield installation
+        finally:
+            installation.close()
+
     def run_experiment(self, document: dict[str, Any]) -> None:
         """Write an experiment and start it."""
         with self.opened() as installation:

@@ -105,7 +105,7 @@ _ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("shard", "add"): ("first", "postgresql://database.example/bespoke"),
     ("shard", "move"): ("1", "first"),
 }
-_WITHOUT_A_DATABASE = {("simulate",), ("restore",), ("config",), ("demo",)}
+_WITHOUT_A_DATABASE = {("secret", "new"), ("simulate",), ("restore",), ("config",), ("demo",)}
 
 
 @pytest.mark.parametrize("path", [each for each in commands(cli) if each not in _WITHOUT_A_DATABASE], ids=" ".join)

@@ -37,10 +37,11 @@ from tests.service.processes import wait_until
 from tests.service.witnesses import KEY
 from tests.service.witnesses import events
 
-#: Those that a batch of events reaches, and those of whatever is removed; all others are a slot's.
+#: Those that a batch of events reaches, those of whatever is removed, and those of the secret; all others are a slot's.
 OF_EVENTS = [point for point in Failpoint if point.startswith(("events", "visitors", "counters"))]
 OF_REMOVALS = [point for point in Failpoint if point.startswith("removal")]
-OF_SLOTS = [point for point in Failpoint if point not in (*OF_EVENTS, *OF_REMOVALS)]
+OF_ROTATIONS = [point for point in Failpoint if point.startswith("rotation")]
+OF_SLOTS = [point for point in Failpoint if point not in (*OF_EVENTS, *OF_REMOVALS, *OF_ROTATIONS)]
 
 SECOND_MS = 1000
 

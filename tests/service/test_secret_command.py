@@ -1,0 +1,245 @@
+"""The commands for the secret, and real servers whose secret is changed: killed at any step, and node by node."""
+
+import json
+import random
+import signal
+import stat
+import threading
+from http.client import HTTPConnection
+from http.client import HTTPException
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.failpoints import Failpoint
+from tests.experiments.documents import spring_mailing
+from tests.postgres import Databases
+from tests.service.nodes import InstalledNode
+from tests.service.nodes import Node
+from tests.service.processes import PATIENCE_SECONDS
+from tests.service.processes import Installed
+from tests.service.processes import ServerProcess
+from tests.service.processes import wait_until
+from tests.service.test_failpoints import OF_ROTATIONS
+from tests.service.test_pseudonyms import IDS
+from tests.service.test_pseudonyms import files_that_hold
+from tests.service.witnesses import KEY
+from tests.service.witnesses import events
+
+SECRETS = [f"secret number {number} of a test, long enough" for number in range(3)]
+
+
+class Shop:
+    """A shop at the door of a server, with a key of it."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self._server = server
+        self._key = server.installed.done("key", "create", "--scope", "admin")
+
+    def ask(self, path: str, body: Any) -> Any:
+        """What is answered."""
+        status, answer = self._server.ask("POST", path, body, key=self._key)
+        assert status == 200, answer
+        return answer
+
+    def token(self, visitor: str) -> str:
+        """What an evaluation promises."""
+        return str(self.evaluation(visitor)["metadata"]["token"])
+
+    def evaluation(self, visitor: str) -> dict[str, Any]:
+        """What a visitor gets."""
+        answer: dict[str, Any] = self.ask(f"/ofrep/v1/evaluate/flags/{KEY}", {"context": {"targetingKey": visitor}})
+        return answer
+
+    def accepted(self, visitor: str, token: str) -> int:
+        """How many of an exposure and a purchase are taken."""
+        return int(self.ask("/v1/batch", {"batch": events(visitor, token=token)})["accepted"])
+
+    def opens(self, link: str) -> bool:
+        """Whether a link opens the report."""
+        connection = HTTPConnection("127.0.0.1", self._server.port, timeout=PATIENCE_SECONDS)
+        try:
+            connection.request("GET", link.partition(":8000")[2])
+            return connection.getresponse().status == 200
+        finally:
+            connection.close()
+
+
+def kept(installed: Installed) -> list[str]:
+    """The secret beside the database, and the one before."""
+    paths = (Path(f"{installed.database}.secret"), Path(f"{installed.database}.secret.previous"))
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in paths if path.exists())
+    return [path.read_text().strip() for path in paths if path.exists()]
+
+
+def test_a_secret_is_rotated_by_a_command_and_no_file_tells_of_anybody(tmp_path: Path) -> None:
+    installed = Installed(tmp_path)
+    installed.environ["BESPOKE_LOG_LEVEL"] = "debug"
+    installed.run_experiment(spring_mailing())
+    server = ServerProcess(installed)
+    shop, visitors = Shop(server), IDS[:50]
+    assert sum(shop.accepted(visitor, shop.token(visitor)) for visitor in visitors) == 100
+    given, late = {visitor: shop.evaluation(visitor)["variant"] for visitor in visitors}, shop.token(IDS[50])
+    refused = installed.command("secret", "rotate")
+    assert refused.returncode == 1 and "is served by another process" in refused.stderr
+    [before] = kept(installed)
+    assert server.end() == 0
+    installed.done("secret", "rotate")
+    now, previous = kept(installed)
+    assert previous == before != now
+    server.start()
+    try:
+        assert {visitor: shop.evaluation(visitor)["variant"] for visitor in visitors} == given
+        assert {shop.evaluation(visitor)["metadata"]["cause"] for visitor in visitors} == {"sticky"}
+        assert shop.accepted(IDS[50], late) == 2
+        late = shop.token(IDS[51])
+    finally:
+        server.end()
+    again = installed.command("secret", "rotate")
+    assert again.returncode == 1 and "is still good; end it first: bespoke secret forget" in again.stderr
+    assert "is gone" in installed.done("secret", "forget")
+    assert kept(installed) == [now]
+    installed.done("secret", "rotate")
+    installed.done("secret", "forget")
+    server.start()
+    try:
+        # What was signed with a secret that is forgotten: the exposure is refused, and the purchase waits.
+        assert shop.accepted(IDS[51], late) == 1
+        assert {shop.evaluation(visitor)["metadata"]["cause"] for visitor in visitors} == {"sticky"}
+    finally:
+        server.end()
+    assert "agree with the events" in installed.done("verify")
+    assert files_that_hold(tmp_path) == []
+    [last] = kept(installed)
+    for secret in (before, now, last):
+        holders = {path.name for path in tmp_path.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()}
+        assert holders == ({"bespoke.db.secret"} if secret == last else set())
+
+
+def test_a_fresh_secret_is_printed_alone_and_changes_nothing(tmp_path: Path) -> None:
+    installed = Installed(tmp_path)
+    made = {installed.done("secret", "new") for _ in range(2)}
+    assert len(made) == 2 and all(len(secret) >= 32 and secret.isprintable() for secret in made)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_secret_that_is_given_is_not_changed_by_a_command(tmp_path: Path) -> None:
+    installed = Installed(tmp_path)
+    for command in ("rotate", "forget"):
+        refused = installed.command("secret", command, BESPOKE_SECRET=SECRETS[0])
+        assert refused.returncode == 1 and "BESPOKE_SECRET: is given" in refused.stderr
+
+
+@pytest.mark.parametrize("point", OF_ROTATIONS)
+def test_a_rotation_that_is_killed_at_any_step_loses_nobody_and_nothing_signed(tmp_path: Path, point: Failpoint) -> None:
+    installed = Installed(tmp_path)
+    installed.run_experiment(spring_mailing())
+    installed.done("assign", KEY, "-", stdin="visitor\nann\nbob\n")
+    link = installed.done("report", KEY, "--link")
+    before = [json.loads(installed.done("visitor", name))["exposures"] for name in ("ann", "bob")]
+    assert installed.command("secret", "rotate", BESPOKE_FAILPOINT=point).returncode == -signal.SIGKILL
+    assert [json.loads(installed.done("visitor", name))["exposures"] for name in ("ann", "bob")] == before
+    server = ServerProcess(installed)
+    try:
+        assert Shop(server).opens(link)
+    finally:
+        server.end()
+    if len(kept(installed)) == 2 and point != Failpoint.FORMER_SECRET_KEPT:
+        installed.done("secret", "forget")
+    else:
+        installed.done("secret", "rotate")
+    assert [json.loads(installed.done("visitor", name))["exposures"] for name in ("ann", "bob")] == before
+    installed.done("verify")
+
+
+@pytest.mark.parametrize("point", [Failpoint.ROOT_SEALED, Failpoint.ROTATION_COMMITTED])
+def test_a_node_that_is_killed_while_it_changes_the_secret_has_changed_it_or_not(
+    postgres: Databases, tmp_path: Path, point: Failpoint
+) -> None:
+    installed = InstalledNode(tmp_path / "node", postgres.empty())
+    installed.set(BESPOKE_SECRET=SECRETS[0])
+    installed.run_experiment(spring_mailing())
+    both = {"BESPOKE_SECRET": SECRETS[1], "BESPOKE_SECRET_PREVIOUS": SECRETS[0]}
+    assert installed.command("init", **both, BESPOKE_FAILPOINT=point).returncode == -signal.SIGKILL
+    is_done = point == Failpoint.ROTATION_COMMITTED
+    for secret, is_good in ((SECRETS[0], not is_done), (SECRETS[1], is_done)):
+        assert (installed.command("verify", BESPOKE_SECRET=secret).returncode == 0) == is_good
+    installed.done("init", **both)
+    installed.done("verify", BESPOKE_SECRET=SECRETS[1])
+
+
+class Travellers(threading.Thread):
+    """Visitors who are evaluated by one node and exposed by another, whichever are there; nobody may be refused."""
+
+    def __init__(self, nodes: list[Node], key: str) -> None:
+        super().__init__()
+        self._nodes, self._key, self._dice = nodes, key, random.Random(5)
+        self._ended = threading.Event()
+        self.arms: dict[str, str] = {}
+        self.refused: list[Any] = []
+
+    def run(self) -> None:
+        """Bring them until told to end."""
+        for number in count():
+            if self._ended.is_set():
+                return
+            self._bring(f"traveller-{number}")
+
+    def _bring(self, visitor: str) -> None:
+        context = {"context": {"targetingKey": visitor}}
+        found = self._ask(f"/ofrep/v1/evaluate/flags/{KEY}", context)
+        told = self._ask("/v1/batch", {"batch": events(visitor, token=found["metadata"]["token"])})
+        self.arms[visitor] = found["variant"]
+        # Sent again where a node was ended before it could answer.
+        self.refused += [item for item in told["items"] if item["status"] != "duplicate"]
+
+    def _ask(self, path: str, body: Any) -> Any:
+        """The answer of some node."""
+        while True:
+            try:
+                status, answer = self._dice.choice(self._nodes).ask("POST", path, body, key=self._key)
+            except (OSError, HTTPException, ValueError):
+                continue
+            if status == 200:
+                return answer
+
+    def end(self) -> None:
+        """Bring nobody more."""
+        self._ended.set()
+        self.join()
+
+
+def test_three_nodes_change_the_secret_one_by_one_while_events_come_and_nothing_is_refused(
+    postgres: Databases, tmp_path: Path
+) -> None:
+    database = postgres.empty()
+    installed = [InstalledNode(tmp_path / name, database) for name in ("one", "two", "three")]
+    for each in installed:
+        each.set(BESPOKE_SECRET=SECRETS[0])
+    installed[0].run_experiment(spring_mailing())
+    key = installed[0].done("key", "create", "--scope", "admin")
+    nodes = [Node(each) for each in installed]
+    travellers = Travellers(nodes, key)
+    travellers.start()
+    try:
+        for current, previous in ((0, SECRETS[1]), (1, SECRETS[0]), (1, "off")):
+            for node in nodes:
+                seen = len(travellers.arms)
+                assert node.end() == 0
+                node.installed.set(BESPOKE_SECRET=SECRETS[current], BESPOKE_SECRET_PREVIOUS=previous)
+                node.start()
+                wait_until(lambda: len(travellers.arms) > seen, what="travellers come")
+    finally:
+        travellers.end()
+    assert travellers.refused == []
+    for visitor, arm in list(travellers.arms.items())[::20]:
+        found = nodes[0].evaluate(visitor, key=key, experiment=KEY)[1]
+        assert (found["variant"], found["metadata"]["cause"]) == (arm, "sticky")
+    report = nodes[1].ask("GET", f"/v1/experiments/{KEY}/report", key=key)[1]
+    assert sum(row["visitors"] for row in report["totals"]) == len(travellers.arms)
+    assert sum(row["metrics"]["purchase"]["sum"] for row in report["totals"]) == len(travellers.arms)
+    assert [node.end() for node in nodes] == [0, 0, 0]
+    assert "agree with the events" in installed[2].done("verify")
+    assert installed[0].command("verify", BESPOKE_SECRET=SECRETS[0]).returncode == 1
