@@ -22,6 +22,7 @@ from experiments.recent import RecentTraffic
 from experiments.retention import Keeping
 from experiments.rotation import follow
 from experiments.signing import Keyring
+from experiments.signing import Succession
 from experiments.snapshot import Snapshot
 from experiments.snapshot import Snapshots
 from experiments.storage.store import OwnStore
@@ -119,7 +120,15 @@ class Installation:
         """Finish what waits and let the database go."""
         while self._endings:
             self._endings.pop()()
+        self._keep_last_consents()
         self.store.close()
+
+    def _keep_last_consents(self) -> None:
+        try:
+            self.keep_consents()
+        except StorageError as error:
+            fields = said("consents_lost")
+            log.warning("the last evaluations are not counted by consent: %s", error, extra=fields)
 
 
 def open_installation(
@@ -141,7 +150,7 @@ def open_installation(
     installation = Installation(config, clock or SystemClock(), keys, store, Snapshots(store), buckets, recent)
     try:
         if serving:
-            follow(store, own, random=secrets.token_bytes, deed=Deed("service", installation.clock.now_ms()))
+            _follow(installation, own)
         installation.snapshots.refresh()
     except BaseException:
         store.close()
@@ -152,6 +161,14 @@ def open_installation(
     if serving or recording:
         _open_log(installation)
     return installation
+
+
+def _follow(installation: Installation, own: Succession) -> None:
+    """Let the secret open the database in place of the one before."""
+    store, deed = installation.store, Deed("service", installation.clock.now_ms())
+    if follow(store, own, random=secrets.token_bytes, deed=deed):
+        # It keeps nothing in the log of the file either: what the one before opens shall be gone.
+        store.forget_exposures()
 
 
 def _open_log(installation: Installation) -> None:

@@ -87,6 +87,8 @@ def _keep(session: Session, root: bytes, *, secret: bytes, random: Callable[[int
 def _root(session: Session, secrets: Succession) -> tuple[bytes, bytes]:
     """The root, and the secret that opens it."""
     text, fingerprint = session.meta.get(_SEAL), session.meta.get(_FINGERPRINT)
+    if fingerprint is None:
+        raise SecretMismatch("the database has no keys yet: `bespoke init` makes them")
     for secret in secrets.all():
         root = _opened(text, secret)
         if root is not None and keyring(root).fingerprint == fingerprint:

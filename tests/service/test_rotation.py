@@ -1,4 +1,4 @@
-"""Rotation of the secret: everybody stays who they are, and what the one before has signed is good while it is named."""
+"""Rotation of the secret: everybody stays who they are; what the one before has signed is good while it is named."""
 
 import json
 import secrets
@@ -48,7 +48,7 @@ from tests.service.deeds import DEED
 from tests.service.people import Someone
 from tests.service.people import form_token
 
-OLD, NEW, THIRD = ({"BESPOKE_SECRET": f"the {name} secret of a test, long enough"} for name in ("first", "next", "third"))
+OLD, NEW, THIRD = ({"BESPOKE_SECRET": f"the {name} secret of a test, long enough"} for name in ("one", "next", "last"))
 KEY = "spring-mailing"
 VISITORS = [f"visitor-{number}" for number in range(40)]
 
@@ -313,8 +313,9 @@ def test_nodes_that_begin_at_the_same_time_agree_on_the_keys(postgres: Databases
 def test_a_previous_secret_that_cannot_be_one_is_refused_by_name(
     settings: dict[str, str], rule: str, tmp_path: Path
 ) -> None:
+    settings = {"BESPOKE_DATABASE_URL": f"sqlite:///{tmp_path}/b.db", **settings}
     with pytest.raises(InvalidSetting) as caught:
-        open_installation(load_config({"BESPOKE_DATABASE_URL": f"sqlite:///{tmp_path}/b.db", **settings}), serving=True)
+        open_installation(load_config(settings), serving=True)
     assert rule in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -338,7 +339,7 @@ def test_the_doctor_says_when_the_one_before_may_be_left_out(place: Place) -> No
         assert notes(site) == ["is still good; the secret has not been changed yet"]
     with place.served(after(NEW, OLD)) as site:
         [note] = notes(site)
-        assert note == "is still good; the last token that it has signed ends 2027-03-02T00:00:00Z: leave it out then, sooner if others know it"
+        assert note.startswith("is still good; the last token that it has signed ends 2027-03-02T00:00:00Z")
     with place.served(NEW) as site:
         assert notes(site) == []
 
@@ -378,7 +379,9 @@ def test_a_backup_of_before_comes_back_with_both_and_is_refused_without_the_one_
         copy.file, here, secrets=own, random=secrets.token_bytes, erasures_of=others, now_ms=place.clock.now_ms()
     )
     assert (done.erased, done.fault) == (1, None)
-    there = place._replace(settings={**place.settings, **({} if config.database_path else {"BESPOKE_DATABASE_URL": here.url})})
+    there = place if isinstance(here, Path) else place._replace(
+        settings={**place.settings, "BESPOKE_DATABASE_URL": here.url}
+    )
     assert there.is_refused(OLD)
     with there.served(NEW) as site:
         assert {visitor: site.fixed(visitor) for visitor in copy.fixed} == copy.fixed
@@ -388,7 +391,8 @@ def test_a_backup_of_before_comes_back_with_both_and_is_refused_without_the_one_
 
 
 def test_the_marks_of_another_installation_erase_nobody(place: Place, copy: Copy, tmp_path: Path) -> None:
-    other = open_installation(load_config({"BESPOKE_DATABASE_URL": f"sqlite:///{tmp_path}/other.db", **NEW}), serving=True)
+    elsewhere = {"BESPOKE_DATABASE_URL": f"sqlite:///{tmp_path}/other.db", **NEW}
+    other = open_installation(load_config(elsewhere), serving=True)
     try:
         opt_out(other.store, other.snapshots, ["ann"], keyring=other.keyring, now_ms=place.clock.now_ms())
     finally:

@@ -74,6 +74,17 @@ def kept(installed: Installed) -> list[str]:
     return [path.read_text().strip() for path in paths if path.exists()]
 
 
+def seal_of(installed: Installed) -> str:
+    """What the database keeps of its root."""
+    with installed.opened() as installation:
+        return str(installation.store.read(lambda session: session.meta.get("root_seal")))
+
+
+def holders(folder: Path, text: str) -> set[str]:
+    """The files that a text stands in."""
+    return {path.name for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()}
+
+
 def test_a_secret_is_rotated_by_a_command_and_no_file_tells_of_anybody(tmp_path: Path) -> None:
     installed = Installed(tmp_path)
     installed.environ["BESPOKE_LOG_LEVEL"] = "debug"
@@ -86,7 +97,11 @@ def test_a_secret_is_rotated_by_a_command_and_no_file_tells_of_anybody(tmp_path:
     assert refused.returncode == 1 and "is served by another process" in refused.stderr
     [before] = kept(installed)
     assert server.end() == 0
+    seal = seal_of(installed)
+    assert holders(tmp_path, seal) == {"bespoke.db"}
     installed.done("secret", "rotate")
+    # What the one before opened is gone.
+    assert holders(tmp_path, seal) == set()
     now, previous = kept(installed)
     assert previous == before != now
     server.start()
@@ -113,9 +128,21 @@ def test_a_secret_is_rotated_by_a_command_and_no_file_tells_of_anybody(tmp_path:
     assert "agree with the events" in installed.done("verify")
     assert files_that_hold(tmp_path) == []
     [last] = kept(installed)
-    for secret in (before, now, last):
-        holders = {path.name for path in tmp_path.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()}
-        assert holders == ({"bespoke.db.secret"} if secret == last else set())
+    assert holders(tmp_path, before) == holders(tmp_path, now) == set()
+    assert holders(tmp_path, last) == {"bespoke.db.secret"}
+
+
+def test_a_server_that_changes_the_secret_leaves_nothing_that_the_one_before_opens(tmp_path: Path) -> None:
+    installed = Installed(tmp_path)
+    installed.environ["BESPOKE_SECRET"] = installed.settings["BESPOKE_SECRET"] = SECRETS[0]
+    installed.run_experiment(spring_mailing())
+    seal = seal_of(installed)
+    installed.environ |= {"BESPOKE_SECRET": SECRETS[1], "BESPOKE_SECRET_PREVIOUS": SECRETS[0]}
+    server = ServerProcess(installed)
+    try:
+        assert holders(tmp_path, seal) == set()
+    finally:
+        server.end()
 
 
 def test_a_fresh_secret_is_printed_alone_and_changes_nothing(tmp_path: Path) -> None:
@@ -133,7 +160,9 @@ def test_a_secret_that_is_given_is_not_changed_by_a_command(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("point", OF_ROTATIONS)
-def test_a_rotation_that_is_killed_at_any_step_loses_nobody_and_nothing_signed(tmp_path: Path, point: Failpoint) -> None:
+def test_a_rotation_that_is_killed_at_any_step_loses_nobody_and_nothing_signed(
+    tmp_path: Path, point: Failpoint
+) -> None:
     installed = Installed(tmp_path)
     installed.run_experiment(spring_mailing())
     installed.done("assign", KEY, "-", stdin="visitor\nann\nbob\n")
