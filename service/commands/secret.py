@@ -1,6 +1,7 @@
 """Commands for the secret: print a new one, change the one beside an embedded database, end the one before."""
 
 import secrets
+from contextlib import closing
 
 import click
 
@@ -8,7 +9,6 @@ from experiments.errors import InvalidSetting
 from experiments.rotation import follow
 from service.commands.opened import config_in_force
 from service.commands.opened import deed
-from service.commands.opened import opened
 from service.config import Config
 from service.installation import open_installation
 from service.secret import forget_previous
@@ -47,13 +47,10 @@ def rotate() -> None:
     config = config_in_force()
     _check_kept(config)
     # Held as by a server: none signs with the old one any more.
-    installation = open_installation(config, serving=True)
-    try:
+    with closing(open_installation(config, serving=True)) as installation:
         if kept_secrets(config).previous is not None:
             raise InvalidSetting(f"{config.previous_secret_path}: is still good; end it first: bespoke secret forget")
         follow(installation.store, replace_secret(config), random=secrets.token_bytes, deed=deed(installation))
-    finally:
-        installation.close()
     click.echo(f"{config.secret_path} is new; {config.previous_secret_path} is good until `bespoke secret forget`")
 
 
@@ -65,9 +62,9 @@ def forget() -> None:
     Example:
       bespoke secret forget
     """
-    with opened() as installation:
-        config = installation.config
-        _check_kept(config)
+    config = config_in_force()
+    _check_kept(config)
+    with closing(open_installation(config)) as installation:
         follow(installation.store, kept_secrets(config), random=secrets.token_bytes, deed=deed(installation))
     path = config.previous_secret_path
     click.echo(f"{path} is gone" if forget_previous(config) else f"{path}: there is none")

@@ -132,7 +132,7 @@ def test_every_setting_has_help() -> None:
 
 def test_a_secret_is_made_once_and_kept_for_its_owner_only(config: Config) -> None:
     made = secrets_of(config)
-    assert len(made) >= 32
+    assert len(made.current) >= 32
     assert secrets_of(config) == made
     assert stat.S_IMODE(os.stat(config.secret_path).st_mode) == 0o600
     assert os.listdir(config.secret_path.parent) == [config.secret_path.name]
