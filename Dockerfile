@@ -1,11 +1,12 @@
 # One image for all commands: docker run … serve, … scheduler, … init.
-FROM python:3.12-slim AS build
+# The larger image has make; nothing of it is in the last one.
+FROM python:3.12 AS build
 WORKDIR /sources
 COPY . .
-RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+RUN make dist
 # PostgreSQL's client comes along, so that the same image serves a single node and several.
 RUN python -m venv /opt/bespoke
-RUN /opt/bespoke/bin/python -m pip install --no-cache-dir "$(ls /wheels/*.whl)[postgres]"
+RUN /opt/bespoke/bin/python -m pip install --no-cache-dir "$(ls dist/*.whl)[postgres]"
 
 FROM python:3.12-slim
 COPY --from=build /opt/bespoke /opt/bespoke

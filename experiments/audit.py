@@ -1,8 +1,8 @@
 """The audit log: who did what to the configuration and when, as canonical JSON chained by its hash.
 
 A use case that changes the configuration is a function from a session to a `Change`, run by `configure`. One that went
-past it would not be noticed by any server: it is `configure` that tells them. People, whom servers look up each time,
-are changed and let in by `perform`.
+past it, and past `tell`, would not be noticed by any server. People, whom servers look up each time, are changed and
+let in by `perform`.
 """
 
 from collections.abc import Callable
@@ -54,12 +54,18 @@ class Change(NamedTuple, Generic[T]):
 def configure(store: Store, work: Callable[[Session], Change[T]], *, deed: Deed) -> T:
     """Change what servers work by, with its row in the audit log and word to every server, or nothing of it."""
 
-    def all_of_it(session: Session) -> Change[T]:
+    def all_of_it(session: Session) -> T:
         change = work(session)
-        session.meta.bump_config_version(now_ms=deed.now_ms)
-        return change
+        tell(session, change, deed=deed)
+        return change.result
 
-    return perform(store, all_of_it, deed=deed)
+    return store.transact(all_of_it)
+
+
+def tell(session: Session, change: Change[Any], *, deed: Deed) -> None:
+    """Write a deed's row and give word to every server, in the transaction of the deed."""
+    session.meta.bump_config_version(now_ms=deed.now_ms)
+    log(session, change, deed=deed)
 
 
 def perform(store: Store, work: Callable[[Session], Change[T]], *, deed: Deed) -> T:

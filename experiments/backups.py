@@ -14,9 +14,12 @@ from experiments.audit import configure
 from experiments.batches import batched
 from experiments.erasure import erase_all
 from experiments.erasure import find_erased
+from experiments.erasure import forget_all
 from experiments.errors import InvalidBackup
 from experiments.errors import StorageError
+from experiments.partitions import EVERYBODY
 from experiments.signing import Succession
+from experiments.snapshot import all_experiments
 from experiments.storage.copies import asked_in
 from experiments.storage.copies import make_copy
 from experiments.storage.copies import make_ready
@@ -171,9 +174,11 @@ class _Again:
         keyring, wishes = found_keys(session, self._secrets), self._of_this_installation(session)
         self._object(session, wishes.opt_outs)
         session.tombstones.keep(wishes.marks)
-        found = find_erased(session, {mark for mark, _ in wishes.marks}, keyring=keyring)
+        marks, experiments = {mark for mark, _ in wishes.marks}, all_experiments(session)
+        found = find_erased(session, EVERYBODY, marks, experiments=experiments, keyring=keyring)
         for visitors in batched(found):
-            erase_all(session, visitors)
+            erase_all(session, visitors, experiments=experiments)
+            forget_all(session, visitors)
         self.erased = len(found)
 
     def _of_this_installation(self, session: Session) -> _Wishes:

@@ -107,8 +107,9 @@ def is_truthy(value: object) -> bool:
 
 def is_exact(value: object) -> bool:
     """Whether a value is a number that JavaScript has as it is."""
-    kind = type(value)
-    return kind is float or kind is int and -_EXACT <= value <= _EXACT  # type: ignore[operator]
+    if type(value) is int:
+        return -_EXACT <= value <= _EXACT
+    return type(value) is float
 
 
 def identity(value: object) -> Any:

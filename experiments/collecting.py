@@ -7,6 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from experiments.errors import StorageError
+from experiments.partitions import span_of
 from experiments.storage.connection import Row
 from experiments.storage.session import Session
 from experiments.storage.sharded_store import ShardedStore
@@ -48,7 +49,8 @@ def _look(store: ShardedStore, shard: str, known: Mapping[int, int] | None, *, n
             if placement.shard_of(partition) == shard:
                 is_new = known is not None and known.get(partition) != applied
                 sums = session.sums.of(partition) if is_new else None
-                waiting = session.waiting.of_partition(partition, placement.partitions, now_ms=now_ms) if is_new else {}
+                span = span_of(partition, placement.partitions)
+                waiting = session.waiting.of_span(span, now_ms=now_ms) if is_new else {}
                 found[partition] = _Found(applied, sums, waiting)
         return found
 

@@ -12,7 +12,7 @@ from experiments.model import NO_PERSONALISATION
 from experiments.model import Allocation
 from experiments.model import Experiment
 from experiments.policies import next_weights
-from experiments.publishing import Wanted
+from experiments.proposals import Wanted
 from experiments.publishing import is_new_allocation
 from experiments.simulation import Campaign
 from experiments.world import Places

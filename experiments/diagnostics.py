@@ -21,6 +21,7 @@ from experiments.report_shape import Diagnostics
 from experiments.report_shape import SampleRatio
 from experiments.strata import ArmStrata
 from experiments.strata import segment_strata
+from experiments.times import iso
 from stats.mixtures import mean_evidence
 from stats.sample_ratio import combine
 from stats.sample_ratio import sample_ratio_test
@@ -40,6 +41,7 @@ def diagnose(readings: Readings, columns: Table) -> Diagnostics:
     notes = interval_notes(readings, columns)
     return {
         "alarm": readings.restraints.alarm,
+        "refused": readings.restraints.refused,
         "sample_ratio": sample_ratio(readings, columns[EXPOSURES]),
         "matured_share": matured_share(readings, columns[EXPOSURES]),
         "waiting": readings.waiting,
@@ -48,6 +50,9 @@ def diagnose(readings: Readings, columns: Table) -> Diagnostics:
         "rejected": readings.counters.get("rejected", 0),
         "asserted": readings.asserted,
         "complete": readings.is_complete,
+        "lost_spools": [
+            {"since": iso(lost.since_ms), "accepted": iso(lost.accepted_ms)} for lost in readings.lost_spools
+        ],
         "intervals_valid": not notes,
         "notes": notes,
     }

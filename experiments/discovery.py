@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from scipy import special
 
-from experiments.counting import cap_of
 from experiments.errors import NothingToDiscover
 from experiments.lifecycle import find
 from experiments.model import Arm
@@ -21,15 +20,12 @@ from experiments.searches import SMALLEST
 from experiments.searches import Finding
 from experiments.searches import Record
 from experiments.searches import Search
-from experiments.storage.session import Session
 from experiments.storage.store import Store
-from experiments.undivided import check_undivided
+from experiments.stored_contexts import stored_contexts
 from stats.interactions import Ratio
 from stats.interactions import discoveries
 
-_QUANTILE = float(special.ndtri(0.975))
-#: More than any total that a database can hold.
-_UNBOUNDED = 2**62
+_QUANTILE = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True)
@@ -125,7 +121,10 @@ def discover(store: Store, key: str, *, min_cell: int) -> Discovery:
     :raises UnknownExperiment: if there is none.
     :raises NothingToDiscover: if no attribute is stored, or too few visitors came for any proposal.
     """
-    return discovery_of(store.read(lambda session: _read(session, key)), min_cell=min_cell)
+    rows = stored_contexts(store, store.read(lambda session: find(session, key).experiment))
+    # After the visitors, so that none has an epoch or an arm that is not known yet.
+    record = store.read(lambda session: Record(find(session, key).experiment, allocations_of(session, key), rows))
+    return discovery_of(record, min_cell=min_cell)
 
 
 def discovery_of(record: Record, *, min_cell: int) -> Discovery:
@@ -156,14 +155,6 @@ def discovery_of(record: Record, *, min_cell: int) -> Discovery:
         sights=[Sight(one.arm, one.against, round(one.visitors.sum()), one.sight()) for one in searches],
         proposals=_proposals(searches, min_cell=min_cell),
     )
-
-
-def _read(session: Session, key: str) -> Record:
-    check_undivided(session)
-    experiment = find(session, key).experiment
-    cap = cap_of(experiment.goal, currency=experiment.currency)
-    rows = session.contexts.of(key, metric=experiment.goal.key, most=_UNBOUNDED if cap is None else cap)
-    return Record(experiment, allocations_of(session, key), rows)
 
 
 def _pairs(experiment: Experiment) -> Iterator[tuple[Arm, Arm]]:

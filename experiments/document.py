@@ -1,6 +1,7 @@
 """The experiment document: JSON in, a validated experiment or every fault of it out."""
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 from typing import TypedDict
@@ -22,6 +23,7 @@ from experiments.reading.frequency import FREQUENCY
 from experiments.reading.frequency import read_frequency
 from experiments.reading.metrics import METRICS
 from experiments.reading.metrics import read_metrics
+from experiments.reading.policy import KIND_PATH
 from experiments.reading.policy import POLICY
 from experiments.reading.policy import read_policy
 from experiments.reading.segments import MAX_NAME
@@ -93,6 +95,14 @@ DOCUMENT = Section(
 )
 
 
+def parse_stored(document: object) -> Experiment:
+    """The experiment of a document that was saved: its policy may have been uninstalled since, which holds its weights.
+
+    :raises InvalidDocument: if it cannot work for another reason.
+    """
+    return _parsed(document, may_lack=(KIND_PATH,))
+
+
 def parse_document(document: object) -> Experiment:
     """The experiment that a JSON value describes; the value itself is left alone.
 
@@ -100,12 +110,17 @@ def parse_document(document: object) -> Experiment:
         (not finite, beyond 64 bits, half surrogate pairs, nested too deep) are reported alone and first;
         rules over several fields are left out where one of those fields is faulty itself.
     """
+    return _parsed(document)
+
+
+def _parsed(document: object, *, may_lack: Sequence[str] = ()) -> Experiment:
     problems = unsound_values(document)
     if not problems and not isinstance(document, dict):
         problems = [Problem("document", document, "must be an object")]
     if problems or not isinstance(document, dict):
         raise InvalidDocument(problems)
     experiment = read_sections(Fields(deepcopy(editable(document)), "", problems))
+    problems = [one for one in problems if one.field not in may_lack]
     problems += list(inconsistencies(experiment, problems))
     if problems:
         raise InvalidDocument(problems)

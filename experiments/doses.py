@@ -8,6 +8,7 @@ from collections import Counter
 from collections import defaultdict
 from collections.abc import Iterable
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from dataclasses import field
 
@@ -93,9 +94,12 @@ def metrics_of(experiment: Experiment) -> list[str]:
     return list(dict.fromkeys([experiment.goal.key, *costs]))
 
 
-def doses(experiment: Experiment, visitors: Iterable[Exposed], *, before_ms: int) -> Doses:
-    """Count visitors; those who came from `before_ms` on still have time to reach the goal."""
-    found, worth, frequency = Doses(), _Worth(experiment), experiment.frequency
+def doses(
+    experiment: Experiment, visitors: Iterable[Exposed], *, before_ms: int, so_far: Doses | None = None
+) -> Doses:
+    """Count visitors beside those who are counted; who came from `before_ms` on still has time to reach the goal."""
+    found = deepcopy(so_far) if so_far else Doses()
+    worth, frequency = _Worth(experiment), experiment.frequency
     is_drawn = frequency is not None and len(frequency.caps) > 1
     for stand_in, exposure, totals in visitors:
         place, number = (exposure.segment, exposure.arm), min(exposure.n, MOST)

@@ -1,32 +1,41 @@
 """Erasure: nothing is left of a visitor but what they added to counts, and a mark that keeps late events out.
 
 The mark is a keyed hash of the stand-in, under a key of its own: it tells the installation whom not to store again, and
-nobody who it is. It ends when no event or token from before the erasure can come any more.
+nobody who it is. It ends when no event or token from before the erasure can come any more. It is kept with the rows of
+visitors, where what is applied late finds it, and with the experiments, where whoever takes events does.
 """
 
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from experiments.audit import Change
 from experiments.audit import Deed
 from experiments.audit import configure
+from experiments.audit import tell
 from experiments.batches import BATCH_OF_READERS
+from experiments.batches import batched
 from experiments.events import Terms
 from experiments.events import checked_visitor
 from experiments.failpoints import Failpoint
 from experiments.failpoints import reached
+from experiments.model import Experiment
+from experiments.partitions import Span
 from experiments.removals import Numbered
 from experiments.removals import remove_visitors
 from experiments.removals import wait_no_more
 from experiments.signing import Keyring
 from experiments.signing import disguised
 from experiments.signing import pseudonym
+from experiments.snapshot import all_experiments
+from experiments.storage.parts import Part
 from experiments.storage.session import Session
 from experiments.storage.store import OwnStore
 from experiments.tokens import expiry
-from experiments.undivided import check_undivided
 
 
 class Erased(NamedTuple):
@@ -51,71 +60,123 @@ class Remembering(NamedTuple):
 
 
 def erase(store: OwnStore, visitor: object, *, keyring: Keyring, remembering: Remembering, deed: Deed) -> Erased:
-    """Erase a visitor, known or not, in one transaction; repeated, it erases what has come since.
+    """Erase a visitor, known or not; repeated, it erases what has come since, and what a fault had left undone.
 
     :raises RejectedEvent: `invalid_visitor`, if the id is none.
-    :raises DividedVisitors: if visitors are in several databases.
+    :raises StorageError: if the database that has the visitor cannot do it now.
     """
     stand_in = pseudonym(checked_visitor(visitor, "id"), key=keyring.visitors)
     [mark] = disguised([stand_in], key=keyring.tombstones)
     until_ms = remembering.until_ms(deed.now_ms)
 
-    def work(session: Session) -> Change[Erased]:
-        check_undivided(session)
+    def work(session: Session) -> tuple[int, int]:
         session.tombstones.keep([(mark, until_ms)])
-        exposures, events = erase_all(session, [stand_in])
-        # Whom it was, not even this log knows.
-        return Change(Erased(exposures, events, until_ms), "erase", "visitor")
+        # Read now that nobody exposes the visitor to a newer one.
+        return erase_all(session, [stand_in], experiments=store.read(all_experiments))
 
-    erased = configure(store, work, deed=deed)
+    def then(session: Session) -> None:
+        session.tombstones.keep([(mark, until_ms)])
+        forget_all(session, [stand_in])
+        # Whom it was, not even this log knows.
+        tell(session, Change(None, "erase", "visitor"), deed=deed)
+
+    exposures, events = store.part_of(stand_in).transact(work, then=then)
     reached(Failpoint.REMOVAL_COMMITTED)
     store.forget_exposures()
-    return erased
+    return Erased(exposures, events, until_ms)
 
 
-def erase_all(session: Session, stand_ins: Collection[bytes]) -> tuple[int, int]:
+def erase_all(
+    session: Session, stand_ins: Collection[bytes], *, experiments: Mapping[str, Experiment]
+) -> tuple[int, int]:
     """Remove every row of some visitors; how many exposures and events those were."""
     events = session.events.of_visitors(stand_ins)
     numbers = {number for number, _ in events}
     exposures = 0
-    for experiment, n in _concerned(session, stand_ins, events).items():
-        wait_no_more(session, experiment, stand_ins, numbers)
-        remove_visitors(session, experiment, stand_ins, events)
+    for key, n in _concerned(session, stand_ins, events, experiments).items():
+        wait_no_more(session, key, stand_ins, numbers)
+        remove_visitors(session, experiments[key], stand_ins, events)
         exposures += n
     session.events.remove([event.key for _, event in events])
-    # Who objects must be known to, or they would be counted again.
-    session.opt_outs.remove_taken_back(stand_ins)
-    session.meta.count_removal()
     reached(Failpoint.VISITORS_REMOVED)
     return exposures, len(events)
 
 
-def _concerned(session: Session, stand_ins: Collection[bytes], events: Iterable[Numbered]) -> dict[str, int]:
+def _concerned(
+    session: Session, stand_ins: Collection[bytes], events: Iterable[Numbered], experiments: Iterable[str]
+) -> dict[str, int]:
     """The experiments that know of some visitors, each with how many of them were exposed in it."""
     named = {key for _, event in events for key in event.experiments}
-    exposed = {
-        row.key: len(session.exposures.of_visitors(row.key, stand_ins)) for row in session.experiments.all()
-    }
+    exposed = {key: len(session.exposures.of_visitors(key, stand_ins)) for key in experiments}
     return {key: n for key, n in exposed.items() if n or key in named}
 
 
-def find_erased(session: Session, marks: Collection[bytes], *, keyring: Keyring) -> list[bytes]:
-    """The visitors on record whose marks are among these."""
+def forget_all(session: Session, stand_ins: Collection[bytes]) -> None:
+    """Forget what is known of erased visitors beside their rows, and have every server forget them."""
+    # Who objects must be known to, or they would be counted again.
+    session.opt_outs.remove_taken_back(stand_ins)
+    session.meta.count_removal()
+
+
+def erase_again(store: OwnStore, *, keyring: Keyring, deed: Deed) -> int:
+    """Erase whoever was erased and is known again, since a database was brought back; how many those were.
+
+    :raises StorageError: if a database that has visitors cannot do it now; done again, it goes on.
+    """
+    marks, experiments = store.read(lambda session: (session.tombstones.all(), all_experiments(session)))
+    erased = sum(_erase_again(part, marks, experiments, keyring=keyring) for part in store.parts())
+    if erased:
+        configure(store, lambda session: _told(session, erased), deed=deed)
+        store.forget_exposures()
+    return erased
+
+
+def _told(session: Session, erased: int) -> Change[None]:
+    session.meta.count_removal()
+    return Change(None, "erase again", "visitors", {"visitors": erased})
+
+
+def _erase_again(
+    part: Part, marks: Sequence[tuple[bytes, int]], experiments: Mapping[str, Experiment], *, keyring: Keyring
+) -> int:
+    among = {mark for mark, _ in marks}
+    found = part.read(lambda session: find_erased(session, part.span, among, experiments=experiments, keyring=keyring))
+
+    def erase_some(stand_ins: Sequence[bytes], session: Session) -> None:
+        session.tombstones.keep(marks)
+        erase_all(session, stand_ins, experiments=experiments)
+
+    for some in batched(found):
+        part.transact(partial(erase_some, some))
+    return len(found)
+
+
+def find_erased(
+    session: Session,
+    span: Span,
+    marks: Collection[bytes],
+    *,
+    experiments: Iterable[str],
+    keyring: Keyring,
+) -> list[bytes]:
+    """The visitors of a span on record whose marks are among these."""
     if not marks:
         return []
     found: dict[bytes, None] = {}
-    for visitors in _on_record(session):
+    for visitors in _on_record(session, span, experiments):
         disguises = disguised(visitors, key=keyring.tombstones)
         found |= {visitor: None for visitor, mark in zip(visitors, disguises, strict=True) if mark in marks}
     return list(found)
 
 
-def _on_record(session: Session) -> Iterator[list[bytes]]:
+def _on_record(session: Session, span: Span, experiments: Iterable[str]) -> Iterator[list[bytes]]:
     """Everybody of whom there is an exposure or an event, some at a time, many of them again and again."""
-    key, number = ("", b""), 0
-    while exposed := session.exposures.keys(after=key, limit=BATCH_OF_READERS):
-        yield [visitor for _, visitor in exposed]
-        key = exposed[-1]
-    while events := session.events.after(number, limit=BATCH_OF_READERS):
-        yield [event.visitor for _, event in events]
-        number = events[-1][0]
+    for key in experiments:
+        rest = span
+        while exposed := session.exposures.within(rest, key, limit=BATCH_OF_READERS):
+            yield [visitor for visitor, _ in exposed]
+            rest = rest.after(exposed[-1][0])
+    rest, after = span, b""
+    while events := session.events.within(rest, after=after, limit=BATCH_OF_READERS):
+        yield [event.visitor for event in events]
+        rest, after = rest._replace(low=events[-1].visitor), events[-1].id

@@ -27,8 +27,7 @@ BespokeError
 ├── NothingToDiscover      an experiment that stores too little to find segments by
 ├── UnknownProposal        a segment that discovery does not propose
 ├── MissingExtra           a form of output that needs a package which is not installed
-├── InvalidShard           a shard or a partition that is not there, or not as asked
-├── DividedVisitors        a question about visitors' rows that are in several databases
+├── InvalidShard           a shard, a partition or a spool that is not there, or not as asked
 ├── InvalidBackup          a backup that cannot be made or restored
 └── StorageError           the database cannot do it now
     ├── StorageBusy        another process holds the lock; try again
@@ -244,12 +243,6 @@ class InvalidShard(BespokeError):
     """A shard cannot be added as asked, or is not there."""
 
     code = "invalid_shard"
-
-
-class DividedVisitors(BespokeError):
-    """What is asked of visitors' rows is not known where these are in several databases."""
-
-    code = "divided_visitors"
 
 
 class UnansweredPast(BespokeError):

@@ -257,7 +257,7 @@ def instant(value: object, field: str) -> int:
     :raises RejectedEvent: `invalid_timestamp`.
     """
     try:
-        moment = datetime.fromisoformat(value)  # type: ignore[arg-type]
+        moment = datetime.fromisoformat(value)  # type: ignore[arg-type]  # What is no text is a TypeError.
         aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
         return round(aware.timestamp() * 1000)
     except (TypeError, ValueError, OverflowError) as error:

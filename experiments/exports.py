@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 from typing import Literal
@@ -21,15 +22,17 @@ from experiments.estimates import metric_keys
 from experiments.ledger import ledger_json
 from experiments.lifecycle import find
 from experiments.model import Experiment
+from experiments.partitions import Span
 from experiments.signing import Keyring
 from experiments.signing import disguised
 from experiments.storage.cells import CellKey
 from experiments.storage.cells import CellRow
 from experiments.storage.events import EventRow
+from experiments.storage.session import Session
 from experiments.storage.store import Store
+from experiments.storage.visitors import ExposureRow
 from experiments.suppression import withheld
 from experiments.times import date_of
-from experiments.undivided import check_undivided
 
 Kind = Literal["text", "whole", "number", "flag", "time"]
 #: `time` is in ms since 1970, UTC.
@@ -66,15 +69,12 @@ def export(store: Store, key: str, table: str, *, keyring: Keyring, min_cell: in
     """A table of an experiment.
 
     :raises UnknownExperiment: if there is none.
-    :raises DividedVisitors: if it is of visitors, and these are in several databases.
     """
-    if table in _OF_VISITORS:
-        store.read(check_undivided)
     experiment = store.read(lambda session: find(session, key)).experiment
     return _TABLES[table](_Source(store, experiment, keyring, min_cell))
 
 
-def _exposures(source: _Source) -> Export:
+def _exposure_table(source: _Source) -> Export:
     columns: dict[str, Kind] = {
         "visitor": "text", "arm": "text", "segment": "text", "epoch": "whole", "propensity": "number", "at": "time",
         "asserted": "flag", "attributes": "text", "exposures": "whole",
@@ -83,21 +83,23 @@ def _exposures(source: _Source) -> Export:
 
 
 def _exposure_pages(source: _Source) -> Iterator[Rows]:
-    key, last = source.experiment.key, b""
-    while True:
-        # Each page is a read of its own: a long one would keep the log from being taken in.
-        page = source.store.read(lambda session: session.exposures.after(last, key, limit=_PAGE))
-        if not page:
-            return
-        last = page[-1][0]
-        names = source.names([visitor for visitor, _ in page])
-        yield [
-            (name, row.arm, row.segment, row.epoch, row.weight / GRAIN, row.at_ms, row.asserted, row.context, row.n)
-            for name, (_, row) in zip(names, page, strict=True)
-        ]
+    for part in source.store.parts():
+        rest = part.span
+        # Each page is a read of its own: a long one would keep the log from being taken in, and old rows from going.
+        while page := part.read(partial(_exposures, rest, source.experiment.key)):
+            rest = rest.after(page[-1][0])
+            names = source.names([visitor for visitor, _ in page])
+            yield [
+                (name, row.arm, row.segment, row.epoch, row.weight / GRAIN, row.at_ms, row.asserted, row.context, row.n)
+                for name, (_, row) in zip(names, page, strict=True)
+            ]
 
 
-def _outcomes(source: _Source) -> Export:
+def _exposures(span: Span, key: str, session: Session) -> list[tuple[bytes, ExposureRow]]:
+    return session.exposures.within(span, key, limit=_PAGE)
+
+
+def _outcome_table(source: _Source) -> Export:
     properties = sorted({metric.property for metric in source.experiment.metrics if metric.property is not None})
     columns: dict[str, Kind] = {
         "visitor": "text", "event": "text", "at": "time", "received_at": "time", "trusted": "flag",
@@ -108,15 +110,17 @@ def _outcomes(source: _Source) -> Export:
 
 
 def _outcome_pages(source: _Source, properties: Sequence[str]) -> Iterator[Rows]:
-    last = 0
-    while True:
-        page = source.store.read(lambda session: session.events.after(last, limit=_PAGE))
-        if not page:
-            return
-        last = page[-1][0]
-        outcomes = [row for _, row in page if row.kind == "outcome" and source.experiment.key in row.experiments]
-        names = source.names([row.visitor for row in outcomes])
-        yield [_outcome(name, row, properties) for name, row in zip(names, outcomes, strict=True)]
+    for part in source.store.parts():
+        rest, after = part.span, b""
+        while page := part.read(partial(_events, rest, after)):
+            rest, after = rest._replace(low=page[-1].visitor), page[-1].id
+            outcomes = [row for row in page if row.kind == "outcome" and source.experiment.key in row.experiments]
+            names = source.names([row.visitor for row in outcomes])
+            yield [_outcome(name, row, properties) for name, row in zip(names, outcomes, strict=True)]
+
+
+def _events(span: Span, after: bytes, session: Session) -> list[EventRow]:
+    return session.events.within(span, after=after, limit=_PAGE)
 
 
 def _outcome(name: str, row: EventRow, properties: Sequence[str]) -> tuple[Any, ...]:
@@ -196,7 +200,6 @@ def _cell(cell: CellRow, is_hidden: bool) -> tuple[Any, ...]:
     return epoch, date_of(day), segment, context or None, arm, asserted, metric, *sums, is_hidden
 
 
-_OF_VISITORS = ("exposures", "outcomes")
 _TABLES: dict[str, Callable[[_Source], Export]] = {
-    "exposures": _exposures, "outcomes": _outcomes, "allocations": _allocations, "cells": _cells,
+    "exposures": _exposure_table, "outcomes": _outcome_table, "allocations": _allocations, "cells": _cells,
 }

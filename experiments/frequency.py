@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from functools import reduce
 from itertools import pairwise
 from operator import add
@@ -32,13 +33,13 @@ from experiments.lifecycle import find
 from experiments.model import Experiment
 from experiments.objective import is_rate
 from experiments.review_effects import Span
+from experiments.storage.parts import Part
 from experiments.storage.session import Session
 from experiments.storage.store import Store
 from experiments.suppression import hidden_counts
 from experiments.suppression import withheld_places
 from experiments.times import DAY_MS
 from experiments.times import iso
-from experiments.undivided import check_undivided
 from stats.doses import Contrast
 from stats.doses import contrast
 from stats.moments import Moments
@@ -136,14 +137,11 @@ def frequency_report(store: Store, key: str, *, now_ms: int, min_cell: int) -> F
     :raises UnknownExperiment: if there is none.
     """
 
-    def read(session: Session) -> tuple[Experiment, Doses, int]:
-        check_undivided(session)
-        experiment = find(session, key).experiment
-        visitors = session.exposures.with_totals(key, metrics_of(experiment))
-        before_ms = last_open_day(experiment.goal, now_ms=now_ms) * DAY_MS
-        return experiment, doses(experiment, visitors, before_ms=before_ms), session.counters.of(key).get(CAPPED, 0)
+    def read(session: Session) -> tuple[Experiment, int]:
+        return find(session, key).experiment, session.counters.of(key).get(CAPPED, 0)
 
-    experiment, found, left_out = store.read(read)
+    experiment, left_out = store.read(read)
+    found = _doses(store, experiment, before_ms=last_open_day(experiment.goal, now_ms=now_ms) * DAY_MS)
     frequency, unit = experiment.frequency, _unit(experiment)
     return FrequencyReport(
         key,
@@ -158,6 +156,17 @@ def frequency_report(store: Store, key: str, *, now_ms: int, min_cell: int) -> F
         rows_of(experiment, found, min_cell=min_cell),
         list(raises_of(experiment, found, min_cell=min_cell)),
     )
+
+
+def _doses(store: Store, experiment: Experiment, *, before_ms: int) -> Doses:
+    """All visitors, part by part and one after another, so that sums are the same however many parts there are."""
+    metrics = metrics_of(experiment)
+
+    def read(part: Part, so_far: Doses, session: Session) -> Doses:
+        visitors = session.exposures.with_totals(part.span, experiment.key, metrics)
+        return doses(experiment, visitors, before_ms=before_ms, so_far=so_far)
+
+    return reduce(lambda so_far, part: part.read(partial(read, part, so_far)), store.parts(), Doses())
 
 
 def _unit(experiment: Experiment) -> Unit:

@@ -21,7 +21,7 @@ from experiments.lifecycle import is_frozen
 from experiments.lifecycle import restraints
 from experiments.model import State
 from experiments.model import StoredExperiment
-from experiments.publishing import propose
+from experiments.proposals import propose
 from experiments.publishing import publish
 from experiments.publishing import publish_act
 from experiments.publishing import read_past

@@ -42,9 +42,9 @@ class Decision(TypedDict):
 
     `kind` is published where the row made a new epoch, unchanged where the policy looked and little would have moved,
     acted where somebody did something that leaves the weights. `frozen` says whether they are held from then on,
-    `alarm` why the service itself holds them, `barred` which arms have lost their traffic to the mass arm, and by which
-    guardrail; `finals` what a finish gives each segment. `inputs` and `body` are null where they would tell of fewer
-    visitors than are shown, to whoever may not see them.
+    `alarm` why the service itself holds them, `refused` why the policy's were not taken, `barred` which arms have lost
+    their traffic to the mass arm, and by which guardrail; `finals` what a finish gives each segment. `inputs` and
+    `body` are null where they would tell of fewer visitors than are shown, to whoever may not see them.
     """
 
     number: int
@@ -64,6 +64,7 @@ class Decision(TypedDict):
     moved_by: dict[str, float]
     frozen: bool
     alarm: str | None
+    refused: str | None
     barred: dict[str, str]
     finals: dict[str, Final] | None
     previous_hash: str
@@ -161,6 +162,7 @@ def ledger_json(row: LedgerRow) -> Decision:
         "moved_by": body.get("moved_by", {}),
         "frozen": body.get("hold") is not None,
         "alarm": body.get("alarm"),
+        "refused": body.get("refused"),
         "barred": body.get("barred", {}),
         "finals": body.get("finals"),
         "previous_hash": body["previous_hash"],

@@ -20,6 +20,7 @@ from experiments.errors import shown
 from experiments.model import Experiment
 from experiments.model import State
 from experiments.model import StoredExperiment
+from experiments.policy_kinds import kind_fault
 from experiments.publishing import publish_act
 from experiments.publishing import publish_changed
 from experiments.publishing import publish_first
@@ -122,6 +123,8 @@ def _act(session: Session, key: str, name: Act, *, deed: Deed) -> Change[StoredE
     allowed, new = STEPS[name]
     if stored.state not in allowed:
         raise InvalidTransition(f"experiment {key!r} is {stored.state}: {name} needs {' or '.join(allowed)}")
+    if new == "running" and (fault := kind_fault(stored.experiment.policy.kind)):
+        raise InvalidTransition(f"experiment {key!r}: policy.kind {stored.experiment.policy.kind!r} {fault}")
     session.experiments.change_state(key, old=stored.state, new=new)
     if name == "start":
         session.experiments.mark_started(key, now_ms=deed.now_ms)

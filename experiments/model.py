@@ -48,9 +48,10 @@ class Policy:
 
     A `maturity` of None corrects by the delay curve as soon as there is one.
     `half_life_seconds` is the age at which what a visitor says counts half; None where nothing is forgotten.
+    `parameters` are those of a kind that another package brings.
     """
 
-    kind: Literal["fixed", "thompson", "top_two_thompson", "epsilon_greedy", "contextual_thompson"] = "fixed"
+    kind: str = "fixed"
     every_seconds: int = 3600
     min_share: float = 0.05
     burn_in: int = 100
@@ -60,6 +61,7 @@ class Policy:
     shares: Mapping[str, float] | None = None
     epsilon: float = 0.1
     half_life_seconds: int | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

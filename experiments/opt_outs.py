@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from experiments.events import Terms
 from experiments.events import checked_visitor
+from experiments.intake import Intake
 from experiments.recording import Sender
 from experiments.recording import record
 from experiments.signing import Keyring
@@ -27,15 +28,24 @@ class Standing(NamedTuple):
     since_ms: int | None
 
 
-def opt_out(store: Store, snapshots: Snapshots, visitors: Sequence[str], *, keyring: Keyring, now_ms: int) -> None:
+def opt_out(
+    store: Store,
+    snapshots: Snapshots,
+    visitors: Sequence[str],
+    *,
+    keyring: Keyring,
+    now_ms: int,
+    log: Intake | None = None,
+) -> None:
     """Let visitors object.
 
-    Metrics that name the event `Opted Out` hear it first of those who were exposed: counts of before stay.
+    Metrics that name the event `Opted Out` hear it first of those who were exposed, by the log where there is one:
+    counts of before stay.
 
     :raises RejectedEvent: `invalid_visitor`, if one cannot be an id.
     """
     checked = [checked_visitor(visitor, "id") for visitor in visitors]
-    _tell(store, snapshots, checked, keyring=keyring, now_ms=now_ms)
+    _tell(store, snapshots, checked, keyring=keyring, now_ms=now_ms, log=log)
     _keep(store, snapshots, checked, is_out=True, keyring=keyring, now_ms=now_ms)
 
 
@@ -72,7 +82,15 @@ def _keep(
     snapshots.refresh()
 
 
-def _tell(store: Store, snapshots: Snapshots, visitors: Iterable[str], *, keyring: Keyring, now_ms: int) -> None:
+def _tell(
+    store: Store,
+    snapshots: Snapshots,
+    visitors: Iterable[str],
+    *,
+    keyring: Keyring,
+    now_ms: int,
+    log: Intake | None,
+) -> None:
     """Count the withdrawals of those who were exposed where a metric asks for them."""
     heard_by = [feed.entry.experiment.key for feed in snapshots.latest.feeds.get(WITHDRAWAL_EVENT, ())]
     if not heard_by:
@@ -89,6 +107,7 @@ def _tell(store: Store, snapshots: Snapshots, visitors: Iterable[str], *, keyrin
         terms=Terms("personalise", 0),
         keyring=keyring,
         fresh_id=bytes,
+        log=log,
     )
 
 

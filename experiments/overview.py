@@ -38,7 +38,8 @@ from experiments.times import day_of
 from experiments.verdicts import headline_alone
 
 ConcernKind = Literal[
-    "alarm", "barred", "sample_ratio", "guardrail", "no_visitors", "no_outcomes", "review", "review_soon", "intervals"
+    "alarm", "refused", "barred", "sample_ratio", "guardrail", "no_visitors", "no_outcomes", "partial_data", "review",
+    "review_soon", "intervals",
 ]
 
 #: Of so many visitors whose time is over, some should have done something: none in 100 is a rate below 3 %.
@@ -48,7 +49,7 @@ ENOUGH_MATURED = 100
 class Concern(NamedTuple):
     """Something that needs attention; `names` are the arms and metrics or the segments that it is about.
 
-    Of an alarm, why the service holds the weights.
+    Of an alarm, why the service holds the weights; of a refused policy, why they stay.
     """
 
     kind: ConcernKind
@@ -145,7 +146,8 @@ def _findings_of(look: _Look, known: Mapping[str, tuple[_Look, Findings]]) -> Fi
 
 def _is_same(look: _Look, before: _Look) -> bool:
     return (
-        (look.readings.experiment, look.number) == (before.readings.experiment, before.number)
+        (look.readings.experiment, look.number, look.readings.is_complete)
+        == (before.readings.experiment, before.number, before.readings.is_complete)
         and look.readings.columns.keys() == before.readings.columns.keys()
         and all(
             columns.is_same(before.readings.columns[metric]) for metric, columns in look.readings.columns.items()
@@ -200,6 +202,8 @@ def _alarms(readings: Readings, book: Book, columns: Table) -> Iterator[Concern]
     restraints = readings.restraints
     if restraints.alarm:
         yield Concern("alarm", (restraints.alarm,))
+    if restraints.refused:
+        yield Concern("refused", (restraints.refused,))
     yield from (Concern("barred", pair) for pair in restraints.barred.items())
     if sample_ratio_evidence(readings, columns[EXPOSURES]) >= ALARM:
         yield Concern("sample_ratio")
@@ -217,6 +221,8 @@ def _concerns(readings: Readings, findings: Findings) -> Iterator[Concern]:
         yield from _reviews(readings)
     if findings.has_broad_intervals:
         yield Concern("intervals")
+    if not readings.is_complete:
+        yield Concern("partial_data")
 
 
 def _silences(readings: Readings) -> Iterator[Concern]:

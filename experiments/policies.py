@@ -1,13 +1,10 @@
-"""Policies: from what is known of a segment's arms to the shares of its candidates. Pure; each is one function."""
+"""Policies: from what is known of a segment's arms to its weights, whatever the kind, within the same limits. Pure."""
 
-from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from experiments.allocation import Weights
 from experiments.allocation import even_shares
@@ -18,38 +15,17 @@ from experiments.allocation import with_controls
 from experiments.inputs import Inputs
 from experiments.inputs import SegmentInput
 from experiments.model import Experiment
-from experiments.model import Policy
 from experiments.objective import Estimates
+from experiments.policy_kinds import FIXED
+from experiments.policy_kinds import Candidate
+from experiments.policy_kinds import policy_kind
+from experiments.policy_kinds import shares_of
 from experiments.pooling import pooled_objective
 from stats import weights as stats_weights
 from stats.pooled import PooledArm
 
-Shares = NDArray[np.float64]
-
 #: What is believed of each arm of a segment, all segments considered.
 Beliefs = Mapping[str, PooledArm]
-
-
-def _thompson(policy: Policy, arms: Sequence[PooledArm], floor: float) -> Shares:
-    return stats_weights.by_chance([arm.probability_best for arm in arms], floor=floor)
-
-
-def _top_two(policy: Policy, arms: Sequence[PooledArm], floor: float) -> Shares:
-    return stats_weights.by_two_chances([arm.probability_best for arm in arms], floor=floor)
-
-
-def _epsilon_greedy(policy: Policy, arms: Sequence[PooledArm], floor: float) -> Shares:
-    return stats_weights.by_mean([arm.mean for arm in arms], epsilon=policy.epsilon, floor=floor)
-
-
-#: To add a policy, add its function and its name here, and the name to `model.Policy.kind`.
-LEARNING: dict[str, Callable[[Policy, Sequence[PooledArm], float], Shares]] = {
-    "thompson": _thompson,
-    "top_two_thompson": _top_two,
-    "epsilon_greedy": _epsilon_greedy,
-    # Of a segment as a whole; its contexts have weights of their own.
-    "contextual_thompson": _thompson,
-}
 
 
 def next_weights(
@@ -79,7 +55,7 @@ def _wanted(experiment: Experiment, inputs: Inputs, previous: Mapping[str, Mappi
         segment: stepped(
             experiment,
             previous.get(segment, {}),
-            with_controls(experiment, segment, _candidate_shares(experiment, segment, beliefs.get(segment))),
+            with_controls(experiment, segment, _candidate_shares(experiment, segment, beliefs.get(segment), inputs)),
         )
         for segment in experiment.segment_keys
     }
@@ -88,13 +64,15 @@ def _wanted(experiment: Experiment, inputs: Inputs, previous: Mapping[str, Mappi
 def is_settled(experiment: Experiment) -> bool:
     """Whether nothing that is learned can move weights: a fixed policy, and top-two, which splits two arms evenly."""
     most = max(len(experiment.candidates(segment)) for segment in experiment.segment_keys)
-    return experiment.policy.kind == "fixed" or experiment.policy.kind == "top_two_thompson" and most <= 2
+    return experiment.policy.kind == FIXED or experiment.policy.kind == "top_two_thompson" and most <= 2
 
 
 def _beliefs(experiment: Experiment, inputs: Inputs) -> dict[str, Beliefs]:
     """What is believed of the arms of every segment that is past its burn-in; settled weights ask for nothing."""
     if is_settled(experiment):
         return {}
+    # A kind that is not installed is refused from the first day on, not only once it would move weights.
+    is_ranked = policy_kind(experiment.policy.kind).is_ranked
     ready = {segment for segment, known in inputs.items() if not is_burning_in(experiment, segment, known)}
     if not ready:
         return {}
@@ -104,7 +82,7 @@ def _beliefs(experiment: Experiment, inputs: Inputs) -> dict[str, Beliefs]:
         for segment in experiment.segment_keys
         if segment in inputs
     }
-    pooled = pooled_objective(experiment, evidence, is_ranked=experiment.policy.kind != "epsilon_greedy")
+    pooled = pooled_objective(experiment, evidence, is_ranked=is_ranked)
     return {segment: arms for segment, arms in zip(evidence, pooled.arms, strict=True) if segment in ready}
 
 
@@ -114,17 +92,22 @@ def _evidence(experiment: Experiment, segment: str, known: SegmentInput) -> tupl
     return {arm: known.arms[arm].goal for arm in arms}, {arm: known.arms[arm].profit for arm in arms}
 
 
-def _candidate_shares(experiment: Experiment, segment: str, beliefs: Beliefs | None) -> dict[str, float]:
+def _candidate_shares(
+    experiment: Experiment, segment: str, beliefs: Beliefs | None, inputs: Inputs
+) -> dict[str, float]:
     policy = experiment.policy
-    if policy.kind == "fixed":
+    if policy.kind == FIXED:
         return starting_shares(experiment, segment)
     if beliefs is None:
         return even_shares(experiment, segment)
-    candidates = [arm.key for arm in experiment.candidates(segment)]
+    visitors = {arm: known.visitors for arm, known in inputs[segment].arms.items()}
+    candidates = [
+        Candidate(arm.key, arm.role, visitors[arm.key], *beliefs[arm.key]) for arm in experiment.candidates(segment)
+    ]
     # The floor is a share of all traffic; candidates divide what the controls leave.
     floor = policy.min_share / (1 - experiment.control_share)
-    shares = LEARNING[policy.kind](policy, [beliefs[arm] for arm in candidates], floor)
-    return dict(zip(candidates, shares.tolist(), strict=True))
+    shares = stats_weights.floored(shares_of(policy, candidates), floor)
+    return dict(zip((arm.arm for arm in candidates), shares.tolist(), strict=True))
 
 
 def is_burning_in(experiment: Experiment, segment: str, known: SegmentInput) -> bool:

@@ -31,9 +31,8 @@ from experiments.outcomes import Outcome
 from experiments.outcomes import Plan
 from experiments.outcomes import run
 from experiments.policies import is_settled
+from experiments.policy_kinds import BUILT_IN
 from experiments.reading.assumptions import read_assumptions
-from experiments.reading.policy import KINDS
-from experiments.reading.policy import PolicyKind
 from experiments.truth import truth_of
 from experiments.world import World
 from experiments.world import places_of
@@ -151,9 +150,10 @@ def _variants(experiment: Experiment) -> dict[str, Experiment]:
     return {name: replace(experiment, policy=policy) for name, policy in policies.items()}
 
 
-def _kinds(experiment: Experiment) -> list[PolicyKind]:
-    """The policies to compare; the one by context where the document has it, so that its stored values are few."""
-    return [kind for kind in KINDS if kind != "contextual_thompson" or experiment.is_contextual]
+def _kinds(experiment: Experiment) -> list[str]:
+    """The policies to compare; a package's and the one by context where the document has it."""
+    kinds = dict.fromkeys((*BUILT_IN, experiment.policy.kind))
+    return [kind for kind in kinds if kind != "contextual_thompson" or experiment.is_contextual]
 
 
 def _floor(experiment: Experiment) -> float:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
-from typing import NamedTuple
 
 import msgspec
 
@@ -17,13 +16,10 @@ from experiments.allocation import first_allocation
 from experiments.allocation import largest_move
 from experiments.allocation import without
 from experiments.audit import Deed
-from experiments.columns import Table
-from experiments.contextual import by_context
 from experiments.failpoints import Failpoint
 from experiments.failpoints import reached
 from experiments.final_allocation import Finals
 from experiments.final_allocation import final_weights
-from experiments.inputs import Inputs
 from experiments.inputs import metrics_asked
 from experiments.inputs import policy_inputs
 from experiments.inputs import read_inputs
@@ -33,7 +29,11 @@ from experiments.ledger import ledger_row
 from experiments.model import Allocation
 from experiments.model import Experiment
 from experiments.model import Policy
-from experiments.policies import next_weights
+from experiments.proposals import Past
+from experiments.proposals import Proposal
+from experiments.proposals import Wanted
+from experiments.proposals import by_policy
+from experiments.proposals import propose
 from experiments.restraints import FREE
 from experiments.restraints import Pairs
 from experiments.restraints import Restraints
@@ -47,37 +47,6 @@ from experiments.weighing import corrects
 from experiments.weighing import goal_curve
 from experiments.weighing import weighing_by
 from stats.delays import DelayCurve
-
-
-class Past(NamedTuple):
-    """What a decision is made from: what the policy sees, the ledger that it follows, and what restrains it."""
-
-    experiment: Experiment
-    inputs: Inputs
-    columns: Table
-    last: LedgerRow | None
-    allocations: Mapping[int, Allocation]
-    restraints: Restraints
-
-    @property
-    def previous(self) -> Allocation:
-        """The allocation in force; one without weights before the start."""
-        return self.allocations[max(self.allocations)] if self.allocations else Allocation(0, {})
-
-
-class Wanted(NamedTuple):
-    """The weights of segments and of contexts that are wanted, and what moved the latter."""
-
-    weights: Weights
-    contexts: Mapping[str, Weights] = MappingProxyType({})
-    moved_by: Mapping[str, float] = MappingProxyType({})
-
-
-class Proposal(NamedTuple):
-    """The weights that follow from a past."""
-
-    past: Past
-    wanted: Wanted
 
 
 def read_past(session: Session, experiment: Experiment, *, now_ms: int, watched: Sequence[str] = ()) -> Past:
@@ -128,18 +97,6 @@ def publish_changed(session: Session, experiment: Experiment, *, deed: Deed) -> 
         return publish_act(session, experiment, "replace", deed=reasoned)
     proposal = propose(read_past(session, experiment, now_ms=deed.now_ms))
     return publish(session, proposal, act="replace", slot=None, deed=reasoned)
-
-
-def propose(past: Past) -> Proposal:
-    """The weights that the policy wants; computed without the database."""
-    return Proposal(past, _by_policy(past.experiment, past.inputs, past.previous, barred=past.restraints.barred))
-
-
-def _by_policy(
-    experiment: Experiment, inputs: Inputs, previous: Allocation, *, barred: Collection[str]
-) -> Wanted:
-    weights = next_weights(experiment, inputs, previous.weights, barred=barred)
-    return Wanted(weights, *by_context(experiment, inputs, previous, barred=barred))
 
 
 def publish(session: Session, proposal: Proposal, *, act: LedgerAct, slot: int | None, deed: Deed) -> LedgerRow:
@@ -308,9 +265,9 @@ def recompute(experiment: Experiment, body: Mapping[str, Any]) -> Allocation:
 
 def _learned(experiment: Experiment, body: Mapping[str, Any]) -> Wanted:
     previous = _previous(body)
-    if body.get("hold") is not None:
+    if body.get("hold") is not None or body.get("refused") is not None:
         return Wanted(dict(previous.weights), {segment: dict(of) for segment, of in previous.contexts.items()})
-    return _by_policy(experiment, read_inputs(body["inputs"]), previous, barred=body.get("barred", {}))
+    return by_policy(experiment, read_inputs(body["inputs"]), previous, barred=body.get("barred", {}))
 
 
 #: What weights are made from; those of other acts are asked for.

@@ -16,6 +16,7 @@ from experiments.restraints import Restraints
 from experiments.restraints import restraints_of
 from experiments.reviews import LastReviews
 from experiments.storage.session import Session
+from experiments.storage.spools import LostSpool
 
 
 #: Of a log that keeps up only seconds are not counted yet.
@@ -27,8 +28,8 @@ class Readings(NamedTuple):
 
     `asserted` are visitors who were shown another arm than was drawn; `is_corrected` says whether the policy now
     corrects for conversions that are still to come; `restraints` are what keeps it from moving weights; `reviews` are
-    the last ones of its segments. All that came before the watermark is counted; None where events are counted before
-    they are answered.
+    the last ones of its segments. All that came before the watermark is counted, but for what was lost with a spool;
+    None where events are counted before they are answered.
     """
 
     stored: StoredExperiment
@@ -43,6 +44,7 @@ class Readings(NamedTuple):
     restraints: Restraints = FREE
     reviews: LastReviews = {}
     watermark_ms: int | None = None
+    lost_spools: tuple[LostSpool, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -67,6 +69,7 @@ def read(session: Session, key: str, *, now_ms: int) -> Readings:
     """
     stored = find(session, key)
     waiting, orphans = session.waiting.counts(key, now_ms=now_ms)
+    watermark_ms = session.watermarks.oldest_ms()
     return Readings(
         stored,
         session.cells.columns(key),
@@ -79,5 +82,11 @@ def read(session: Session, key: str, *, now_ms: int) -> Readings:
         curve_in_use(session, stored.experiment, now_ms=now_ms) is not None,
         restraints_of(session.ledger.last(key)),
         session.reviews.of(key),
-        session.watermarks.oldest_ms(),
+        watermark_ms,
+        () if watermark_ms is None else _lost_since(session, stored.created_ms),
     )
+
+
+def _lost_since(session: Session, created_ms: int) -> tuple[LostSpool, ...]:
+    """The spools that were given up since an experiment was made, and may have had events of it."""
+    return tuple(lost for lost in session.spools.lost() if lost.accepted_ms >= created_ms)

@@ -20,9 +20,9 @@ from experiments.lifecycle import find
 from experiments.lifecycle import is_frozen
 from experiments.model import Experiment
 from experiments.model import StoredExperiment
-from experiments.publishing import Past
-from experiments.publishing import Proposal
-from experiments.publishing import propose
+from experiments.proposals import Past
+from experiments.proposals import Proposal
+from experiments.proposals import propose
 from experiments.publishing import publish
 from experiments.publishing import publish_act
 from experiments.publishing import read_past

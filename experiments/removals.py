@@ -6,11 +6,12 @@ Cells keep what they count, and how much of it is no longer in the events; no ro
 from collections import Counter
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 
 from experiments.failpoints import Failpoint
 from experiments.failpoints import reached
-from experiments.lifecycle import find
+from experiments.model import Experiment
 from experiments.recount import Histories
 from experiments.recount import Removed
 from experiments.recount import cells_of
@@ -35,32 +36,36 @@ def know_removed(
         visitors[visitor].removed = Removed(exposures.get(visitor), totals.get(visitor, {}))
 
 
-def remove_visitors(session: Session, experiment: str, visitors: Collection[bytes], events: Iterable[Numbered]) -> None:
+def remove_visitors(
+    session: Session, experiment: Experiment, visitors: Collection[bytes], events: Iterable[Numbered]
+) -> None:
     """Remove all that is known of visitors in an experiment but their events, which are those given."""
-    known = histories(events)[experiment]
-    know_removed(session, experiment, known, visitors)
-    session.cells.remove(cells_of(find(session, experiment).experiment, known.values()))
+    known = histories(events)[experiment.key]
+    know_removed(session, experiment.key, known, visitors)
+    session.cells.remove(cells_of(experiment, known.values()))
     reached(Failpoint.REMOVAL_COUNTED)
-    keys = [(experiment, visitor) for visitor in visitors]
+    keys = [(experiment.key, visitor) for visitor in visitors]
     session.exposures.remove(keys)
     session.totals.remove(keys)
 
 
-def remove_events(session: Session, events: Sequence[Numbered]) -> None:
+def remove_events(session: Session, events: Sequence[Numbered], *, experiments: Mapping[str, Experiment]) -> None:
     """Remove events, each visitor's oldest ones; what came of them stays with the visitor and in the cells."""
     visitors = {event.visitor for _, event in events}
     numbers = {number for number, _ in events}
     known = histories(session.events.of_visitors(visitors))
     for experiment in {key for _, event in events for key in event.experiments}:
         know_removed(session, experiment, known[experiment], visitors)
-        _keep_what_came(session, experiment, known[experiment], numbers)
+        _keep_what_came(session, experiments[experiment], known[experiment], numbers)
         wait_no_more(session, experiment, visitors, numbers)
     reached(Failpoint.REMOVAL_COUNTED)
     session.events.remove([event.key for _, event in events])
 
 
-def _keep_what_came(session: Session, key: str, visitors: Histories, numbers: Collection[int]) -> None:
-    experiment = find(session, key).experiment
+def _keep_what_came(
+    session: Session, experiment: Experiment, visitors: Histories, numbers: Collection[int]
+) -> None:
+    key = experiment.key
     for visitor, history in visitors.items():
         removed, cells = removal(experiment, history, numbers)
         session.cells.remove(cells)

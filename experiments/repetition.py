@@ -83,6 +83,8 @@ class _Keeping:
         self.partitions = store.partitions
         self.transact_together = store.transact_together
         self.exposures_of = store.exposures_of
+        self.parts = store.parts
+        self.part_of = store.part_of
         self.changes = store.changes
         self.await_changes = store.await_changes
         self.close = store.close

@@ -11,26 +11,22 @@ from experiments.alternatives import alternatives
 from experiments.alternatives import best_by_context
 from experiments.context_past import context_past
 from experiments.contexts import Contexts
-from experiments.counting import cap_of
 from experiments.errors import UnansweredPast
 from experiments.inputs import last_open_day
+from experiments.lifecycle import find
 from experiments.model import Experiment
 from experiments.objective import is_rate
 from experiments.past import Past
 from experiments.past import past_of
 from experiments.readings import Readings
 from experiments.readings import read
-from experiments.storage.session import Session
-from experiments.storage.store import Store
 from experiments.storage.contexts import ContextRow
+from experiments.storage.store import Store
+from experiments.stored_contexts import past_contexts
 from experiments.times import DAY_MS
 from experiments.times import date_of
-from experiments.undivided import shards_elsewhere
 
 Unit = Literal["rate", "count", "money"]
-
-#: More than any total that a database can hold.
-_UNBOUNDED = 2**62
 
 
 @dataclass(frozen=True)
@@ -64,23 +60,12 @@ def replay(store: Store, key: str, *, now_ms: int, min_cell: int) -> Replay:
     :raises UnknownExperiment: if there is none.
     :raises UnansweredPast: if no visitor's window is over, or fewer than `min_cell` are.
     """
-    readings, rows = store.read(lambda session: _read(session, key, now_ms=now_ms))
+    experiment = store.read(lambda session: find(session, key).experiment)
+    before_ms = last_open_day(experiment.goal, now_ms=now_ms) * DAY_MS
+    rows = past_contexts(store, experiment, before_ms=before_ms) if Contexts(experiment.attributes) else []
+    # After the visitors, so that none has an epoch or an arm that is not known yet.
+    readings = store.read(lambda session: read(session, key, now_ms=now_ms))
     return replay_of(readings, rows=rows, min_cell=min_cell)
-
-
-def _read(session: Session, key: str, *, now_ms: int) -> tuple[Readings, list[ContextRow]]:
-    readings = read(session, key, now_ms=now_ms)
-    experiment = readings.experiment
-    # A part of the visitors does not speak for all of them.
-    if not Contexts(experiment.attributes) or shards_elsewhere(session):
-        return readings, []
-    cap = cap_of(experiment.goal, currency=experiment.currency)
-    return readings, session.contexts.past(
-        key,
-        metric=experiment.goal.key,
-        most=_UNBOUNDED if cap is None else cap,
-        before_ms=last_open_day(experiment.goal, now_ms=now_ms) * DAY_MS,
-    )
 
 
 def replay_of(readings: Readings, *, rows: Sequence[ContextRow] = (), min_cell: int) -> Replay:

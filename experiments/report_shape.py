@@ -171,10 +171,19 @@ class ConsentShares(TypedDict):
     mass_when_measured: Interval | None
 
 
+class LostSpool(TypedDict):
+    """Since when what one process had accepted may not be counted, and when somebody accepted that."""
+
+    since: str
+    accepted: str
+
+
 class Diagnostics(TypedDict):
-    """Whether the figures may be believed; `alarm` is why the service holds the weights, null where it does not."""
+    """Whether the figures may be believed; `alarm` is why the service holds the weights, `refused` why the
+    policy's were not taken; null where neither is so."""
 
     alarm: str | None
+    refused: str | None
     sample_ratio: SampleRatio
     matured_share: float | None
     waiting: int
@@ -184,6 +193,7 @@ class Diagnostics(TypedDict):
     asserted: int
     consent: NotRequired[ConsentShares]
     complete: bool
+    lost_spools: list[LostSpool]
     intervals_valid: bool
     notes: list[str]
 

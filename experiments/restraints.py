@@ -19,12 +19,14 @@ class Restraints(msgspec.Struct, frozen=True, omit_defaults=True):
         hold: the weights that come back when held ones are let go; None where they are not held.
         alarm: why the service holds them; None where a person does, or nobody.
         barred: the arms whose traffic goes to the mass arm, and the guardrail that each has broken.
+        refused: why the policy's last weights were not taken; None where they were.
         excused: by the name of an alarm, the log evidence that somebody knew of and let traffic move all the same.
     """
 
     hold: Pairs | None = None
     alarm: str | None = None
     barred: dict[str, str] = {}
+    refused: str | None = None
     excused: dict[str, float] = {}
 
     @property

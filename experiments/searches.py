@@ -7,11 +7,11 @@ tries. Arms are compared among visitors of a segment who had the same chances of
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from experiments.candidates import Attributes
 from experiments.candidates import Candidate
@@ -41,7 +41,7 @@ FALSE_RATE = 0.03
 MOST_TESTED = 12
 #: A rule has so many alternatives at most: more cannot be read.
 MOST_TERMS = 4
-_SEEN = float(special.ndtri(0.8))
+_SEEN = NormalDist().inv_cdf(0.8)
 
 
 class Record(NamedTuple):
@@ -139,7 +139,7 @@ class Search:
         As the ratio of the arms in the better part over that in the worse; None where nothing can be told.
         """
         error = ratio(self._second, np.ones(len(self.visitors), np.bool_)).log_error
-        needed = float(special.ndtri(1 - FALSE_RATE / max(1, len(self.choices)))) + _SEEN
+        needed = NormalDist().inv_cdf(1 - FALSE_RATE / max(1, len(self.choices))) + _SEEN
         # Each part has twice the variance of all, and their difference that of both.
         return float(np.exp(2 * needed * error)) if np.isfinite(error) else None
 

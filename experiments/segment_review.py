@@ -42,8 +42,8 @@ from experiments.reviews import due_soon
 from experiments.reviews import overdue
 from experiments.reviews import parse_day
 from experiments.reviews import review_days
-from experiments.storage.session import Session
 from experiments.storage.store import Store
+from experiments.stored_contexts import dated_contexts
 from experiments.suppression import withheld_places
 from experiments.times import date_of
 from experiments.times import day_from
@@ -138,11 +138,8 @@ def review(
     :raises UnknownExperiment: if there is none.
     :raises InvalidReview: if the day is none on which "lately" can begin.
     """
-    def reading(session: Session) -> tuple[Readings, list[DatedContext]]:
-        return read(session, key, now_ms=now_ms), session.contexts.dated(key)
-
-    readings, stored = store.read(reading)
-    return review_of(readings, stored, contexts=contexts, since=since, min_cell=min_cell)
+    readings = store.read(lambda session: read(session, key, now_ms=now_ms))
+    return review_of(readings, dated_contexts(store, key), contexts=contexts, since=since, min_cell=min_cell)
 
 
 def review_of(

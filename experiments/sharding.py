@@ -5,7 +5,8 @@ from time import sleep
 
 from experiments.errors import InvalidShard
 from experiments.errors import shown
-from experiments.storage.partition_rows import Part
+from experiments.partitions import Span
+from experiments.partitions import span_of
 from experiments.storage.session import Session
 from experiments.storage.sharded_store import ShardedStore
 from experiments.storage.sharded_store import beside
@@ -56,28 +57,32 @@ def _keep(session: Session, *, row: ShardRow, partitions: int, log: str, now_ms:
 
 
 def move_partition(store: ShardedStore, partition: int, target: str) -> None:
-    """Move a partition to another shard; its events wait in the log meanwhile. Done again, it is finished.
+    """Move a partition to another shard; its events wait in the log meanwhile.
+
+    Where it was broken off it is finished by moving again, and undone by moving to where the partition was.
 
     :raises InvalidShard: if there is no such partition or shard.
     """
     placement = store.placement
-    part = Part(partition, placement.partitions)
     if not 0 <= partition < placement.partitions:
         raise InvalidShard(f"PARTITION: {partition} must be from 0 to {placement.partitions - 1}")
     if target not in placement.names():
         raise InvalidShard(f"NAME: {shown(target)} is no shard; `bespoke shard list` lists them")
-    source = placement.shard_of(partition)
+    source, span = placement.shard_of(partition), span_of(partition, placement.partitions)
     if source != target:
         beside(placement.store(source), lambda session: session.fences.close(partition))
-        _copy(placement.store(source), placement.store(target), part)
+        _copy(placement.store(source), placement.store(target), partition, span)
         store.transact(partial(_place, partition=partition, shard=target))
         placement.refresh()
         if store.read(lambda session: session.spools.has_any() or session.workers.has_any()):
             sleep(_NOTICING_SECONDS)
+    else:
+        # A move to elsewhere may have been broken off.
+        beside(placement.store(target), lambda session: session.fences.reopen(partition))
     here = store.read(lambda session: session.meta.get(THIS_SHARD))
     for shard in placement.names():
         if shard != target:
-            _remove(placement.store(shard), part, has_collected=shard == here)
+            _remove(placement.store(shard), partition, span, has_collected=shard == here)
 
 
 def _place(session: Session, *, partition: int, shard: str) -> None:
@@ -85,30 +90,34 @@ def _place(session: Session, *, partition: int, shard: str) -> None:
     session.watermarks.forget(partition)
 
 
-def _copy(source: OwnStore, target: OwnStore, part: Part) -> None:
+def _copy(source: OwnStore, target: OwnStore, partition: int, span: Span) -> None:
     def put(there: Session) -> None:
-        there.partition_rows.remove(part)
+        there.partition_rows.remove(span)
 
         def read(here: Session) -> None:
-            for table, columns, rows in here.partition_rows.of(part):
+            for table, columns, rows in here.partition_rows.of(span):
                 there.partition_rows.put(table, columns, rows)
-            there.sums.replace(part.number, here.sums.of(part.number))
-            there.positions.replace(part.number, here.positions.of(part.number))
-            there.fences.take_over(part.number, here.fences.row(part.number))
+            there.sums.replace(partition, here.sums.of(partition))
+            there.positions.replace(partition, here.positions.of(partition))
+            # Whose they are cannot be seen, so all go along.
+            there.tombstones.keep(here.tombstones.all())
+            there.fences.take_over(partition, here.fences.row(partition))
 
         source.read(read)
-        there.partition_rows.number_on(part)
+        there.partition_rows.number_on(span)
 
     beside(target, put)
 
 
-def _remove(shard: OwnStore, part: Part, *, has_collected: bool) -> None:
+def _remove(shard: OwnStore, partition: int, span: Span, *, has_collected: bool) -> None:
     """Remove what has been moved; sums that are collected where they were counted stay, and change from now on."""
 
     def remove(session: Session) -> None:
-        session.partition_rows.remove(part)
-        session.positions.replace(part.number, {})
+        session.fences.close(partition)
+        session.fences.empty(partition)
+        session.partition_rows.remove(span)
+        session.positions.replace(partition, {})
         if not has_collected:
-            session.sums.replace(part.number, {"cells": (), "lags": (), "counters": ()})
+            session.sums.replace(partition, {"cells": (), "lags": (), "counters": ()})
 
     beside(shard, remove)

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from dataclasses import replace
 from threading import Lock
 from typing import NamedTuple
+from typing import cast
 
 from experiments.assignment import Plan
 from experiments.counting import Measures
-from experiments.document import parse_document
+from experiments.document import parse_stored
 from experiments.epochs import Epochs
 from experiments.ledger import allocation_of
 from experiments.model import Experiment
 from experiments.model import Metric
+from experiments.model import State
 from experiments.model import StoredExperiment
 from experiments.opted_out import OptedOut
 from experiments.opted_out import take_opted_out
@@ -139,10 +141,14 @@ def newest_plan(session: Session, *, seen: Entry) -> Plan:
 def stored_experiment(row: ExperimentRow, previous: StoredExperiment | None = None) -> StoredExperiment:
     """A stored row with its document parsed, or taken from `previous` where it is the same document."""
     same = previous is not None and previous.document == row.document
-    experiment = previous.experiment if same and previous else parse_document(row.document)
-    return StoredExperiment(
-        experiment, row.document, row.state, row.created_ms, row.started_ms, row.stopped_ms  # type: ignore[arg-type]
-    )
+    experiment = previous.experiment if same and previous else parse_stored(row.document)
+    state = cast(State, row.state)
+    return StoredExperiment(experiment, row.document, state, row.created_ms, row.started_ms, row.stopped_ms)
+
+
+def all_experiments(session: Session) -> dict[str, Experiment]:
+    """Every experiment by its key."""
+    return {row.key: stored_experiment(row).experiment for row in session.experiments.all()}
 
 
 def _feeds(entries: Mapping[str, Entry]) -> dict[str, tuple[Feed, ...]]:

@@ -1,6 +1,5 @@
-"""Whether all visitors are in one database: what is asked of their rows there would miss those in other shards."""
+"""Whether all visitors are in one database, as they must be where events go through no log."""
 
-from experiments.errors import DividedVisitors
 from experiments.storage.session import Session
 from experiments.storage.shards import THIS_SHARD
 
@@ -11,12 +10,3 @@ def shards_elsewhere(session: Session) -> list[str]:
         return []
     here = session.meta.get(THIS_SHARD)
     return sorted({shard for shard in session.shards.partitions() if shard != here})
-
-
-def check_undivided(session: Session) -> None:
-    """See that all visitors are here.
-
-    :raises DividedVisitors: if they are not.
-    """
-    if shards := shards_elsewhere(session):
-        raise DividedVisitors(f"visitors are in the shards {', '.join(shards)}: this is told of one database alone")

@@ -18,6 +18,7 @@ from experiments.chains import chain_faults
 from experiments.chains import is_whole
 from experiments.lifecycle import find
 from experiments.model import Experiment
+from experiments.plugin_errors import PolicyRefused
 from experiments.publishing import recompute
 from experiments.recount import Cells
 from experiments.recount import Histories
@@ -76,10 +77,17 @@ def _ledger_faults(session: Session, heads: Mapping[str, Head]) -> Iterator[str]
         yield from chain_faults(session.ledger.rows(key), name=name, head=heads.get(name))
         experiment = find(session, key).experiment
         for entry in session.ledger.rows(key):
-            if is_whole(entry) and not _follows(experiment, msgspec.json.decode(entry.body)):
-                yield f"{name}, row {entry.number}: its inputs do not give its weights"
+            if is_whole(entry) and (fault := _fault(experiment, msgspec.json.decode(entry.body))):
+                yield f"{name}, row {entry.number}: {fault}"
     for name in sorted(heads.keys() - known.keys() - {AUDIT_LOG}):
         yield f"{name}: the experiment is gone"
+
+
+def _fault(experiment: Experiment, body: dict[str, Any]) -> str | None:
+    try:
+        return None if _follows(experiment, body) else "its inputs do not give its weights"
+    except PolicyRefused as refusal:
+        return f"its weights cannot be computed again: {refusal}"
 
 
 def _follows(experiment: Experiment, body: dict[str, Any]) -> bool:

@@ -9,12 +9,16 @@ short way through it, `ofrep`, `ingest`, `assignments`, `growthbook`, `admin`, `
 what the views say of themselves.
 """
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
 
-from flask import Flask
+if TYPE_CHECKING:
+    from flask import Flask
 
-from service.clock import Clock
-from service.config import Config
+    from service.clock import Clock
+    from service.config import Config
 
 
 def create_app(config: Config | None = None, *, clock: Clock | None = None) -> Flask:
@@ -23,6 +27,8 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     :raises BespokeError: if a setting, the secret or the database cannot be used.
     """
     # Here, not above: commands that need no web import this package too.
+    from flask import Flask
+
     from service import endpoints
     from service import express
     from service import ingest
@@ -42,6 +48,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     installation = app.extensions[EXTENSION] = open_installation(settings, clock=clock, serving=True)
     plain = {} if journal.is_complete() else {**ofrep.LANES, **ingest.LANES}
     lanes = express.Express(app.wsgi_app, installation, plain)
+    # Flask's own way to stand before an application.
     app.wsgi_app = throttle.behind_proxies(lanes, settings.trusted_proxies)  # type: ignore[method-assign]
     installation.before_closing(start_scheduler(installation).stop)
     return app

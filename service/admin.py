@@ -18,7 +18,6 @@ from experiments.audit import Deed
 from experiments.discovery import Discovery
 from experiments.discovery import discover
 from experiments.document import DOCUMENT
-from experiments.errors import DividedVisitors
 from experiments.errors import ExperimentExists
 from experiments.errors import FrozenDocument
 from experiments.errors import InvalidDocument
@@ -213,7 +212,7 @@ def replay_experiment(key: str) -> Response:
 @requires("report")
 @describes(
     answers={200: Discovery},
-    refuses=(UnknownExperiment, NothingToDiscover, DividedVisitors),
+    refuses=(UnknownExperiment, NothingToDiscover),
     example=Example(status=409),
 )
 def discover_segments(key: str) -> Response:
@@ -224,7 +223,7 @@ def discover_segments(key: str) -> Response:
 
 @bp.get("/<key>/frequency")
 @requires("report")
-@describes(answers={200: FrequencyReport}, refuses=(UnknownExperiment, DividedVisitors))
+@describes(answers={200: FrequencyReport}, refuses=(UnknownExperiment,))
 def frequency(key: str) -> Response:
     """How often visitors are exposed, what goes along with it, and, where caps are drawn, what one more is worth."""
     installation = current_installation()

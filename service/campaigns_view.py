@@ -81,6 +81,7 @@ _NOTED_ONLY: tuple[ConcernKind, ...] = ("review_soon", "intervals")
 #: By kind, the sentence and whether it is loud.
 _WORDS: Mapping[ConcernKind, tuple[str, bool]] = {
     "alarm": ("The service froze the weights. {names}. Find the cause, then unfreeze it.", True),
+    "refused": ("Weights stay where they are: {names}.", True),
     "barred": ("A message lost its traffic for breaking a limit: {names}.", True),
     "sample_ratio": (
         "Visitors did not arrive in the planned shares. Find the cause before acting on any figure.", True
@@ -88,6 +89,7 @@ _WORDS: Mapping[ConcernKind, tuple[str, bool]] = {
     "guardrail": ("A limit is broken: {names}.", True),
     "no_visitors": ("Nothing is arriving: it runs, but no new visitor has been counted since {day}.", True),
     "no_outcomes": ("Nothing is arriving: not one {names} was counted, though visitors have had their time.", True),
+    "partial_data": ("Not everything that came has been counted yet: nothing is decided until it is.", True),
     "review": ("The day to review has passed for {names}.", False),
     "review_soon": ("The day to review comes soon for {names}.", False),
     "intervals": ("Conversions are too rare in places to promise what the intervals say.", False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from typing import cast
@@ -68,21 +69,31 @@ def open_log(installation: Installation) -> None:
     store, config = sharded_store(installation), installation.config
     log = connected_log(installation)
     spool = Spool(config.spool, installation.clock.now_ms)
-    keeper = Keeper(store, spool, log)
+    keeper = Keeper(store, spool, log, place=f"{socket.gethostname()}:{config.spool.absolute()}")
     installation.log = Appending(
         store, installation.snapshots, spool=spool, log=log, keyring=installation.keyring,
         waits=config.log_ack == "replicated",
     )
-    keeper.look()
-    keeper.start()
-    for end in (spool.close, log.close, keeper.stop):
+    for end in (spool.close, log.close):
         installation.before_closing(end)
+    keeper.tell()
+    keeper.start()
+    installation.before_closing(keeper.stop)
 
 
 def _check_undivided(installation: Installation) -> None:
     """See that all visitors are in the one database that is named."""
     if others := installation.store.read(shards_elsewhere):
         raise InvalidSetting(f"BESPOKE_LOG_URL: must be given, since visitors are in the shards {', '.join(others)}")
+
+
+def check_can_have_shards(config: Config) -> None:
+    """See that a database is one that can name shards.
+
+    :raises InvalidSetting: if it is embedded.
+    """
+    if path := config.database_path:
+        raise InvalidSetting(f"BESPOKE_DATABASE_URL: {path} has all visitors in its file; shards need postgresql://…")
 
 
 def sharded_store(installation: Installation) -> ShardedStore:

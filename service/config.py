@@ -17,6 +17,8 @@ from experiments.frequency_caps import Cap
 from experiments.storage.location import Location
 from experiments.storage.location import Server
 from service import settings
+from service.outlets import Outlet
+from service.outlets import outlets
 from service.rates import Rate
 from service.relay import Relay
 from service.relay import parse_relay
@@ -144,6 +146,17 @@ SETTINGS = (
         "what e-mails are handed to: smtp://user:password@host:587, or smtps://…", is_secret=True,
     ),
     Setting(
+        "SOURCES", "sources", "off", outlets("bespoke.outcome_sources"),
+        "where outcomes are fetched: folder:/path of .ndjson files, or a package's KIND:TARGET, with spaces between",
+        is_secret=True,
+    ),
+    Setting(
+        "SINKS", "sinks", "off", outlets("bespoke.sinks"),
+        "who is told of new weights and acts: webhook:https://host/path#whsec_…, folder:/path, a package's KIND:TARGET,"
+        " with spaces between",
+        is_secret=True,
+    ),
+    Setting(
         "FREQUENCY_CAP", "frequency_cap", "off", settings.frequency_cap,
         "the most exposures of a visitor over all experiments by lists and mail-merge, as in 5/7d, or off",
     ),
@@ -198,6 +211,8 @@ class Config:
     digest: str
     digest_to: tuple[str, ...]
     relay: Relay | None
+    sources: tuple[Outlet, ...]
+    sinks: tuple[Outlet, ...]
     frequency_cap: Cap | None
     log_addresses: tuple[str, ...]
     log_ack: str

@@ -5,11 +5,15 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from experiments.plugins import GROUPS
+from experiments.plugins import plugins
+from experiments.policy_kinds import kind_fault
 from experiments.storage.guarantees import Finding
 from experiments.storage.guarantees import guarantees
 from experiments.storage.seals import sealed_ms
 from experiments.times import iso
 from experiments.tokens import expiry
+from service.cluster_doctor import examine_cluster
 from service.disk import space
 from service.disk import written
 from service.installation import Installation
@@ -28,6 +32,9 @@ def examine(installation: Installation) -> Iterator[Finding]:
     yield from _rotation(installation)
     yield from installation.store.read(lambda session: list(guarantees(session.connection)))
     yield _clock(installation)
+    yield from examine_cluster(installation)
+    yield from _plugins()
+    yield from _errands(installation)
     if installation.config.database_path:
         yield _file_system(installation.config.database_path)
         yield from _permissions(installation)
@@ -46,6 +53,28 @@ def _when_to_end(installation: Installation, changed_ms: int | None) -> str:
         return "the secret has not been changed yet"
     last_ms = expiry(changed_ms, lifetime_seconds=installation.config.token_lifetime_seconds)
     return f"the last token that it has signed ends {iso(last_ms)}: leave it out then, sooner if others know it"
+
+
+def _plugins() -> Iterator[Finding]:
+    """What packages bring; one that cannot be used matters only where it is named."""
+    for group in GROUPS:
+        for plugin in plugins(group).values():
+            fault = kind_fault(plugin.name) if group == "bespoke.policies" else plugin.fault
+            subject = f"{group}: {plugin.name} of {plugin.package}"
+            yield Finding("note" if fault else "ok", subject, fault or "can be used")
+
+
+def _errands(installation: Installation) -> Iterator[Finding]:
+    """How sources and sinks got on last."""
+    rows = {row.name: row for row in installation.store.read(lambda session: session.errands.all())}
+    for outlet in (*installation.config.sources, *installation.config.sinks):
+        row = rows.get(outlet.name)
+        if row is None:
+            yield Finding("note", outlet.name, "has not been looked after yet: no scheduler has run since it was set")
+        elif row.failures:
+            yield Finding("fault", outlet.name, f"failed {row.failures} times in a row, the last time so: {row.fault}")
+        else:
+            yield Finding("note" if row.fault else "ok", outlet.name, row.fault or "went well the last time")
 
 
 def _clock(installation: Installation) -> Finding:

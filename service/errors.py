@@ -12,7 +12,6 @@ from flask import Response
 from werkzeug.exceptions import HTTPException
 
 from experiments.errors import BespokeError
-from experiments.errors import DividedVisitors
 from experiments.errors import ExperimentExists
 from experiments.errors import FrozenDocument
 from experiments.errors import IdempotencyKeyReused
@@ -40,6 +39,7 @@ from experiments.errors import UserExists
 from experiments.errors import VerdictChanged
 from experiments.errors import WrongLogin
 from experiments.errors import shown
+from experiments.plugin_errors import PolicyRefused
 from service.answers import json_answer
 
 PROBLEM = "application/problem+json"
@@ -53,10 +53,10 @@ STATUS_BY_ERROR: dict[type[BespokeError], int] = {
     InvalidTransition: 409,
     FrozenDocument: 409,
     VerdictChanged: 409,
-    DividedVisitors: 409,
     UnansweredPast: 409,
     NothingToDiscover: 409,
     MissingExtra: 409,
+    PolicyRefused: 409,
     InvalidReason: 422,
     UnknownSegment: 404,
     InvalidReview: 422,

@@ -24,7 +24,7 @@ def init_app(app: Flask) -> None:
     """Keep the journal."""
     app.before_request(_begin)
     app.after_request(_end)
-    app.log_exception = _fault  # type: ignore[method-assign]
+    app.log_exception = _fault  # type: ignore[method-assign]  # Flask logs without a trace.
 
 
 def is_complete() -> bool:

@@ -8,8 +8,6 @@ from datetime import datetime
 from datetime import timezone
 from typing import Any
 
-from service.traces import trace_id
-
 #: The loggers that are ours; what others have to say is heard from a warning on, whatever the level.
 _OURS = ("experiments", "service")
 
@@ -22,6 +20,9 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
+        # Here, not above: commands hardly ever log anything, and need no web.
+        from service.traces import trace_id
+
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

@@ -21,6 +21,7 @@ from experiments.overview import Summary
 from experiments.storage.pace import Histogram
 from experiments.storage.session import Session
 from experiments.version import VERSION
+from service.cluster_measurements import cluster_measurements
 from service.disk import file_bytes
 from service.disk import space
 from service.installation import Installation
@@ -40,6 +41,7 @@ class Measurements(Collector):
         yield from _pace(self._installation)
         yield from _ages(self._installation)
         yield from _sizes(self._installation)
+        yield from cluster_measurements(self._installation)
         if self._installation.store.is_reached():
             yield from _experiments(self._installation)
 
@@ -124,6 +126,14 @@ def _experiments(installation: Installation) -> Iterator[Metric]:
     decided = ((one.experiment, one.decided_ms / 1000) for one in known)
     yield _by_experiment("decision_timestamp_seconds", "When the ledger's newest row was written.", decided)
     yield _alarms(installation, [one.experiment for one in known])
+    yield _errands(installation)
+
+
+def _errands(installation: Installation) -> Metric:
+    family = GaugeMetricFamily("bespoke_errand_failures", "Failures since it last went well.", labels=("errand",))
+    for row in installation.store.read(lambda session: session.errands.all()):
+        family.add_metric((row.name,), row.failures)
+    return family
 
 
 def _known(session: Session, installation: Installation) -> list[_Known]:

@@ -50,7 +50,7 @@ def add() -> Response:
     installation, visitor = current_installation(), _visitor()
     opt_out(
         installation.store, installation.snapshots, [visitor], keyring=installation.keyring,
-        now_ms=installation.clock.now_ms(),
+        now_ms=installation.clock.now_ms(), log=installation.log,
     )
     return _standing(installation, visitor)
 

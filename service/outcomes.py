@@ -1,11 +1,9 @@
 """Outcomes in a table, as a CRM, a survey or an export gives them: each row an event."""
 
-import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
+from experiments.outcome_sources import derived_id
 from experiments.snapshot import Snapshot
 from service.bodies import parse
 from service.cells import number
@@ -43,7 +41,7 @@ class Outcomes:
             "timestamp": cells.get("timestamp") or None,
             "properties": self._all_properties(row),
         }
-        return {"type": "track", **said, "messageId": cells.get("id") or _derived_id(said)}
+        return {"type": "track", **said, "messageId": cells.get("id") or derived_id(said)}
 
     def _all_properties(self, row: Row) -> Any:
         properties = _json(row.cells.get("properties") or "{}")
@@ -74,8 +72,3 @@ def _json(text: str) -> Any:
     except Refused:
         # A text is no object, which is what it is refused for.
         return text
-
-
-def _derived_id(said: dict[str, Any]) -> str:
-    """The same for the same row, so that a table that is recorded again counts once."""
-    return "row-" + hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()

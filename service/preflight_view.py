@@ -1,6 +1,7 @@
 """A pre-flight in words: how long, how sure, what it costs, and the smallest effect worth testing. Pure."""
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from experiments.advice import policy_name
@@ -8,6 +9,7 @@ from experiments.effects import POWER
 from experiments.effects import Effect
 from experiments.forecasts import Days
 from experiments.forecasts import Forecast
+from experiments.policy_kinds import policy_kind
 from experiments.preflight import Preflight
 from service.wording import NOTHING
 from service.wording import PLAIN
@@ -65,7 +67,7 @@ class PreflightView:
 def preflight_view(found: Preflight) -> PreflightView:
     """The page of a pre-flight."""
     return PreflightView(
-        headline=_HEADLINES[found.advice.policy],
+        headline=_deed(found.advice.policy, _HEADLINES),
         advice=found.advice.sentences,
         answers=tuple(_answers(found)),
         effects=tuple(_effect(effect) for effect in found.effects),
@@ -119,4 +121,9 @@ def _policy(found: Preflight, policy: Forecast) -> Row:
     median = f"more than {found.days}" if policy.days.median is None else f"{policy.days.median:.0f}"
     figures = (median, chance(policy.right), signed(policy.goals.won, unit), written(policy.cost, money))
     note = policy_name(policy.policy) + (", as set up" if policy.policy == found.own else "")
-    return Row(_DEEDS[policy.policy], figures, note)
+    return Row(_deed(policy.policy, _DEEDS), figures, note)
+
+
+def _deed(policy: str, words: Mapping[str, str]) -> str:
+    """What a policy does; of a kind that another package brings, in that package's words."""
+    return words.get(policy) or policy_kind(policy).help

@@ -83,7 +83,7 @@ def data_map(written: Written) -> list[Kept]:
         ),
         Kept(
             "campaigns, decisions about weights, reviews of segments",
-            ("experiments", "ledger", "slots", "heads", "restores", "meta", "reviews"),
+            ("experiments", "ledger", "slots", "heads", "restores", "meta", "reviews", "errands", "handed"),
             "to run them, and to prove how they ran", _DURING, "viewers, and keys of scope report",
         ),
         Kept(

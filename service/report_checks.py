@@ -22,8 +22,7 @@ class Check(NamedTuple):
 def warnings(report: Mapping[str, Any]) -> Iterator[str]:
     """What must be known before the report is acted on."""
     diagnostics = report["diagnostics"]
-    if diagnostics.get("alarm"):
-        yield _alarmed(diagnostics["alarm"])
+    yield from _held(diagnostics.get("alarm"), diagnostics.get("refused"))
     if diagnostics["sample_ratio"]["alarm"]:
         yield "Visitors did not arrive in the planned shares. Find the cause before acting on any figure here."
     for rail in report.get("guardrails", ()):
@@ -34,20 +33,27 @@ def warnings(report: Mapping[str, Any]) -> Iterator[str]:
             yield _barred(rail["arm"], rail["metric"])
     if not diagnostics["complete"]:
         yield "Some data were missing when this was read. The figures may still change."
+    yield from map(_lost, diagnostics["lost_spools"])
     if not diagnostics["intervals_valid"]:
         yield "Conversions are too rare in places to promise what the intervals say."
 
 
 def restraint_warnings(restraints: Restraints) -> Iterator[str]:
     """What the service has done out of caution, and what a person has to do about it."""
-    if restraints.alarm:
-        yield _alarmed(restraints.alarm)
+    yield from _held(restraints.alarm, restraints.refused)
     for arm, metric in restraints.barred.items():
         yield _barred(arm, metric)
 
 
-def _alarmed(reason: str) -> str:
-    return f"The service froze the weights. {reason}. Find the cause, then unfreeze it."
+def _lost(spool: Mapping[str, str]) -> str:
+    return f"Some of what was accepted since {spool['since']} is lost with a node's disk, and is counted nowhere."
+
+
+def _held(alarm: str | None, refused: str | None) -> Iterator[str]:
+    if alarm:
+        yield f"The service froze the weights. {alarm}. Find the cause, then unfreeze it."
+    if refused:
+        yield f"Weights stay where they are: {refused}."
 
 
 def _barred(arm: str, metric: str) -> str:
@@ -65,6 +71,8 @@ def checks(report: Mapping[str, Any]) -> Iterator[Check]:
         "Intervals hold", _yes(found["intervals_valid"]), " ".join(found["notes"]) or "Enough conversions everywhere.",
         not found["intervals_valid"],
     )
+    if lost := found["lost_spools"]:
+        yield Check("Lost", count(len(lost)), "Nodes whose disk was lost with some of what they had accepted.", True)
     yield Check("Matured", share(found["matured_share"]), "Visitors whose time to respond is over.")
     yield Check("Waiting", count(found["waiting"]), "Outcomes that came before their exposure, kept until it comes.")
     yield Check("Orphans", count(found["orphans"]), "Outcomes whose exposure never came.")

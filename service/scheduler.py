@@ -10,6 +10,7 @@ from datetime import timezone
 from threading import Event
 from time import monotonic
 
+from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from experiments.digests import claim_digest
@@ -22,6 +23,7 @@ from service.clock import AcceleratedClock
 from service.clock import Clock
 from service.disk import space
 from service.disk import written
+from service.errands import errands
 from service.installation import Installation
 from service.logs import said
 from service.relay import send
@@ -44,7 +46,10 @@ class Scheduler:
         self._installation = installation
         self._is_disk_low = False
         self._consents_due = monotonic() + _CONSENTS_SECONDS
-        self._background = BackgroundScheduler(timezone=timezone.utc)
+        looks = list(errands(installation))
+        # Each source and sink may hold a thread; that of the jobs waits for none of them.
+        threads = ThreadPoolExecutor(1 + len(looks))
+        self._background = BackgroundScheduler(executors={"default": threads}, timezone=timezone.utc)
         self._background.add_job(
             self.tick,
             "interval",
@@ -53,6 +58,11 @@ class Scheduler:
             max_instances=1,
             misfire_grace_time=None,
         )
+        for look in looks:
+            self._background.add_job(
+                look, "interval", seconds=_rhythm(installation.clock), coalesce=True, max_instances=1,
+                misfire_grace_time=None,
+            )
 
     def start(self) -> None:
         """Look for what is due, now and from now on."""

@@ -114,6 +114,8 @@ def _claim(config: Config, wanted: Address) -> Address:
     open_installation(config, serving=True).close()
     # The worker is forked: a connection that it inherited could undo what another has locked.
     gc.collect()
+    # What is left is no garbage, and a worker that never looks at it shares it.
+    gc.freeze()
     return address
 
 

@@ -12,7 +12,7 @@ from experiments.model import MetricKind
 from experiments.model import MetricRole
 from experiments.model import Objective
 from experiments.model import Role
-from experiments.reading.policy import KINDS
+from experiments.policy_kinds import kind_fault
 from experiments.reading.policy import Maturity
 from experiments.reading.segments import SegmentKind
 from service.setup_kinds import ABSENT
@@ -136,10 +136,20 @@ class Names:
         return found or ABSENT
 
 
+class PolicyChoice(Line):
+    """A kind of policy that is installed; another stays as it is written."""
+
+    def write(self, value: Any, types: _Types) -> str:
+        """The kind's name."""
+        if kind_fault(str(value)):
+            raise Unsayable
+        return str(value)
+
+
 _POLICY = Part({
-    "kind": Choice(words=KINDS), "every": TEXT, "min_share": PERCENT, "burn_in": NUMBER, "burn_in_conversions": NUMBER,
-    "max_step": PERCENT, "maturity": Choice(words=get_args(Maturity)), "shares": Json(), "epsilon": PERCENT,
-    "half_life": TEXT,
+    "kind": PolicyChoice(), "every": TEXT, "min_share": PERCENT, "burn_in": NUMBER,
+    "burn_in_conversions": NUMBER, "max_step": PERCENT, "maturity": Choice(words=get_args(Maturity)), "shares": Json(),
+    "epsilon": PERCENT, "half_life": TEXT,
 })
 _SEGMENT = Part({
     "name": TEXT, "key": TEXT, "kind": Choice(words=get_args(SegmentKind)), "rule": RuleKind(), "review_by": TEXT,

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from experiments.policy_kinds import installed_kinds
+
 #: What can be chosen, in the order of the page: the word of the document, and what it means.
 Options = tuple[tuple[str, str], ...]
 
@@ -136,7 +138,6 @@ ADVANCED_METRIC = (
     Field("source", "Whose events count?",
           options=(("any", "Everybody's"), ("server", "Only those that your servers send")), default="any"),
 )
-POLICY = Field("kind", "How should traffic be shared out?", options=POLICIES, default="fixed")
 CONTROL_SHARE = Field(
     "control_share", "How many get nothing, to compare with?", "Needs a control among the messages.", unit="%",
     is_narrow=True,
@@ -176,3 +177,9 @@ def label_of(path: str) -> str:
         words.append(f"{_ONE.get(name, name)} {int(index) + 1}" if index else name.replace("_", " "))
     text = ", ".join(words) or "Form"
     return text[0].upper() + text[1:]
+
+
+def policy() -> Field:
+    """The kinds of policies, those that packages bring in their own words."""
+    brought = tuple((name, kind.help) for name, kind in installed_kinds().items())
+    return Field("kind", "How should traffic be shared out?", options=POLICIES + brought, default="fixed")

@@ -10,7 +10,6 @@ from experiments.access import access
 from experiments.audit import Deed
 from experiments.erasure import Erased
 from experiments.erasure import erase
-from experiments.errors import DividedVisitors
 from experiments.errors import shown
 from experiments.event_shape import Id
 from experiments.times import iso
@@ -49,7 +48,6 @@ class Erasure(TypedDict):
     body=OfVisitor,
     answers={200: Access},
     codes={400: ("unknown_member",), 422: ("invalid_visitor",)},
-    refuses=(DividedVisitors,),
     example=_ANN,
 )
 def lookup() -> Response:
@@ -64,7 +62,6 @@ def lookup() -> Response:
     body=OfVisitor,
     answers={200: Erasure},
     codes={400: ("unknown_member",), 422: ("invalid_visitor",)},
-    refuses=(DividedVisitors,),
     example=_ANN,
 )
 def erase_visitor() -> Response:

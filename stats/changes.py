@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from scipy import special
+import scipy
 
 from stats.checks import between
 from stats.posteriors import BetaPosterior
@@ -49,6 +49,6 @@ def change(before: Pair, lately: Pair, *, mass: float = 0.95) -> Change:
     them. Asked once; whoever asks every day finds a change that is none more often than the p-value says.
     """
     mean, sd = lately.mean - before.mean, math.hypot(before.sd, lately.sd)
-    half_width = -float(special.ndtri((1 - between(mass, "mass", low=0, high=1)) / 2)) * sd
-    p_value = 2 * float(special.ndtr(-abs(mean) / sd))
+    half_width = -float(scipy.special.ndtri((1 - between(mass, "mass", low=0, high=1)) / 2)) * sd
+    p_value = 2 * float(scipy.special.ndtr(-abs(mean) / sd))
     return Change(mean, mean - half_width, mean + half_width, p_value)

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from numpy.typing import NDArray
-from scipy import special
 
 Array = NDArray[np.float64]
 
@@ -22,7 +21,8 @@ Array = NDArray[np.float64]
 STEP = 0.1
 _LOG_RATIOS = np.arange(-30, 31) * STEP
 _GROWTH = np.expm1(_LOG_RATIOS)
-_PRIOR = special.softmax(-0.5 * _LOG_RATIOS**2)
+_HEIGHTS = np.exp(-0.5 * _LOG_RATIOS**2)
+_PRIOR = _HEIGHTS / _HEIGHTS.sum()
 
 
 class Change(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+import scipy
 
 from stats.posteriors import NormalPosterior
 from stats.ranking import probability_best
@@ -92,7 +92,7 @@ def _better(mean: Array, variance: Array, present: Flags) -> Array:
     sd = np.sqrt(np.where(present, variance, 0.0).sum(axis=1))
     # Arms known without any error: the higher one is certain, equal ones share.
     score = gap / np.maximum(sd, _SPAN**2)
-    return np.asarray(np.where(present, special.ndtr(signs * score[:, None]), 0.0))
+    return np.asarray(np.where(present, scipy.special.ndtr(signs * score[:, None]), 0.0))
 
 
 def _highest(mean: Array, variance: Array, present: Flags) -> Array:
@@ -105,7 +105,7 @@ def _highest(mean: Array, variance: Array, present: Flags) -> Array:
     centre = np.where(present, (mean - origin) / unit, 0.0)
     mesh = np.where(present[:, :, None], centre[:, :, None] + sd[:, :, None] * _MESH, -_REACH)
     mesh = np.sort(mesh.reshape(len(mean), -1), axis=1)
-    log_cdf = special.log_ndtr((mesh[:, None, :] - centre[:, :, None]) / sd[:, :, None])
+    log_cdf = scipy.special.log_ndtr((mesh[:, None, :] - centre[:, :, None]) / sd[:, :, None])
     log_cdf = np.where(present[:, :, None], log_cdf, 0.0)
     growth = np.diff(log_cdf, axis=2)
     together = growth.sum(axis=1)
@@ -119,11 +119,11 @@ def _log_root_moments(logit: Array, variance: Array) -> tuple[Array, Array]:
     wide = variance > _NARROW
     alpha, beta = _beta_of(np.where(wide, logit, 0.0), np.where(wide, variance, 1.0))
     total = alpha + beta
-    rate, log_rate = special.expit(logit), special.log_expit(logit)
+    rate, log_rate = scipy.special.expit(logit), scipy.special.log_expit(logit)
     moments = []
     for power in (1 / 3, 2 / 3):
-        exact = special.gammaln(alpha + power) - special.gammaln(alpha)
-        exact -= special.gammaln(total + power) - special.gammaln(total)
+        exact = scipy.special.gammaln(alpha + power) - scipy.special.gammaln(alpha)
+        exact -= scipy.special.gammaln(total + power) - scipy.special.gammaln(total)
         bend = power**2 * (1 - rate) ** 2 - power * rate * (1 - rate)
         moments.append(np.where(wide, exact, power * log_rate + 0.5 * variance * bend))
     return moments[0], moments[1]
@@ -131,12 +131,12 @@ def _log_root_moments(logit: Array, variance: Array) -> tuple[Array, Array]:
 
 def _beta_of(logit: Array, variance: Array) -> tuple[Array, Array]:
     """α and β with ψ(α) - ψ(β) = logit and ψ'(α) + ψ'(β) = variance, by Newton's method in log α and log β."""
-    rate = special.expit(logit)
+    rate = scipy.special.expit(logit)
     alpha = 1 / (variance * (1 - rate)) + 0.5
     beta = 1 / (variance * rate) + 0.5
     for _ in range(_NEWTON_STEPS):
         slope_alpha, slope_beta = _trigamma(alpha), _trigamma(beta)
-        off_mean = special.psi(alpha) - special.psi(beta) - logit
+        off_mean = scipy.special.psi(alpha) - scipy.special.psi(beta) - logit
         off_variance = np.log((slope_alpha + slope_beta) / variance)
         bend_alpha = alpha * _tetragamma(alpha) / (slope_alpha + slope_beta)
         bend_beta = beta * _tetragamma(beta) / (slope_alpha + slope_beta)
@@ -155,14 +155,14 @@ def _trigamma(x: Array) -> Array:
     """ψ'(x), where x is large by its series (Abramowitz and Stegun 1964, 6.4.12), at a tenth of the price."""
     square = 1 / (x * x)
     series = 1 / x + square / 2 + square / x * (1 / 6 - square * (1 / 30 - square * (1 / 42 - square / 30)))
-    return _where_small(x, series, lambda small: special.zeta(2, small))
+    return _where_small(x, series, lambda small: scipy.special.zeta(2, small))
 
 
 def _tetragamma(x: Array) -> Array:
     """ψ''(x), likewise (6.4.13)."""
     square = 1 / (x * x)
     series = -square * (1 + 1 / x + square * (1 / 2 - square * (1 / 6 - square * (1 / 6 - square * 3 / 10))))
-    return _where_small(x, series, lambda small: -2 * special.zeta(3, small))
+    return _where_small(x, series, lambda small: -2 * scipy.special.zeta(3, small))
 
 
 def _where_small(x: Array, series: Array, exact: Callable[[Array], Array]) -> Array:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+import scipy
 
 from stats.posteriors import BetaPosterior
 from stats.posteriors import GammaPosterior
@@ -98,7 +98,7 @@ class BetaDensities:
     def slopes(self, positions: Array) -> Array:
         """See `Densities`."""
         t = self.origin + positions
-        return np.asarray(special.expit(t) * special.expit(-t))
+        return np.asarray(scipy.special.expit(t) * scipy.special.expit(-t))
 
 
 class GammaDensities:
@@ -194,7 +194,7 @@ def _falls(rising: Array, falling: Array) -> tuple[Callable[[Array], Array], Cal
         return fall
 
     def slope(d: Array) -> Array:
-        fall: Array = rising * special.expit(-odds - d) - falling * special.expit(odds + d)
+        fall: Array = rising * scipy.special.expit(-odds - d) - falling * scipy.special.expit(odds + d)
         return fall
 
     return exponent, slope

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from scipy import special
+import scipy
 
 from stats.checks import between
 from stats.moments import Moments
@@ -32,5 +32,5 @@ def contrast(fewer: Moments, more: Moments, *, mass: float = 0.95) -> Contrast:
     if min(fewer.n, more.n) < 2:
         return Contrast(mean, -math.inf, math.inf)
     error = math.sqrt(fewer.variance / fewer.n + more.variance / more.n)
-    half_width = -float(special.ndtri((1 - between(mass, "mass", low=0, high=1)) / 2)) * error
+    half_width = -float(scipy.special.ndtri((1 - between(mass, "mass", low=0, high=1)) / 2)) * error
     return Contrast(mean, mean - half_width, mean + half_width)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
+import scipy
 
 #: Those who have something, and all of them.
 Share = tuple[float, float]
@@ -47,7 +47,7 @@ def drift(before: ArrayLike, lately: ArrayLike) -> Drift:
     index = float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
     expected = totals * met.sum(axis=0) / totals.sum()
     statistic = float(((met - expected) ** 2 / expected).sum())
-    return Drift(index, float(special.chdtrc(met.shape[1] - 1, statistic)))
+    return Drift(index, float(scipy.special.chdtrc(met.shape[1] - 1, statistic)))
 
 
 def share_change(before: Share, lately: Share, *, mass: float = 0.95) -> tuple[float, float]:
@@ -57,7 +57,7 @@ def share_change(before: Share, lately: Share, *, mass: float = 0.95) -> tuple[f
     """
     if not before[1] or not lately[1]:
         return -1.0, 1.0
-    z = -float(special.ndtri((1 - mass) / 2))
+    z = -float(scipy.special.ndtri((1 - mass) / 2))
     (p, low_p, high_p), (q, low_q, high_q) = _score(*before, z), _score(*lately, z)
     difference = q - p
     low = difference - math.hypot(q - low_q, high_p - p)

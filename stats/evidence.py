@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 from numpy.typing import NDArray
-from scipy import special
+import scipy
 
 from stats.adaptive import Estimate
 from stats.checks import between
@@ -152,7 +152,7 @@ def difference_process(
     information = size * tuning(alpha=alpha, tuned_for=tuned_for)
     pull = information / (1 + information)
     z = difference / math.sqrt(variance)
-    chance = float(special.log_ndtr(z * math.sqrt(pull)))
+    chance = float(scipy.special.log_ndtr(z * math.sqrt(pull)))
     return math.log(2) - 0.5 * math.log1p(information) + 0.5 * z * z * pull + chance
 
 

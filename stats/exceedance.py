@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+import scipy
 
 from stats.densities import CORE_SCALE
 from stats.densities import BetaDensities
@@ -125,7 +125,7 @@ def gamma_by_difference(above: GammaPosterior, below: GammaPosterior) -> Exceeda
         _windows(GammaDensities([above]), GammaDensities([below])),
         lambda t: gamma_log_density(above.shape, above.rate, t),
         lambda t: gamma_log_density(below.shape, below.rate, t),
-        lambda t: float(special.gammaincc(above.shape, above.rate * math.exp(t))),
+        lambda t: float(scipy.special.gammaincc(above.shape, above.rate * math.exp(t))),
     )
 
 
@@ -146,8 +146,8 @@ def _of_rates(
 def _beta_survival(posterior: BetaPosterior, t: float) -> float:
     """Taken from the nearer end of (0, 1), where the rate keeps its digits."""
     if t < 0:
-        return float(special.betaincc(posterior.alpha, posterior.beta, special.expit(t)))
-    return float(special.betainc(posterior.beta, posterior.alpha, special.expit(-t)))
+        return float(scipy.special.betaincc(posterior.alpha, posterior.beta, scipy.special.expit(t)))
+    return float(scipy.special.betainc(posterior.beta, posterior.alpha, scipy.special.expit(-t)))
 
 
 def _rate_difference(d: float) -> Link:
@@ -157,13 +157,13 @@ def _rate_difference(d: float) -> Link:
     return Link(
         lambda s: np.logaddexp(log_d, s) - log_rest,
         lambda s: s + log_rest - np.logaddexp(0, log_d + s),
-        lambda s: special.log_expit(s - log_d),
-        lambda s: special.log_expit(-log_d - s),
+        lambda s: scipy.special.log_expit(s - log_d),
+        lambda s: scipy.special.log_expit(-log_d - s),
         lambda t: _log_difference(t + log_rest, log_d),
         lambda t: t - _log_difference(log_rest, log_d + t),
         log_d,
         -log_d,
-        lambda t: -special.log_expit(t) - special.log_expit(-t),
+        lambda t: -scipy.special.log_expit(t) - scipy.special.log_expit(-t),
     )
 
 
@@ -174,12 +174,12 @@ def _rate_ratio(log_ratio: float) -> Link:
         lambda s: s,
         lambda s: s - log_ratio - np.logaddexp(0, log_d + s),
         np.zeros_like,
-        lambda s: special.log_expit(-log_d - s),
+        lambda s: scipy.special.log_expit(-log_d - s),
         lambda t: t,
         lambda t: t - _log_difference(-log_ratio, log_d + t),
         -math.inf,
         -log_d,
-        lambda t: -special.log_expit(-t),
+        lambda t: -scipy.special.log_expit(-t),
     )
 
 
@@ -189,7 +189,7 @@ def _difference(d: float) -> Link:
     return Link(
         lambda s: np.logaddexp(log_d, s),
         lambda s: s,
-        lambda s: special.log_expit(s - log_d),
+        lambda s: scipy.special.log_expit(s - log_d),
         np.zeros_like,
         lambda t: _log_difference(t, log_d),
         lambda t: t,

@@ -12,13 +12,13 @@ its size is not that of the luckiest. Among those the share of false ones is hel
 
 from collections.abc import Iterator
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Any
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy import special
+import scipy
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -28,7 +28,7 @@ Mask = NDArray[np.bool_]
 FEWEST_MET = 10
 #: Of groups by columns, so that no table of many strata takes more than some ten megabytes.
 _AT_ONCE = 1 << 19
-_QUANTILE = float(special.ndtri(0.975))
+_QUANTILE = NormalDist().inv_cdf(0.975)
 
 
 class Cells(NamedTuple):
@@ -165,7 +165,7 @@ def _p_value(cells: Cells, groups: Mask, choice: Choice, *, smallest: float) -> 
         contrasts(cells, group, leaves, smallest=smallest).z[0]
         for leaves in (_together(groups), choice.leaves)
     )
-    return float(special.ndtr(-min(choice.sign * as_a_whole, choice.sign * beside)))
+    return float(scipy.special.ndtr(-min(choice.sign * as_a_whole, choice.sign * beside)))
 
 
 def _together(groups: Mask) -> Codes:
@@ -219,7 +219,7 @@ class _Table(NamedTuple):
         entries = np.concatenate([cells.n, cells.total]).ravel()
         columns = (np.arange(4)[:, np.newaxis] * len(different) + column).ravel()
         shape = (len(leaves), 4 * len(different))
-        sums = sparse.csr_array((entries, (np.tile(cells.context, 4), columns)), shape=shape)
+        sums = scipy.sparse.csr_array((entries, (np.tile(cells.context, 4), columns)), shape=shape)
         of_contexts = np.zeros((len(leaves), 4))
         for place, values in enumerate((*cells.total, *cells.total_squares)):
             of_contexts[:, place] = np.bincount(cells.context, values, minlength=len(leaves))

@@ -2,7 +2,7 @@
 
 import math
 
-from scipy import special
+import scipy
 
 from stats.checks import between
 from stats.checks import not_negative
@@ -45,9 +45,9 @@ def mean_above(mean: float, variance: float, visitors: float, *, limit: float) -
 
 def _log_tail(alpha: float, beta: float, limit: float) -> float:
     """Log of the beta integral from the limit to 1."""
-    tail = float(special.betaincc(alpha, beta, limit))
+    tail = float(scipy.special.betaincc(alpha, beta, limit))
     if tail >= _LEAST_TAIL:
-        return float(special.betaln(alpha, beta)) + math.log(tail)
+        return float(scipy.special.betaln(alpha, beta)) + math.log(tail)
     # So far beyond its peak the integrand falls at least as fast as its tangent there: it is log-concave.
     fall = (beta - 1) / (1 - limit) - (alpha - 1) / limit
     return (alpha - 1) * math.log(limit) + (beta - 1) * math.log1p(-limit) - math.log(fall)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+import scipy
 
 from stats.checks import between
 from stats.checks import finite
@@ -90,8 +90,8 @@ class Beliefs(NamedTuple):
         sds = np.sqrt(self.believed.variance_of(self.slopes * coefficients))
         mean = float(self.weights @ means)
         sd = float(np.sqrt(self.weights @ (sds**2 + (means - mean) ** 2)))
-        half_width = -float(special.ndtri((1 - between(mass, "mass", low=0, high=1)) / 2)) * sd
-        above = special.ndtr(means / np.maximum(sds, np.finfo(np.float64).tiny))
+        half_width = -float(scipy.special.ndtri((1 - between(mass, "mass", low=0, high=1)) / 2)) * sd
+        above = scipy.special.ndtr(means / np.maximum(sds, np.finfo(np.float64).tiny))
         return Uplift(mean, mean - half_width, mean + half_width, float(self.weights @ above))
 
 

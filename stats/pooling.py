@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+import scipy
 
 from stats import contenders
 from stats.checks import finite
@@ -255,7 +255,7 @@ def _best_of_rates(places: Table, beliefs: Beliefs, seen: Seen, origin: Array) -
     if _differ(seen.costs, places):
         return _best(places, beliefs, _as_they_stand(places, beliefs))
     own = contenders.own_variances(beliefs.believed.covariance(), places.candidates)
-    typical = np.broadcast_to(special.expit(origin), own.shape)
+    typical = np.broadcast_to(scipy.special.expit(origin), own.shape)
     return _best(places, beliefs, contenders.symmetrised(beliefs.believed.mean + origin, own, typical))
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+import scipy
 
 from stats.checks import between
 from stats.checks import finite
@@ -76,29 +76,30 @@ class BetaPosterior:
     @property
     def log_mean(self) -> float:
         """The expected logarithm of the rate."""
-        return float(special.psi(self.alpha) - special.psi(self.alpha + self.beta))
+        return float(scipy.special.psi(self.alpha) - scipy.special.psi(self.alpha + self.beta))
 
     @property
     def log_sd(self) -> float:
         """The standard deviation of the logarithm of the rate (ζ(2, z) is the trigamma function)."""
-        return math.sqrt(special.zeta(2, self.alpha) - special.zeta(2, self.alpha + self.beta))
+        return math.sqrt(scipy.special.zeta(2, self.alpha) - scipy.special.zeta(2, self.alpha + self.beta))
 
     def cdf(self, x: float) -> float:
         """The probability of a rate of at most x."""
-        return float(special.betainc(self.alpha, self.beta, min(max(x, 0.0), 1.0)))
+        return float(scipy.special.betainc(self.alpha, self.beta, min(max(x, 0.0), 1.0)))
 
     def density(self, x: Array) -> Array:
         """The density at rates strictly between 0 and 1; 0 elsewhere."""
         inside = (x > 0) & (x < 1)
         rate = np.where(inside, x, 0.5)
-        log_density = beta_log_density(self.alpha, self.beta, special.logit(rate)) - np.log(rate) - np.log1p(-rate)
+        log_odds_density = beta_log_density(self.alpha, self.beta, scipy.special.logit(rate))
+        log_density = log_odds_density - np.log(rate) - np.log1p(-rate)
         return np.where(inside, np.exp(log_density), 0.0)
 
     def credible_interval(self, mass: float = 0.95) -> tuple[float, float]:
         """The equal-tailed interval that holds this mass."""
         tail = (1 - between(mass, "mass", low=0, high=1)) / 2
-        low = special.betaincinv(self.alpha, self.beta, tail)
-        high = special.betainccinv(self.alpha, self.beta, tail)
+        low = scipy.special.betaincinv(self.alpha, self.beta, tail)
+        high = scipy.special.betainccinv(self.alpha, self.beta, tail)
         return float(low), float(high)
 
     def draw(self, rng: np.random.Generator, size: int) -> Array:
@@ -126,7 +127,7 @@ class NormalPosterior:
 
     def cdf(self, x: float) -> float:
         """The probability of a mean of at most x."""
-        return float(special.ndtr((x - self.mean) / self.sd))
+        return float(scipy.special.ndtr((x - self.mean) / self.sd))
 
     def density(self, x: Array) -> Array:
         """The density at each x."""
@@ -136,7 +137,7 @@ class NormalPosterior:
     def credible_interval(self, mass: float = 0.95) -> tuple[float, float]:
         """The equal-tailed interval that holds this mass."""
         tail = (1 - between(mass, "mass", low=0, high=1)) / 2
-        half_width = -float(special.ndtri(tail)) * self.sd
+        half_width = -float(scipy.special.ndtri(tail)) * self.sd
         return self.mean - half_width, self.mean + half_width
 
     def draw(self, rng: np.random.Generator, size: int) -> Array:
@@ -173,7 +174,7 @@ class GammaPosterior:
 
     def cdf(self, x: float) -> float:
         """The probability of a rate of at most x."""
-        return float(special.gammainc(self.shape, self.rate * max(x, 0.0)))
+        return float(scipy.special.gammainc(self.shape, self.rate * max(x, 0.0)))
 
     def density(self, x: Array) -> Array:
         """The density at positive rates; 0 elsewhere."""
@@ -185,8 +186,8 @@ class GammaPosterior:
     def credible_interval(self, mass: float = 0.95) -> tuple[float, float]:
         """The equal-tailed interval that holds this mass."""
         tail = (1 - between(mass, "mass", low=0, high=1)) / 2
-        low = special.gammaincinv(self.shape, tail)
-        high = special.gammainccinv(self.shape, tail)
+        low = scipy.special.gammaincinv(self.shape, tail)
+        high = scipy.special.gammainccinv(self.shape, tail)
         return float(low) / self.rate, float(high) / self.rate
 
     def draw(self, rng: np.random.Generator, size: int) -> Array:

@@ -2,7 +2,7 @@
 
 import math
 
-from scipy import special
+import scipy
 
 from stats.checks import between
 from stats.checks import not_negative
@@ -42,7 +42,7 @@ def _chance(conversions_mass: float, share: float, ratio: float, needed: float) 
     odds = share / (1 - share) * ratio
     conversions = round(conversions_mass * (1 + odds))
     enough = _enough(conversions, share, needed)
-    return float(special.bdtrc(enough - 1, conversions, odds / (1 + odds))) if enough <= conversions else 0.0
+    return float(scipy.special.bdtrc(enough - 1, conversions, odds / (1 + odds))) if enough <= conversions else 0.0
 
 
 def _enough(conversions: int, share: float, needed: float) -> int:
@@ -71,4 +71,4 @@ def detectable_difference(sd: float, visitors: float, *, needed: float, power: f
         middle = (low + high) / 2
         reached = difference_process(middle, 1.0, visitors) >= needed
         low, high = (low, middle) if reached else (middle, high)
-    return (high + float(special.ndtri(between(power, "power", low=0, high=1)))) * sd
+    return (high + float(scipy.special.ndtri(between(power, "power", low=0, high=1)))) * sd

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+import scipy
 
 Array = NDArray[np.float64]
 
@@ -80,9 +80,9 @@ def rule() -> Rule:
 
     With ℓ_k = w_k Σ_j (2j + 1)/2 P_j(x_k) P_j and ∫_{-1}^x P_j = (P_{j+1} - P_{j-1})(x) / (2j + 1).
     """
-    nodes, weights = special.roots_legendre(NODES)
+    nodes, weights = scipy.special.roots_legendre(NODES)
     degrees = np.arange(NODES + 1)
-    legendre = special.eval_legendre(degrees[:, None], nodes)
+    legendre = scipy.special.eval_legendre(degrees[:, None], nodes)
     integrals = np.vstack([1 + nodes, legendre[2:] - legendre[:-2]]) / 2
     up_to = weights[:, None] * (legendre[:NODES].T @ integrals)
     return Rule(nodes, weights, up_to, weights[:, None] - up_to)

@@ -6,11 +6,12 @@ https://arxiv.org/abs/1301.2294). So a cell without conversions, of which a quad
 its moments. All cells are updated at once; likelihoods of log odds are log-concave, so factors are never negative.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+import scipy
 
 from stats.hierarchy import Believed
 from stats.hierarchy import Prior
@@ -19,8 +20,6 @@ from stats.hierarchy import believe
 
 Array = NDArray[np.float64]
 
-_NODES, _NODE_WEIGHTS = special.roots_hermitenorm(11)
-_LOG_NODE_WEIGHTS = np.log(_NODE_WEIGHTS) + 0.5 * _NODES**2
 _SWEEPS = 25
 _CLOSE = 1e-3
 _HOPELESS = 3.0
@@ -90,7 +89,7 @@ def first_sites(outcomes: Outcomes) -> Sites:
     """Each likelihood as a quadratic where its cell has half a success and half a failure more."""
     rate = (outcomes.successes + 0.5) / (outcomes.visitors + 1)
     precision = outcomes.visitors * rate * (1 - rate)
-    shift = outcomes.successes - outcomes.visitors * rate + precision * (special.logit(rate) - outcomes.origin)
+    shift = outcomes.successes - outcomes.visitors * rate + precision * (scipy.special.logit(rate) - outcomes.origin)
     return Sites(precision[None], shift[None])
 
 
@@ -112,16 +111,24 @@ def _cavity(believed: Believed, sites: Sites) -> Sites:
 def _tilted(cavity: Sites, outcomes: Outcomes, start: Array) -> _Tilted:
     """Gauss-Hermite quadrature around the mode (Liu and Pierce 1994, https://doi.org/10.1093/biomet/81.3.624)."""
     mode, curvature = _mode(cavity, outcomes, start)
-    offsets = _NODES / np.sqrt(curvature)[..., None]
-    exponents = _fall(cavity, outcomes, mode, offsets) + _LOG_NODE_WEIGHTS
+    nodes, log_weights = _nodes()
+    offsets = nodes / np.sqrt(curvature)[..., None]
+    exponents = _fall(cavity, outcomes, mode, offsets) + log_weights
     highest = exponents.max(axis=-1, keepdims=True)
     shares = np.exp(exponents - highest)
     mass = shares.sum(axis=-1)
     shares /= mass[..., None]
     centre, variance = _moments(shares, offsets)
     log_mass = np.log(mass / np.sqrt(2 * np.pi * curvature)) + highest[..., 0] + _height(cavity, outcomes, mode)
-    node_rates = special.expit((outcomes.origin + mode)[..., None] + offsets)
+    node_rates = scipy.special.expit((outcomes.origin + mode)[..., None] + offsets)
     return _Tilted(mode + centre, variance, log_mass, *_moments(shares, node_rates))
+
+
+@cache
+def _nodes() -> tuple[Array, Array]:
+    """Nodes, and the logs of their weights without the density; made when first asked for, since scipy loads slowly."""
+    nodes, weights = scipy.special.roots_hermitenorm(11)
+    return nodes, np.log(weights) + 0.5 * nodes**2
 
 
 def _moments(shares: Array, values: Array) -> tuple[Array, Array]:
@@ -132,7 +139,7 @@ def _moments(shares: Array, values: Array) -> tuple[Array, Array]:
 
 def _fall(cavity: Sites, outcomes: Outcomes, mode: Array, offsets: Array) -> Array:
     """Log of cavity times likelihood less that at the mode, so that counts of 1e9 cancel nothing."""
-    rate = special.expit(outcomes.origin + mode)
+    rate = scipy.special.expit(outcomes.origin + mode)
     slope = outcomes.successes - cavity.precision * mode + cavity.shift
     fall = slope[..., None] * offsets - 0.5 * cavity.precision[..., None] * offsets**2
     return np.asarray(fall - outcomes.visitors[..., None] * np.log1p(rate[..., None] * np.expm1(offsets)))
@@ -149,7 +156,7 @@ def _mode(cavity: Sites, outcomes: Outcomes, start: Array) -> tuple[Array, Array
     """The highest point of cavity times likelihood, or near it, and the curvature there, by Newton's method."""
     mode = start
     for _ in range(_NEWTON_STEPS):
-        rate = special.expit(outcomes.origin + mode)
+        rate = scipy.special.expit(outcomes.origin + mode)
         curvature = outcomes.visitors * rate * (1 - rate) + cavity.precision
         slope = outcomes.successes - outcomes.visitors * rate + cavity.shift - cavity.precision * mode
         if (np.abs(slope) < _NEAR * np.sqrt(curvature)).all():

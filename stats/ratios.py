@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+import scipy
 
 from stats.quadrature import NODES
 from stats.quadrature import rule
@@ -55,7 +55,7 @@ class Ratios(NamedTuple):
 
     def slope_and_bend(self, u: Array) -> tuple[Array, Array]:
         """f' and -f'' at one point of each contest."""
-        chance = special.expit(special.logit(self.share) + u[:, None])
+        chance = scipy.special.expit(scipy.special.logit(self.share) + u[:, None])
         mine = self.both * chance
         slope = (self.won - mine).sum(axis=1) - u / self.scale**2
         return slope, (mine * (1 - chance)).sum(axis=1) + self.scale**-2

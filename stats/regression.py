@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+import scipy
 
 from stats.hierarchy import Prior
 from stats.hierarchy import Sites
@@ -158,7 +158,7 @@ def _scales(
         tried = scales.copy()
         tried[place] = scale
         found = believe(few._replace(effects=design.effects(tried.tolist()) * unit**2), sites)
-        return float(special.logsumexp(masses[_FEW] + found.log_evidence))
+        return float(scipy.special.logsumexp(masses[_FEW] + found.log_evidence))
 
     for _ in range(_ROUNDS):
         before = scales.copy()

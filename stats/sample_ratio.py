@@ -6,12 +6,13 @@ however often it is asked: see `stats.evidence`, of which this is the same with 
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from numpy.typing import NDArray
-from scipy import special
+import scipy
 
 from stats.mixtures import mean_evidence
 
@@ -19,8 +20,6 @@ Array = NDArray[np.float64]
 
 # A few lost exposures in a hundred, and a broken arm: of log θ, each with half the mass.
 _SCALES = (0.03, 0.3)
-_NODES, _NODE_WEIGHTS = special.roots_hermitenorm(24)
-_LOG_NODE_WEIGHTS = np.log(_NODE_WEIGHTS / np.sqrt(2 * np.pi)) + 0.5 * _NODES**2
 _NEWTON_STEPS = 100
 _LONGEST_STEP = 1.0
 _NEAR = 0.01
@@ -71,7 +70,7 @@ def combine(statistics: Sequence[float], degrees: Sequence[int]) -> SampleRatio:
     statistic, freedom = float(sum(statistics)), int(sum(degrees))
     if freedom == 0:
         return SampleRatio(statistic, 0, 0.0 if statistic == np.inf else 1.0)
-    return SampleRatio(statistic, freedom, float(special.chdtrc(freedom, statistic)))
+    return SampleRatio(statistic, freedom, float(scipy.special.chdtrc(freedom, statistic)))
 
 
 def share_evidence(observed: ArrayLike, others: ArrayLike, shares: ArrayLike) -> float:
@@ -97,18 +96,26 @@ def share_evidence(observed: ArrayLike, others: ArrayLike, shares: ArrayLike) ->
 def _mixed(won: float, visitors: Array, shares: Array, scale: float) -> float:
     """log ∫ exp(u won - Σ N log(1 + w (e^u - 1))) N(du; 0, scale²): log-concave, so Gauss-Hermite about the peak."""
     peak, curvature = 0.0, scale**-2
-    log_odds = special.logit(shares)
+    log_odds = scipy.special.logit(shares)
     for _ in range(_NEWTON_STEPS):
-        chance = special.expit(log_odds + peak)
+        chance = scipy.special.expit(log_odds + peak)
         curvature = float(visitors @ (chance * (1 - chance))) + scale**-2
         step = (won - float(visitors @ chance) - peak * scale**-2) / curvature
         peak += min(max(step, -_LONGEST_STEP), _LONGEST_STEP)
         if abs(step) < _NEAR / math.sqrt(curvature):
             break
     width = 1 / math.sqrt(curvature)
-    u = peak + width * _NODES
+    nodes, log_weights = _nodes()
+    u = peak + width * nodes
     values = won * u - visitors @ np.log1p(shares[:, None] * np.expm1(u)) - 0.5 * (u / scale) ** 2
-    return float(np.logaddexp.reduce(values + _LOG_NODE_WEIGHTS)) + math.log(width / scale)
+    return float(np.logaddexp.reduce(values + log_weights)) + math.log(width / scale)
+
+
+@cache
+def _nodes() -> tuple[Array, Array]:
+    """Nodes, and the logs of their weights without the density; made when first asked for, since scipy loads slowly."""
+    nodes, weights = scipy.special.roots_hermitenorm(24)
+    return nodes, np.log(weights / np.sqrt(2 * np.pi)) + 0.5 * nodes**2
 
 
 def _counts(values: ArrayLike, name: str) -> Array:

@@ -2,8 +2,7 @@
 
 import math
 
-from scipy import optimize
-from scipy import special
+import scipy
 
 from stats.checks import between
 from stats.checks import positive
@@ -23,8 +22,8 @@ def two_proportions(p1: float, p2: float, *, alpha: float = 0.05, power: float =
     if p1 == p2:
         return math.inf
     pooled = (p1 + p2) / 2
-    unequal = -float(special.ndtri(alpha / 2)) * math.sqrt(2 * pooled * (1 - pooled))
-    found = float(special.ndtri(power)) * math.sqrt(p1 * (1 - p1) + p2 * (1 - p2))
+    unequal = -float(scipy.special.ndtri(alpha / 2)) * math.sqrt(2 * pooled * (1 - pooled))
+    found = float(scipy.special.ndtri(power)) * math.sqrt(p1 * (1 - p1) + p2 * (1 - p2))
     return (max(unequal + found, 0.0) / (p1 - p2)) ** 2
 
 
@@ -42,4 +41,4 @@ def detectable_rate(p1: float, visitors: float, *, alpha: float = 0.05, power: f
 
     if p1 >= highest or excess(highest) > 0:
         return 1.0
-    return float(optimize.brentq(excess, p1 + (1 - p1) * 1e-9, highest, xtol=1e-14))
+    return float(scipy.optimize.brentq(excess, p1 + (1 - p1) * 1e-9, highest, xtol=1e-14))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dataclasses import replace
 from functools import lru_cache
 
-from scipy import special
+import scipy
 
 from stats.checks import between
 from stats.exceedance import Exceedance
@@ -79,7 +79,8 @@ def _beta_ratio(treatment: BetaPosterior, reference: BetaPosterior, tail: float)
     directions = beta_by_ratio(treatment, reference), beta_by_ratio(reference, treatment)
     low, high, probability = _quantiles(*directions, tail, treatment.log_mean - reference.log_mean)
     inverse = (reference.alpha + reference.beta - 1) / (reference.alpha - 1) if reference.alpha > 1 else math.inf
-    return Uplift(treatment.mean * inverse - 1, float(special.expm1(low)), float(special.expm1(high)), probability)
+    least, most = float(scipy.special.expm1(low)), float(scipy.special.expm1(high))
+    return Uplift(treatment.mean * inverse - 1, least, most, probability)
 
 
 def _gamma_difference(treatment: GammaPosterior, reference: GammaPosterior, tail: float) -> Uplift:
@@ -104,13 +105,13 @@ def _gamma_ratio(treatment: GammaPosterior, reference: GammaPosterior, tail: flo
 def _normal_difference(treatment: Posterior, reference: Posterior, tail: float) -> Uplift:
     mean = treatment.mean - reference.mean
     sd = math.hypot(treatment.sd, reference.sd)
-    half_width = -float(special.ndtri(tail)) * sd
-    return Uplift(mean, mean - half_width, mean + half_width, float(special.ndtr(mean / sd)))
+    half_width = -float(scipy.special.ndtri(tail)) * sd
+    return Uplift(mean, mean - half_width, mean + half_width, float(scipy.special.ndtr(mean / sd)))
 
 
 def _normal_ratio(treatment: NormalPosterior, reference: NormalPosterior, tail: float) -> Uplift:
     probability = _normal_difference(treatment, reference, tail).probability
-    quantile = float(special.ndtri(tail))
+    quantile = float(scipy.special.ndtri(tail))
     mean = treatment.mean / reference.mean - 1 if reference.mean else math.inf
     leading = reference.mean**2 - (quantile * reference.sd) ** 2
     if leading <= 0:
@@ -124,7 +125,7 @@ def _normal_ratio(treatment: NormalPosterior, reference: NormalPosterior, tail: 
 def _quantiles(above: Exceedance, below: Exceedance, tail: float, middle: float) -> tuple[float, float, float]:
     """The two quantiles and P(treatment > reference), by treatment over reference and the reverse, about a middle."""
     probability = above.at(0.0).chance
-    half_width = -float(special.ndtri(tail)) * above.spread
+    half_width = -float(scipy.special.ndtri(tail)) * above.spread
     if 1 - probability > tail:
         low = -_solve(below, tail, half_width - middle)
     else:
@@ -146,13 +147,13 @@ def _inside(start: float, exceedance: Exceedance) -> float:
 def _solve(exceedance: Exceedance, chance: float, start: float) -> float:
     """Where the exceedance falls to this chance: Newton's method on normal scores, inside a bracket."""
     low, high = 0.0, exceedance.limit
-    score = float(special.ndtri(chance))
+    score = float(scipy.special.ndtri(chance))
     farthest = _LONGEST_STEP * exceedance.spread
     point = _inside(start, exceedance)
     for _ in range(_STEPS):
         here = exceedance.at(point)
         low, high = (point, high) if here.chance > chance else (low, point)
-        gap = float(special.ndtri(here.chance)) - score
+        gap = float(scipy.special.ndtri(here.chance)) - score
         step = _newton(here, gap, farthest)
         if abs(gap) <= _SMALL_GAP or high - low <= _NARROW * low:
             return min(max(point + step, low), high)
@@ -163,7 +164,7 @@ def _solve(exceedance: Exceedance, chance: float, start: float) -> float:
 
 def _newton(here: Excess, gap: float, farthest: float) -> float:
     """The step to where the score should be right; the longest one where the chance says too little to tell."""
-    own = float(special.ndtri(here.chance))
+    own = float(scipy.special.ndtri(here.chance))
     if not (abs(own) < _FAR and here.density > 0):
         return math.copysign(farthest, gap)
     step = gap * math.exp(-0.5 * own * own) / math.sqrt(2 * math.pi) / here.density

@@ -36,7 +36,7 @@ def thompson(posteriors: Sequence[Posterior], *, floor: float = 0.0) -> Array:
 
 def by_chance(best: ArrayLike, *, floor: float = 0.0) -> Array:
     """Thompson's weights from the arms' chances of being best."""
-    return _floored(_checked(best, "best"), floor)
+    return floored(_checked(best, "best"), floor)
 
 
 def top_two(posteriors: Sequence[Posterior], *, floor: float = 0.0, share: float = 0.5) -> Array:
@@ -49,18 +49,18 @@ def top_two(posteriors: Sequence[Posterior], *, floor: float = 0.0, share: float
     within(share, "share", low=0, high=1)
     best = probability_best(posteriors)
     if len(best) == 1:
-        return _floored(best, floor)
+        return floored(best, floor)
     challengers = [best[leader] * _challenger(posteriors, best, leader) for leader in range(len(best))]
-    return _floored(share * best + (1 - share) * np.sum(challengers, axis=0), floor)
+    return floored(share * best + (1 - share) * np.sum(challengers, axis=0), floor)
 
 
 def by_two_chances(best: ArrayLike, *, floor: float = 0.0, share: float = 0.5) -> Array:
     """Top-two weights from the arms' chances of being best; challengers of a certain leader divide evenly."""
     chances = _checked(best, "best")
     if len(chances) == 1:
-        return _floored(chances, floor)
+        return floored(chances, floor)
     challengers = [chances[leader] * _without(chances, leader) for leader in range(len(chances))]
-    return _floored(share * chances + (1 - share) * np.sum(challengers, axis=0), floor)
+    return floored(share * chances + (1 - share) * np.sum(challengers, axis=0), floor)
 
 
 def epsilon_greedy(posteriors: Sequence[Posterior], *, epsilon: float = 0.1, floor: float = 0.0) -> Array:
@@ -78,7 +78,7 @@ def by_mean(means: ArrayLike, *, epsilon: float = 0.1, floor: float = 0.0) -> Ar
     if not values.size:
         raise ValueError("posteriors is empty, must have at least one arm")
     leaders = values == values.max()
-    return _floored(epsilon * even(len(values)) + (1 - epsilon) * leaders / leaders.sum(), floor)
+    return floored(epsilon * even(len(values)) + (1 - epsilon) * leaders / leaders.sum(), floor)
 
 
 def limit_step(previous: ArrayLike, target: ArrayLike, *, max_step: float) -> Array:
@@ -111,7 +111,7 @@ def _without(best: Array, leader: int) -> Array:
     return np.where(others, best / rest if rest > _UNDERFLOW else 1 / (len(best) - 1), 0.0)
 
 
-def _floored(weights: Array, floor: float) -> Array:
+def floored(weights: Array, floor: float) -> Array:
     """floor + (1 - n·floor)·w: an additive floor keeps the order and the sum, which clipping does not."""
     n = len(weights)
     if n * not_negative(floor, "floor") > 1 + _ROUNDING:

@@ -16,7 +16,7 @@ from experiments.storage.location import Server
 from tests.service.processes import free_port
 from tests.service.processes import wait_until
 
-_STARTING_SECONDS = 60
+_STARTING_SECONDS = 180
 _OPTIONS = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "max_connections=200")
 
 
@@ -81,13 +81,19 @@ class Postgres:
             process.kill()
         self._process.wait(_STARTING_SECONDS)
 
+    def signal(self, number: int) -> None:
+        """Send a signal to all of its processes."""
+        assert self._process is not None, "it was started"
+        for process in (self._process, *self._process.children(recursive=True)):
+            process.send_signal(number)
+
     def promote(self) -> None:
         """Let a standby become a primary."""
         self._run("pg_ctl", "-D", str(self.folder), "-w", "promote")
 
-    def ask(self, statement: str) -> list[tuple[object, ...]]:
+    def ask(self, statement: str, *, database: str = "postgres") -> list[tuple[object, ...]]:
         """What a statement finds, as its owner."""
-        with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.address(database), autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
@@ -132,6 +138,13 @@ class Cluster:
         assert self.standby is not None
         self.primary.kill()
         self.standby.promote()
+        self.primary, self.standby = self.standby, self.primary
+
+    def follow(self) -> None:
+        """Let what was killed begin anew as a standby."""
+        assert self.standby is not None
+        shutil.rmtree(self.standby.folder)
+        _follow(self.standby, self.primary)
 
 
 @contextmanager

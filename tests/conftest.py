@@ -1,6 +1,8 @@
 """Fixtures for every test: the store on each backend, and the data that lies beside the repository."""
 
+import gc
 import os
+import shutil
 from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +51,12 @@ def postgres() -> Iterator[Databases]:
         yield databases
 
 
+def pytest_collection_finish() -> None:
+    """Let the search for garbage pass over thousands of tests and modules, which are none."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests on an embedded database, and those marked so on each kind of database."""
     if "location" in metafunc.fixturenames:
@@ -56,15 +64,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("location", ["sqlite", "postgresql"] if is_wide else ["sqlite"], indirect=True)
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An embedded database as `bespoke init` leaves it, of which others are copies."""
+    path = tmp_path_factory.mktemp("template") / "bespoke.db"
+    migrate_database(path, fingerprint=SECRETS.fingerprint)
+    return path
+
+
 @pytest.fixture
-def location(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
+def location(request: pytest.FixtureRequest, tmp_path: Path, template: Path) -> Location:
     """A database of each kind, as `bespoke init` leaves it."""
     if request.param == "postgresql":
         databases: Databases = request.getfixturevalue("postgres")
         return databases.fresh()
-    path = tmp_path / "bespoke.db"
-    migrate_database(path, fingerprint=SECRETS.fingerprint)
-    return path
+    return Path(shutil.copy(template, tmp_path))
 
 
 @pytest.fixture

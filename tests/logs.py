@@ -87,7 +87,7 @@ class LogCluster:
         for node in self.nodes:
             node.start()
         for node in self.nodes:
-            wait_until(node.is_healthy, what="the log is healthy", seconds=60)
+            wait_until(node.is_healthy, what="the log is healthy", seconds=180)
 
     def kill(self) -> None:
         """Kill them all."""

@@ -24,6 +24,9 @@ class Databases:
         self._address = address
         self._numbers = count(1)
         self._administrator: psycopg.Connection[Any] = psycopg.connect(self.server("postgres").url, autocommit=True)
+        # Else it goes through hundreds of databases again and again, of which each is used for a moment.
+        self.run("ALTER SYSTEM SET autovacuum = off")
+        self.run("SELECT pg_reload_conf()")
         self.run(f"CREATE DATABASE {_TEMPLATE}")
         migrate_database(self.server(_TEMPLATE), fingerprint=SECRETS.fingerprint)
 

@@ -44,6 +44,13 @@ class Audit:
         """Every row, the oldest first."""
         return (AuditRow(*row) for row in self._connection.execute(f"SELECT {_COLUMNS} FROM audit ORDER BY number"))
 
+    def after(self, number: int, *, limit: int) -> list[AuditRow]:
+        """The rows that follow one, the oldest first."""
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM audit WHERE number > ? ORDER BY number LIMIT ?", (number, limit)
+        )
+        return [AuditRow(*row) for row in rows]
+
     def newest(self, *, actor: str | None, subject: str | None, before: int | None, limit: int) -> list[AuditRow]:
         """The newest rows of an actor and on a subject, numbered below `before`; None leaves a condition out."""
         rows = self._connection.execute(

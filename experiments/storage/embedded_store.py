@@ -18,6 +18,8 @@ from experiments.model import Exposure
 from experiments.storage.exposed import Exposed
 from experiments.storage.log_file import check_log
 from experiments.storage.pace import Pace
+from experiments.storage.parts import Part
+from experiments.storage.parts import Whole
 from experiments.storage.session import Session
 from experiments.storage.soundness import check_quickly
 from experiments.storage.sqlite import check_known
@@ -100,6 +102,14 @@ class SqliteStore:
         with translated(self._path):
             row = self._session().exposures.get(*key)
         return None if row is None else row.fixed
+
+    def parts(self) -> Sequence[Part]:
+        """All visitors, who are in this one database."""
+        return (Whole(self),)
+
+    def part_of(self, visitor: bytes) -> Part:
+        """All visitors again."""
+        return Whole(self)
 
     def changes(self) -> int:
         """A number that differs once another connection has committed since this thread looked."""

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from experiments.partitions import EVERYBODY
+from experiments.partitions import Span
 from experiments.storage.configuration import Meta
 from experiments.storage.connection import Connection
 
@@ -108,17 +110,21 @@ class Events:
         rows = self._connection.of_each(visitors, f"SELECT seq, {COLUMNS} FROM events WHERE visitor = ?")
         return [(number, event_of(row)) for number, *row in sorted(rows, key=itemgetter(0))]
 
-    def after(self, number: int, *, limit: int) -> list[tuple[int, EventRow]]:
-        """The events that come next after a number, in the order of storing."""
+    def within(self, span: Span, *, after: bytes, limit: int) -> list[EventRow]:
+        """The first events of a span, of its first visitor those after an id, in the order of visitors and ids."""
         rows = self._connection.execute(
-            f"SELECT seq, {COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (number, limit)
+            f"SELECT {COLUMNS} FROM events WHERE (visitor, id) > (?, ?) AND visitor < ? ORDER BY visitor, id LIMIT ?",
+            (span.low, after, span.high, limit),
+        )
+        return [event_of(row) for row in rows]
+
+    def oldest(self, span: Span, *, limit: int) -> list[tuple[int, EventRow]]:
+        """The events of a span that were stored first, by their numbers."""
+        within = "" if span == EVERYBODY else " WHERE visitor >= ? AND visitor < ?"
+        rows = self._connection.execute(
+            f"SELECT seq, {COLUMNS} FROM events{within} ORDER BY seq LIMIT ?", (*(span if within else ()), limit)
         )
         return [(number, event_of(row)) for number, *row in rows]
-
-    def oldest_received_ms(self) -> int | None:
-        """When the event that was stored first was received; None where there is none."""
-        row = self._connection.execute("SELECT received_ms FROM events ORDER BY seq LIMIT 1").fetchone()
-        return None if row is None else int(row[0])
 
     def remove(self, keys: Collection[EventKey]) -> None:
         """Remove events."""

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from experiments.storage.connection import Connection
 
 AUDIT_LOG = "audit log"
+_LEDGER = "ledger of "
 
 
 class Head(NamedTuple):
@@ -17,7 +18,12 @@ class Head(NamedTuple):
 
 def ledger_name(experiment: str) -> str:
     """What the chain of an experiment's ledger is called."""
-    return f"ledger of {experiment}"
+    return f"{_LEDGER}{experiment}"
+
+
+def ledger_key(chain: str) -> str:
+    """The experiment whose ledger a chain is."""
+    return chain.removeprefix(_LEDGER)
 
 
 class Heads:

@@ -82,6 +82,14 @@ class Ledger:
         )
         return [LedgerRow(*row) for row in rows]
 
+    def after(self, experiment: str, number: int, *, limit: int) -> list[LedgerRow]:
+        """The rows that follow one, the oldest first."""
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM ledger WHERE experiment = ? AND number > ? ORDER BY number LIMIT ?",
+            (experiment, number, limit),
+        )
+        return [LedgerRow(*row) for row in rows]
+
     def rows(self, experiment: str) -> Iterator[LedgerRow]:
         """Every row of an experiment, the oldest first."""
         rows = self._connection.execute(

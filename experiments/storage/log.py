@@ -12,7 +12,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from threading import Thread
 from typing import Any
-from typing import NamedTuple
 from typing import TypeVar
 
 import msgspec
@@ -23,6 +22,12 @@ from nats.js import api
 from nats.js.errors import NotFoundError
 
 from experiments.errors import LogUnreachable
+from experiments.storage.log_reader import Carried
+from experiments.storage.log_reader import Reader
+from experiments.storage.log_reader import Subscription
+from experiments.storage.log_reader import fetched
+from experiments.storage.log_state import LogState
+from experiments.storage.log_state import state_of
 from experiments.storage.shards import Position
 from experiments.storage.spool import Entry
 from experiments.storage.spool import Source
@@ -31,34 +36,25 @@ from experiments.storage.spool import Source
 _OLDEST = (2, 10, 23)
 _MOST_REPLICAS = 3
 _STREAM_BYTES = 1 << 30
-_MESSAGE_BYTES = 500_000
+#: Some fifty are applied in one transaction, which should not last for long.
+_MESSAGE_BYTES = 100_000
 _CONNECTING_SECONDS = 10
 #: A leader that is lost is replaced within some six seconds.
 PUBLISHING_SECONDS = 10.0
 _ASKING_SECONDS = 3.0
 _IDLE_SECONDS = 60.0
+_WATCHING_SECONDS = 1.0
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 
-class Carried(msgspec.Struct, array_like=True, frozen=True):
-    """A message: entries of one process for one partition, their numbers without a gap from `first` on."""
-
-    writer: str
-    partition: int
-    first: int
-    bodies: list[bytes]
-
-    @property
-    def source(self) -> Source:
-        """Where the numbers have no gaps."""
-        return Source(self.writer, self.partition)
-
-
 class Log:
-    """A connection to the log of an installation, which nobody else's `name` has; in a thread of its own."""
+    """A connection to the log of an installation, which nobody else's `name` has; in a thread of its own.
+
+    `state` is how the log does, a second ago or two.
+    """
 
     def __init__(self, addresses: Sequence[str], *, name: str) -> None:
         self._addresses = addresses
@@ -68,8 +64,11 @@ class Log:
         self._thread.start()
         self._client = Client()
         self._sending: dict[Source, _Sending] = {}
+        self._watching: Future[None] | None = None
+        self.state = LogState(0, min(len(addresses), _MOST_REPLICAS))
         try:
-            self._stream = self._done(self._connect(), seconds=_CONNECTING_SECONDS * 3)
+            self._done(self._connect(), seconds=_CONNECTING_SECONDS * 3)
+            self._watching = asyncio.run_coroutine_threadsafe(self._watch(), self._loop)
         except BaseException:
             self.close()
             raise
@@ -84,20 +83,27 @@ class Log:
         """Hand on the entries of one source from the first that was not applied."""
         self._loop.call_soon_threadsafe(self._queue_again, [(entry, Future[None]()) for entry in entries])
 
-    def reader(self, partition: int, *, after: Position) -> "Reader":
+    def reader(self, partition: int, *, after: Position) -> Reader:
         """What the log brings of a partition, after a position or from its beginning where that is of another stream.
 
         :raises LogUnreachable: if it cannot be had now.
         """
-        return Reader(self, partition, self._done(self._subscribe(partition, after)))
+        return Reader(self._fetch, self._done(self._subscribe(partition, after)))
 
     def purge(self, partition: int, *, up_to: int) -> None:
         """Let the log forget what has been applied."""
         with suppress(LogUnreachable):
             self._done(self._context.purge_stream(self._name, subject=self._subject(partition), seq=up_to + 1))
 
+    def look(self) -> LogState:
+        """How the log does now."""
+        self.state = self._done(self._look())
+        return self.state
+
     def close(self) -> None:
         """Let the connection go."""
+        if self._watching:
+            self._watching.cancel()
         with suppress(LogUnreachable):
             self._done(self._client.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -117,7 +123,7 @@ class Log:
             future.cancel()
             raise LogUnreachable(f"BESPOKE_LOG_URL: the log does not answer ({_said(error)})") from error
 
-    async def _connect(self) -> str:
+    async def _connect(self) -> None:
         await self._client.connect(
             list(self._addresses), max_reconnect_attempts=-1, reconnect_time_wait=1,
             connect_timeout=2, allow_reconnect=True, error_cb=_note, ping_interval=5, max_outstanding_pings=2,
@@ -129,18 +135,30 @@ class Log:
                 f"BESPOKE_LOG_URL: nats-server {_dotted(version)} must be {_dotted(_OLDEST)} or newer: older ones lose"
                 " streams"
             )
-        return await self._found()
+        await self._find()
 
-    async def _found(self) -> str:
-        """The stream, once the nodes of the log have found each other."""
+    async def _find(self) -> None:
+        """See that the stream is there, once the nodes of the log have found each other."""
         until = self._loop.time() + _CONNECTING_SECONDS
         while True:
             try:
-                return await self._made()
+                await self._made()
+                return
             except (NatsError, TimeoutError):
                 if self._loop.time() > until:
                     raise
             await asyncio.sleep(0.2)
+
+    async def _look(self) -> LogState:
+        try:
+            return state_of(await self._context.stream_info(self._name))
+        except (NatsError, TimeoutError, OSError):
+            return self.state.lost()
+
+    async def _watch(self) -> None:
+        while True:
+            self.state = await self._look()
+            await asyncio.sleep(_WATCHING_SECONDS)
 
     async def _made(self) -> str:
         """The stream, made where it is not there; by what it is known from another one of its name."""
@@ -208,22 +226,22 @@ class Log:
         with suppress(NatsError, TimeoutError):
             await self._made()
 
-    async def _subscribe(self, partition: int, after: Position) -> "_Subscription":
+    async def _subscribe(self, partition: int, after: Position) -> Subscription:
         stream = await self._made()
         start = after.sequence + 1 if after.stream == stream else 1
         config = api.ConsumerConfig(
             deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=start, ack_policy=api.AckPolicy.NONE,
             inactive_threshold=_IDLE_SECONDS, mem_storage=True, num_replicas=1,
         )
-        subscription = await self._context.pull_subscribe(self._subject(partition), stream=self._name, config=config)
-        return _Subscription(stream, subscription)
+        pulled = await self._context.pull_subscribe(self._subject(partition), stream=self._name, config=config)
+        return Subscription(stream, pulled)
 
-    def fetch(self, subscription: JetStreamContext.PullSubscription, *, most: int, seconds: float) -> list[Any]:
+    def _fetch(self, subscription: JetStreamContext.PullSubscription, most: int, seconds: float) -> list[Any]:
         """The next messages, none where none come in time.
 
         :raises LogUnreachable: if the subscription is lost.
         """
-        return self._done(_fetched(subscription, most=most, seconds=seconds), seconds=seconds + _ASKING_SECONDS * 2)
+        return self._done(fetched(subscription, most=most, seconds=seconds), seconds=seconds + _ASKING_SECONDS * 2)
 
 
 _Pair = tuple[Entry, "Future[None]"]
@@ -246,43 +264,6 @@ class _Sending:
             size += len(pair[0].body)
             self.next_number += 1
         return taken
-
-
-class _Subscription(NamedTuple):
-    stream: str
-    subscription: JetStreamContext.PullSubscription
-
-
-class Reader:
-    """What the log brings of one partition."""
-
-    def __init__(self, log: Log, partition: int, subscribed: _Subscription) -> None:
-        self._log = log
-        self._partition = partition
-        self._subscribed = subscribed
-        self._decoder = msgspec.msgpack.Decoder(Carried)
-
-    def read(self, *, most: int, seconds: float) -> tuple[list[Carried], Position | None]:
-        """The next messages and where the last of them is; none where none come in time.
-
-        :raises LogUnreachable: if the log has to be read anew.
-        """
-        messages = self._log.fetch(self._subscribed.subscription, most=most, seconds=seconds)
-        if not messages:
-            return [], None
-        position = Position(self._subscribed.stream, messages[-1].metadata.sequence.stream)
-        return [self._decoder.decode(message.data) for message in messages], position
-
-
-async def _fetched(
-    subscription: JetStreamContext.PullSubscription, *, most: int, seconds: float
-) -> list[Any]:
-    try:
-        return list(await subscription.fetch(most, timeout=seconds))
-    except TimeoutError:
-        # It may be that nothing has come, or that the consumer is gone with the server that had it.
-        await subscription.consumer_info()
-        return []
 
 
 async def _note(error: Exception) -> None:

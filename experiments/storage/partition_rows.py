@@ -1,9 +1,9 @@
 """All that a database knows of a partition's visitors: read, put into another database, and removed."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from experiments.batches import batched
+from experiments.partitions import Span
 from experiments.storage.connection import Connection
 from experiments.storage.connection import Row
 
@@ -13,25 +13,19 @@ _CHUNK = 5000
 _GAP = 1_000_000
 
 
-class Part(NamedTuple):
-    """A partition, and of how many it is one."""
-
-    number: int
-    of: int
-
-
 class PartitionRows:
     """The rows of visitors, by partition."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def of(self, part: Part) -> Iterator[tuple[str, list[str], list[Row]]]:
+    def of(self, span: Span) -> Iterator[tuple[str, list[str], list[Row]]]:
         """Table, columns, and rows, so many at a time."""
         for table in _TABLES:
             columns = self._columns(table)
             rows = self._connection.stream(
-                f"SELECT {', '.join(columns)} FROM {table} WHERE partition_of(visitor, {part.of}) = {part.number}"
+                f"SELECT {', '.join(columns)} FROM {table}"
+                f" WHERE visitor >= '\\x{span.low.hex()}' AND visitor < '\\x{span.high.hex()}'"
             )
             for some in batched(rows, size=_CHUNK):
                 yield table, columns, some
@@ -42,20 +36,18 @@ class PartitionRows:
             f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", rows
         )
 
-    def remove(self, part: Part) -> None:
+    def remove(self, span: Span) -> None:
         """Remove what is known of a partition's visitors."""
         for table in _TABLES:
-            self._connection.execute(
-                f"DELETE FROM {table} WHERE partition_of(visitor, ?) = ?", (part.of, part.number)
-            )
+            self._connection.execute(f"DELETE FROM {table} WHERE visitor >= ? AND visitor < ?", span)
 
-    def number_on(self, part: Part) -> None:
+    def number_on(self, span: Span) -> None:
         """Give events numbers from now on after those of this partition."""
         self._connection.execute(
             "SELECT setval(sequence, newest + ?) FROM (SELECT pg_get_serial_sequence('events', 'seq')::regclass"
-            " AS sequence, coalesce(max(seq), 0) AS newest FROM events WHERE partition_of(visitor, ?) = ?) AS found"
+            " AS sequence, coalesce(max(seq), 0) AS newest FROM events WHERE visitor >= ? AND visitor < ?) AS found"
             " WHERE newest >= nextval(sequence)",
-            (_GAP, part.of, part.number),
+            (_GAP, *span),
         )
 
     def _columns(self, table: str) -> list[str]:

@@ -2,6 +2,9 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from threading import Event
+from threading import Thread
 
 from experiments.errors import StorageError
 from experiments.errors import StorageUnreachable
@@ -9,6 +12,8 @@ from experiments.storage.location import Server
 from experiments.storage.reach import Reach
 from experiments.storage.shared_writer import SharedWriter
 from experiments.storage.store import OwnStore
+
+_LOOKING_SECONDS = 0.25
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +27,7 @@ class Placement:
         self._servers: dict[str, Server] = {}
         self._stores: dict[str, OwnStore] = {}
         self._shards: list[str] = []
+        self._looks: dict[str, _Look] = {}
         self.refresh()
 
     @property
@@ -80,16 +86,41 @@ class Placement:
         """All shards, by name."""
         return sorted(self._servers)
 
+    def is_away(self, shard: str) -> bool:
+        """Whether a shard does not answer, as whoever looked last has found."""
+        return shard not in self._stores or not self._stores[shard].is_reached()
+
     def look(self) -> None:
-        """See which shards answer, so that nobody waits for one that does not."""
-        for store in list(self._stores.values()):
-            try:
-                store.changes()
-            except StorageError:
-                # It is remembered as lost, and those who need it are told.
-                continue
+        """See from now on which shards answer, so that nobody waits for one that does not."""
+        for shard, store in self._stores.items():
+            if shard not in self._looks:
+                self._looks[shard] = _Look(shard, store)
+                self._looks[shard].start()
 
     def close(self) -> None:
         """Let the shards go."""
+        for look in self._looks.values():
+            look.stop()
         for store in self._stores.values():
             store.close()
+
+
+class _Look(Thread):
+    """Looks whether a shard answers; beside those of the others, for one that is silent keeps whoever asks waiting."""
+
+    def __init__(self, shard: str, store: OwnStore) -> None:
+        super().__init__(name=f"look at {shard}", daemon=True)
+        self._store = store
+        self._stopped = Event()
+
+    def run(self) -> None:
+        """Look again and again, until stopped."""
+        while not self._stopped.wait(_LOOKING_SECONDS):
+            # Where it does not answer it is remembered as lost, and those who need it are told.
+            with suppress(StorageError):
+                self._store.changes()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped.set()
+        self.join()

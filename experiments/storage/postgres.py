@@ -5,9 +5,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-from contextlib import ExitStack
 from contextlib import contextmanager
-from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -18,6 +16,7 @@ from experiments.errors import StorageBusy
 from experiments.errors import StorageError
 from experiments.errors import StorageFull
 from experiments.errors import StorageUnreachable
+from experiments.storage.bursts import Bursts
 from experiments.storage.connection import Found
 from experiments.storage.connection import Listed
 from experiments.storage.connection import Row
@@ -122,7 +121,7 @@ class SharedConnection:
         self._types: dict[tuple[str, str], str] = {}
         self._lane = lane
         self._is_alone = False
-        self._pipeline = ExitStack()
+        self._bursts: Bursts | None = None
 
     def begin(self, *, alone: bool) -> None:
         """Begin to write: `alone`, once all others are done, or beside those who write of other visitors."""
@@ -130,15 +129,15 @@ class SharedConnection:
         if alone:
             self.raw.execute(f"BEGIN; {_WRITING}; LOCK TABLE writing IN EXCLUSIVE MODE")
         else:
-            # What asks for nothing is sent along with the next question, so that a server far away is waited for less.
-            self._pipeline.enter_context(self.raw.pipeline())
-            self.raw.execute("BEGIN")
-            self.raw.execute(_WRITING)
-            self.raw.execute("LOCK TABLE writing IN SHARE MODE")
+            self._bursts = Bursts(self.raw)
+            for statement in ("BEGIN", _WRITING, "LOCK TABLE writing IN SHARE MODE"):
+                self._bursts.add(statement)
 
     def settle(self) -> None:
         """Have everything done but the commit; after this a fault leaves in doubt whether that was."""
-        self._pipeline.close()
+        if self._bursts:
+            self._bursts.send()
+        self._bursts = None
 
     def commit(self) -> None:
         """Commit.
@@ -161,9 +160,7 @@ class SharedConnection:
 
     def rollback(self) -> None:
         """End a transaction without keeping anything of it; one whose connection is lost has ended."""
-        with suppress(psycopg.Error):
-            # It tells once more what went wrong.
-            self._pipeline.close()
+        self._bursts = None
         if not self.is_lost():
             self.raw.execute("ROLLBACK")
 
@@ -174,20 +171,25 @@ class SharedConnection:
     def execute(self, statement: str, values: Values = (), /) -> Found:
         """Run a statement."""
         text, names = native(statement)
-        return self.raw.execute(text, _in_order(values, names) or None)
+        return self._run(text, _in_order(values, names) or None)
+
+    def _run(self, text: str, values: Sequence[Any] | None = None, *, is_many: bool = False) -> Found:
+        bursts = self._bursts or Bursts(self.raw)
+        statement = bursts.add(text, values, is_many=is_many)
+        if not self._bursts:
+            bursts.send()
+        return statement
 
     def executemany(self, statement: str, rows: Iterable[Values], /) -> Found:
         """Run a statement on each of the rows, at once where it inserts them."""
-        cursor, given = self.raw.cursor(), [tuple(row) for row in rows]
+        given = [tuple(row) for row in rows]
         if not given:
-            return cursor
+            return self.raw.cursor()
         at_once = inserting(statement, self._type)
         if at_once is None:
-            cursor.executemany(native(statement).text, given)
-        else:
-            columns = zip(at_once.types, zip(*given, strict=True), strict=True)
-            cursor.execute(at_once.text, [_array(values, type_name) for type_name, values in columns])
-        return cursor
+            return self._run(native(statement).text, given, is_many=True)
+        columns = zip(at_once.types, zip(*given, strict=True), strict=True)
+        return self._run(at_once.text, [_array(values, type_name) for type_name, values in columns])
 
     def stream(self, statement: str, /) -> Iterator[Any]:
         """The rows of a statement that finds many, never all of them in memory."""
@@ -208,7 +210,7 @@ class SharedConnection:
         if not columns or not columns[0]:
             return []
         asked = asking(question, values=len(values), columns=len(columns))
-        return self.raw.execute(asked, (*values, *columns)).fetchall()
+        return self._run(asked, (*values, *columns)).fetchall()
 
     def among(self, values: Collection[object]) -> Listed:
         """The condition that a column has one of these values."""
@@ -251,9 +253,7 @@ class SharedConnection:
         if self._is_alone:
             return
         turns = sorted({int.from_bytes(visitor[:8], "big", signed=True) for visitor in visitors})
-        self.raw.execute(
-            "SELECT FROM unnest($1::bigint[]) AS turn WHERE pg_advisory_xact_lock(turn) IS NULL", (turns,)
-        )
+        self._run("SELECT FROM unnest($1::bigint[]) AS turn WHERE pg_advisory_xact_lock(turn) IS NULL", (turns,))
 
     def facts(self) -> Mapping[str, str]:
         """How this session and its server are set, and how many standbys follow."""
@@ -281,7 +281,7 @@ class SharedConnection:
     def _own_lane(self) -> int:
         """The lane of this connection: nobody else has it, and it is free again when the connection ends."""
         if self._lane is None:
-            row = self.raw.execute(
+            row = self._run(
                 "SELECT lane FROM generate_series(1, $2) AS lane WHERE pg_try_advisory_lock($1, lane) LIMIT 1",
                 (_LANES, _MOST_LANES),
             ).fetchone()
@@ -291,7 +291,7 @@ class SharedConnection:
 
     def _type(self, table: str, column: str) -> str:
         if not self._types:
-            rows = self.raw.execute(
+            rows = self._run(
                 "SELECT relname, attname, format_type(atttypid, atttypmod) FROM pg_attribute"
                 " JOIN pg_class ON pg_class.oid = attrelid"
                 " WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND attnum > 0"

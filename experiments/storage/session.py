@@ -13,7 +13,10 @@ from experiments.storage.configuration import Meta
 from experiments.storage.connection import Connection
 from experiments.storage.contexts import Contexts
 from experiments.storage.drafts import Drafts
+from experiments.storage.errands import Errands
+from experiments.storage.errands import HandedNews
 from experiments.storage.events import Events
+from experiments.storage.fences import Fences
 from experiments.storage.heads import Heads
 from experiments.storage.ledger import Ledger
 from experiments.storage.ledger import Slots
@@ -24,13 +27,12 @@ from experiments.storage.people import Users
 from experiments.storage.replies import Replies
 from experiments.storage.restores import Restores
 from experiments.storage.reviews import Reviews
-from experiments.storage.shards import Fences
 from experiments.storage.shards import Positions
 from experiments.storage.shards import Shards
-from experiments.storage.shards import Spools
 from experiments.storage.shards import Sums
 from experiments.storage.shards import Watermarks
 from experiments.storage.shards import Workers
+from experiments.storage.spools import Spools
 from experiments.storage.tombstones import Tombstones
 from experiments.storage.visitors import Exposures
 from experiments.storage.visitors import Note
@@ -63,6 +65,8 @@ class Session:
         self.restores = Restores(connection)
         self.drafts = Drafts(connection)
         self.reviews = Reviews(connection)
+        self.errands = Errands(connection)
+        self.handed = HandedNews(connection)
         self.opt_outs = OptOuts(connection)
         self.contexts = Contexts(connection)
         self.tombstones = Tombstones(connection)

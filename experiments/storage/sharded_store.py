@@ -12,7 +12,9 @@ from experiments.errors import NotLookedUp
 from experiments.errors import StorageUnreachable
 from experiments.model import Exposure
 from experiments.partitions import partition_of
+from experiments.storage.movable_part import MovablePart
 from experiments.storage.pace import Pace
+from experiments.storage.parts import Part
 from experiments.storage.placement import Placement
 from experiments.storage.session import Session
 from experiments.storage.store import OwnStore
@@ -26,7 +28,7 @@ _LOOKING_SECONDS = 1.0
 
 
 class ShardedStore:
-    """A control database as any other store, but that exposures are looked up in the visitor's shard."""
+    """A control database as any other store, but that visitors are in shards."""
 
     def __init__(self, control: OwnStore, placement: Placement) -> None:
         self._control = control
@@ -64,6 +66,17 @@ class ShardedStore:
         """Look up anew what exposures fixed."""
         for shard in self.placement.shards():
             self.placement.store(shard).forget_exposures()
+
+    def parts(self) -> Sequence[Part]:
+        """The partitions, in order."""
+        return [self._part(number) for number in range(self.placement.partitions)]
+
+    def part_of(self, visitor: bytes) -> Part:
+        """The partition that a visitor is in."""
+        return self._part(partition_of(visitor, self.placement.partitions))
+
+    def _part(self, number: int) -> Part:
+        return MovablePart(self._control, self.placement, number)
 
     def changes(self) -> int:
         """A number that differs once anybody has changed what people and jobs configure."""

@@ -88,121 +88,6 @@ class Workers:
         self._connection.execute("DELETE FROM workers WHERE name = ?", (name,))
 
 
-class Spools:
-    """Which nodes keep what has not been applied."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def see(self, writer: str, *, pending_ms: int | None, now_ms: int) -> None:
-        """Say since when something waits in a spool."""
-        self._connection.execute(
-            "INSERT INTO spools (writer, pending_ms, seen_ms) VALUES (?, ?, ?) ON CONFLICT (writer)"
-            " DO UPDATE SET pending_ms = excluded.pending_ms, seen_ms = excluded.seen_ms",
-            (writer, pending_ms, now_ms),
-        )
-
-    def has_any(self) -> bool:
-        """Whether a node has one."""
-        return self._connection.execute("SELECT 1 FROM spools LIMIT 1").fetchone() is not None
-
-    def end(self, writer: str) -> None:
-        """Say that nothing waits there, and nothing will."""
-        self._connection.execute("DELETE FROM spools WHERE writer = ?", (writer,))
-
-    def watermark(self, *, now_ms: int) -> int:
-        """The time before which everything received has been applied."""
-        row = self._connection.execute("SELECT min(least(pending_ms, seen_ms)) FROM spools").fetchone()
-        return now_ms if row[0] is None else min(int(row[0]), now_ms)
-
-
-class Hold(NamedTuple):
-    """A partition as whoever has taken it holds it: by an epoch, and from a position on."""
-
-    partition: int
-    epoch: int
-    position: Position
-
-
-class Fences:
-    """Who may apply to the partitions of this shard."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def open(self, partition: int) -> None:
-        """Let somebody take a partition, from now on or again."""
-        self._connection.execute(
-            "INSERT INTO fences (partition, epoch, holder, until) VALUES (?, 0, '', now())"
-            " ON CONFLICT (partition) DO UPDATE SET is_open = TRUE, epoch = fences.epoch + 1, until = now()",
-            (partition,),
-        )
-
-    def close(self, partition: int) -> None:
-        """Let nobody apply to a partition any more; whoever does now is waited for."""
-        self._connection.execute(
-            "UPDATE fences SET is_open = FALSE, epoch = epoch + 1 WHERE partition = ?", (partition,)
-        )
-
-    def take(self, partition: int, holder: str, *, seconds: int) -> Hold | None:
-        """Take a partition that nobody holds; None where somebody does, or nobody may."""
-        row = self._connection.execute(
-            "UPDATE fences SET epoch = epoch + 1, holder = ?, until = now() + make_interval(secs => ?)"
-            " WHERE partition = ? AND is_open AND until <= now() RETURNING epoch, log, log_sequence",
-            (holder, seconds, partition),
-        ).fetchone()
-        return None if row is None else Hold(partition, row[0], Position(row[1], row[2]))
-
-    def position(self, partition: int) -> Position:
-        """Up to where the log has been applied."""
-        row = self._connection.execute("SELECT log, log_sequence FROM fences WHERE partition = ?", (partition,))
-        return Position(*row.fetchone())
-
-    def keep(self, hold: Hold, *, seconds: int) -> bool:
-        """Hold it on, by the same epoch, at its position; False where somebody else has taken it.
-
-        What comes after in this transaction is done by its only holder.
-        """
-        cursor = self._connection.execute(
-            "UPDATE fences SET until = now() + make_interval(secs => ?), log = ?, log_sequence = ?"
-            " WHERE partition = ? AND epoch = ? AND is_open",
-            (seconds, *hold.position, hold.partition, hold.epoch),
-        )
-        return bool(cursor.rowcount)
-
-    def row(self, partition: int) -> Row:
-        """What has to go with a partition: how high the epoch is, how often something was applied, and the position."""
-        row: Row = self._connection.execute(
-            "SELECT epoch, applied, log, log_sequence FROM fences WHERE partition = ?", (partition,)
-        ).fetchone()
-        return row
-
-    def take_over(self, partition: int, row: Row) -> None:
-        """Let somebody take a partition that has come from another shard."""
-        self._connection.execute(
-            "INSERT INTO fences (partition, epoch, applied, log, log_sequence, holder, until)"
-            " VALUES (?, ?, ?, ?, ?, '', now()) ON CONFLICT (partition) DO UPDATE SET is_open = TRUE,"
-            " epoch = greatest(fences.epoch, excluded.epoch) + 1, applied = excluded.applied,"
-            " log = excluded.log, log_sequence = excluded.log_sequence, until = now()",
-            (partition, *row),
-        )
-
-    def count(self, partition: int) -> None:
-        """Say that something has been applied, so that sums have changed."""
-        self._connection.execute("UPDATE fences SET applied = applied + 1 WHERE partition = ?", (partition,))
-
-    def leave(self, hold: Hold) -> None:
-        """Let somebody else take it at once."""
-        self._connection.execute(
-            "UPDATE fences SET until = now() WHERE partition = ? AND epoch = ?", (hold.partition, hold.epoch)
-        )
-
-    def applied(self) -> dict[int, int]:
-        """How often something has been applied to each partition that is open here."""
-        rows = self._connection.execute("SELECT partition, applied FROM fences WHERE is_open")
-        return dict(rows.fetchall())
-
-
 class Positions:
     """Up to where each spool has been applied."""
 
@@ -265,11 +150,14 @@ class Watermarks:
         return dict(self._connection.execute("SELECT partition, applied FROM watermarks").fetchall())
 
     def move(self, partition: int, *, at_ms: int, applied: int) -> bool:
-        """Say how far a partition is collected; False where somebody has collected more."""
+        """Say how far a partition is collected; False where somebody has collected more.
+
+        The time may go back: a spool that was given up may be there again, with what came before.
+        """
         cursor = self._connection.execute(
             "INSERT INTO watermarks (partition, at_ms, applied) VALUES (?, ?, ?) ON CONFLICT (partition)"
             " DO UPDATE SET at_ms = excluded.at_ms, applied = excluded.applied"
-            " WHERE watermarks.applied <= excluded.applied AND watermarks.at_ms <= excluded.at_ms",
+            " WHERE watermarks.applied <= excluded.applied",
             (partition, at_ms, applied),
         )
         return bool(cursor.rowcount)

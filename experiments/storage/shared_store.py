@@ -23,6 +23,8 @@ from experiments.storage.listener import Listener
 from experiments.storage.location import Server
 from experiments.storage.pace import Pace
 from experiments.storage.pace import new_pace
+from experiments.storage.parts import Part
+from experiments.storage.parts import Whole
 from experiments.storage.postgres import SharedConnection
 from experiments.storage.postgres import arguments
 from experiments.storage.postgres import is_loss
@@ -129,6 +131,14 @@ class SharedStore:
     def forget_exposures(self) -> None:
         """Look up anew what exposures fixed; for when some have been removed."""
         self._remembered = Remembered()
+
+    def parts(self) -> Sequence[Part]:
+        """All visitors, who are in this one database."""
+        return (Whole(self),)
+
+    def part_of(self, visitor: bytes) -> Part:
+        """All visitors again."""
+        return Whole(self)
 
     def changes(self) -> int:
         """A number that differs once anybody has changed what people and jobs configure."""

@@ -7,6 +7,7 @@ said, and whoever sends its events again has them counted once.
 import logging
 from collections.abc import Callable
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import groupby
 from operator import attrgetter
 from random import uniform
@@ -18,6 +19,7 @@ from typing import Any
 from typing import TypeVar
 
 import psycopg
+from psycopg.errors import LockNotAvailable
 
 from experiments.errors import StorageBusy
 from experiments.errors import StorageError
@@ -34,6 +36,7 @@ from experiments.storage.postgres import may_go_better
 from experiments.storage.postgres import storage_error
 from experiments.storage.reach import Reach
 from experiments.storage.session import Session
+from experiments.storage.stopped import end_stopped
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -70,6 +73,8 @@ class SharedWriter:
                 try:
                     return self._attempt(work, alone=alone)
                 except psycopg.Error as error:
+                    if isinstance(error, LockNotAvailable):
+                        self._end_stopped()
                     if not may_go_better(error) or monotonic() > until or self._reach.is_lost():
                         raise storage_error(self._server, error) from error
                     log.info("a transaction is begun again: %s", type(error).__name__, extra={"event": "begun_again"})
@@ -91,6 +96,10 @@ class SharedWriter:
             raise
         self._commit(connection)
         return result
+
+    def _end_stopped(self) -> None:
+        with suppress(psycopg.Error):
+            end_stopped(self._connection or connect(self._server))
 
     def _undo(self, connection: SharedConnection) -> None:
         try:

@@ -8,10 +8,9 @@ import fcntl
 import os
 import secrets
 import shutil
-import struct
+from collections import Counter
 from collections import deque
 from collections.abc import Callable
-from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,15 +23,16 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 from typing import NamedTuple
-from zlib import crc32
 
 from experiments.errors import StorageFull
+from experiments.storage.spool_records import HEAD_BYTES
+from experiments.storage.spool_records import head
+from experiments.storage.spool_records import records
 
 _FILE_BYTES = 16 << 20
-#: Partition, number, time of receipt, length and checksum of what follows.
-_HEAD = struct.Struct(">IQQII")
 _NAME_BYTES = 8
 _ONLY_MINE = 0o700
+_NEW = "new-"
 
 
 class Source(NamedTuple):
@@ -49,6 +49,18 @@ class Entry(NamedTuple):
     number: int
     at_ms: int
     body: bytes
+
+
+class Waits(NamedTuple):
+    """What waits of a process: since when, None where nothing does; how many entries; the bytes of its files.
+
+    What is appended from now on has the time `at_ms` or a later one.
+    """
+
+    since_ms: int | None
+    at_ms: int
+    entries: int
+    bytes: int
 
 
 class _Place(NamedTuple):
@@ -84,7 +96,7 @@ class Spool:
         self._numbers: dict[int, int] = {}
         self._files = count(1)
         self._written = self._synced = 0
-        self._locks = [_taken(self.folder / self.writer)]
+        self._locks = {self.writer: _taken(self.folder / self.writer)}
         self.adopt()
         self._file, self._stream = self._opened()
 
@@ -106,9 +118,9 @@ class Spool:
         return entries
 
     def _write(self, entries: Sequence[Entry]) -> None:
-        start, records = self._stream.tell(), b"".join(_head(entry) + entry.body for entry in entries)
+        start, written = self._stream.tell(), b"".join(map(_record, entries))
         try:
-            if self._stream.write(records) != len(records):
+            if self._stream.write(written) != len(written):
                 raise OSError(ENOSPC, strerror(ENOSPC))
         except OSError as error:
             # Of a number that was given and not kept nothing after it would ever be applied.
@@ -116,7 +128,7 @@ class Spool:
             raise StorageFull(f"no space is left for {self.folder}: {error.strerror}") from error
         for (source, number, at_ms, body) in entries:
             self._numbers[source.partition] = number
-            start += _HEAD.size
+            start += HEAD_BYTES
             self._places.setdefault(source, deque()).append(_Place(number, at_ms, self._file, start, len(body)))
             start += len(body)
             self._file.kept += 1
@@ -173,14 +185,22 @@ class Spool:
         if file.is_full and not file.kept:
             file.path.unlink(missing_ok=True)
 
-    def waits(self, writer: str) -> tuple[int | None, int]:
-        """Since when something of a process waits, None where nothing does; and the time for which that is said.
-
-        What is appended from now on has this time or a later one.
-        """
+    def waits(self, writer: str) -> Waits:
+        """What waits of a process."""
+        size = sum(map(_size, (self.folder / writer).glob("*.spool")))
         with self._lock:
-            own = (places for source, places in self._places.items() if source.writer == writer)
-            return min((places[0].at_ms for places in own if places), default=None), self.now_ms()
+            own = [places for source, places in self._places.items() if source.writer == writer and places]
+            since_ms = min((places[0].at_ms for places in own), default=None)
+            return Waits(since_ms, self.now_ms(), sum(map(len, own)), size)
+
+    def lags(self) -> dict[int, int]:
+        """How many entries wait for each partition, by those for which any do."""
+        with self._lock:
+            counts = Counter({source: len(places) for source, places in self._places.items()})
+        lags = Counter[int]()
+        for source, n in counts.items():
+            lags[source.partition] += n
+        return dict(sorted((+lags).items()))
 
     def entries(self, source: Source, *, most_bytes: int) -> list[Entry]:
         """The first that wait there, in order, about so many bytes of them."""
@@ -203,50 +223,57 @@ class Spool:
         with self._lock:
             self._stream.close()
             waiting = {source.writer for source, places in self._places.items() if places}
-            for lock in self._locks:
-                if Path(lock.name).parent.name not in waiting:
-                    shutil.rmtree(Path(lock.name).parent)
+            for writer, lock in self._locks.items():
+                if writer not in waiting:
+                    # Another process may be looking whether it is free, and have its lock file made anew.
+                    shutil.rmtree(self.folder / writer, ignore_errors=True)
                 lock.close()
 
     @property
     def writers(self) -> list[str]:
         """Whose entries these are: this process, and those whose folders it has taken over."""
-        return [Path(lock.name).parent.name for lock in self._locks]
+        return list(self._locks)
 
     def adopt(self) -> None:
         """Take over the folders of processes that have ended."""
         own = set(self.writers)
         for folder in sorted(self.folder.iterdir()):
-            if folder.name not in own and (lock := _free(folder)):
-                self._locks.append(lock)
+            if folder.name not in own and not folder.name.startswith(_NEW) and (lock := _free(folder)):
+                self._locks[folder.name] = lock
                 for path in sorted(folder.glob("*.spool")):
                     self._read(path, folder.name)
 
     def _read(self, path: Path, writer: str) -> None:
         file = _File(path, is_full=True)
-        for partition, number, at_ms, offset, length in _records(path):
+        for partition, number, at_ms, offset, length in records(path):
             source = Source(writer, partition)
             self._places.setdefault(source, deque()).append(_Place(number, at_ms, file, offset, length))
             file.kept += 1
         self._drop(file)
 
 
-def _head(entry: Entry) -> bytes:
+def _record(entry: Entry) -> bytes:
     (_, partition), number, at_ms, body = entry
-    return _HEAD.pack(partition, number, at_ms, len(body), crc32(body))
+    return head(partition, number, at_ms, body) + body
 
 
 def _taken(folder: Path) -> BinaryIO:
-    folder.mkdir(mode=_ONLY_MINE, parents=True)
-    lock = _free(folder)
+    # Under a name that nobody looks at until it is locked: another process would take it for one that was left.
+    new = folder.with_name(f"{_NEW}{folder.name}")
+    new.mkdir(mode=_ONLY_MINE, parents=True)
+    lock = _free(new)
     assert lock is not None, "the name is random"
+    new.rename(folder)
     _keep_names(folder.parent)
     return lock
 
 
 def _free(folder: Path) -> BinaryIO | None:
-    """The lock of a folder, or None where the process that has it is alive."""
-    lock = (folder / "lock").open("ab")
+    """The lock of a folder, or None where the process that has it is alive, or has just removed it."""
+    try:
+        lock = (folder / "lock").open("ab")
+    except FileNotFoundError:
+        return None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -255,16 +282,12 @@ def _free(folder: Path) -> BinaryIO | None:
     return lock
 
 
-def _records(path: Path) -> Iterator[tuple[int, int, int, int, int]]:
-    """Partition, number, time, offset and length of each whole record; what was cut off by a crash was not answered."""
-    with path.open("rb") as stream:
-        while len(head := stream.read(_HEAD.size)) == _HEAD.size:
-            partition, number, at_ms, length, checksum = _HEAD.unpack(head)
-            offset = stream.tell()
-            body = stream.read(length)
-            if len(body) < length or crc32(body) != checksum:
-                return
-            yield partition, number, at_ms, offset, length
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        # It was passed a moment ago.
+        return 0
 
 
 def _body(place: _Place) -> bytes | None:

@@ -19,6 +19,7 @@ from experiments.storage.embedded_store import pending_in
 from experiments.storage.location import Location
 from experiments.storage.location import Server
 from experiments.storage.pace import Pace
+from experiments.storage.parts import Part
 from experiments.storage.seals import check_fingerprint
 from experiments.storage.seals import found_keys
 from experiments.storage.seals import make_root
@@ -60,6 +61,12 @@ class Store(Protocol):
 
         :raises NotLookedUp: if the server that has them cannot be reached.
         """
+
+    def parts(self) -> Sequence[Part]:
+        """All visitors, in the order of their stand-ins, by the databases that they are in."""
+
+    def part_of(self, visitor: bytes) -> Part:
+        """The part that a visitor is in."""
 
     def changes(self) -> int:
         """A number that differs once anybody else has changed what people and jobs configure (per thread)."""

@@ -11,6 +11,7 @@ from typing import Any
 from typing import NamedTuple
 
 from experiments.model import Exposure
+from experiments.partitions import Span
 from experiments.storage.connection import Connection
 from experiments.storage.connection import Row
 from experiments.storage.events import COLUMNS
@@ -103,18 +104,16 @@ class Exposures:
             "UPDATE exposures SET n = n + ?3 WHERE experiment = ?1 AND visitor = ?2", changes
         )
 
-    def after(self, visitor: bytes, experiment: str, *, limit: int) -> list[tuple[bytes, ExposureRow]]:
-        """The exposures in an experiment that come next after a visitor's, in the order of visitors."""
+    def within(self, span: Span, experiment: str, *, limit: int) -> list[tuple[bytes, ExposureRow]]:
+        """The first exposures of a span in an experiment, in the order of visitors."""
         rows = self._connection.execute(
-            f"SELECT visitor, {_EXPOSURE} FROM exposures WHERE experiment = ? AND visitor > ?"
+            f"SELECT visitor, {_EXPOSURE} FROM exposures WHERE experiment = ? AND visitor >= ? AND visitor < ?"
             " ORDER BY visitor LIMIT ?",
-            (experiment, visitor, limit),
+            (experiment, *span, limit),
         )
         return [(bytes(row[0]), _exposure(row[1:])) for row in rows]
 
-    def removed(
-        self, experiment: str, visitors: Collection[bytes] | None = None
-    ) -> list[tuple[bytes, ExposureRow]]:
+    def removed(self, experiment: str, visitors: Collection[bytes] | None = None) -> list[tuple[bytes, ExposureRow]]:
         """The exposures of everybody, or of some, of whom exposure events were removed; `n` counts those."""
         rows = _of_some(
             self._connection,
@@ -135,9 +134,9 @@ class Exposures:
         self._connection.executemany("DELETE FROM exposures WHERE experiment = ? AND visitor = ?", keys)
 
     def with_totals(
-        self, experiment: str, metrics: Collection[str]
+        self, span: Span, experiment: str, metrics: Collection[str]
     ) -> Iterator[tuple[bytes, ExposureRow, dict[str, int]]]:
-        """Every visitor's exposure, with the totals in some metrics; none where nothing was added.
+        """The exposure of each visitor of a span, with the totals in some metrics; none where nothing was added.
 
         Those to whom another arm was shown than was drawn are left out.
         """
@@ -146,8 +145,9 @@ class Exposures:
             f"SELECT exposures.visitor, metric, total, {_EXPOSURE}"
             " FROM exposures LEFT JOIN totals ON totals.visitor = exposures.visitor"
             f" AND totals.experiment = exposures.experiment AND metric {listed.condition}"
-            " WHERE exposures.experiment = ? AND NOT asserted ORDER BY exposures.visitor",
-            (*listed.values, experiment),
+            " WHERE exposures.experiment = ? AND exposures.visitor >= ? AND exposures.visitor < ? AND NOT asserted"
+            " ORDER BY exposures.visitor",
+            (*listed.values, experiment, *span),
         )
         for visitor, of_visitor in groupby(rows, key=itemgetter(0)):
             found = list(of_visitor)
@@ -212,9 +212,7 @@ class Totals:
             visitors, "SELECT visitor, metric, total FROM totals WHERE experiment = ? AND visitor = ?", (experiment,)
         )
 
-    def removed(
-        self, experiment: str, visitors: Collection[bytes] | None = None
-    ) -> list[tuple[bytes, str, int]]:
+    def removed(self, experiment: str, visitors: Collection[bytes] | None = None) -> list[tuple[bytes, str, int]]:
         """What events that were removed have added to the totals of everybody, or of some: visitor, metric, sum."""
         rows = _of_some(
             self._connection,
@@ -293,11 +291,11 @@ class Waiting:
         ).fetchone()
         return int(row[0]), int(row[1])
 
-    def of_partition(self, partition: int, partitions: int, *, now_ms: int) -> dict[str, tuple[int, int]]:
-        """How many wait in a part of the visitors, and how many have become orphans, by experiment."""
+    def of_span(self, span: Span, *, now_ms: int) -> dict[str, tuple[int, int]]:
+        """How many wait of the visitors of a span, and how many have become orphans, by experiment."""
         rows = self._connection.execute(
             "SELECT experiment, count(*) FILTER (WHERE until_ms > ?), count(*) FILTER (WHERE until_ms <= ?)"
-            " FROM waiting WHERE partition_of(visitor, ?) = ? GROUP BY experiment",
-            (now_ms, now_ms, partitions, partition),
+            " FROM waiting WHERE visitor >= ? AND visitor < ? GROUP BY experiment",
+            (now_ms, now_ms, *span),
         )
         return {experiment: (int(waiting), int(orphans)) for experiment, waiting, orphans in rows}

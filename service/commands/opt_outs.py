@@ -1,6 +1,7 @@
 """The command that lets visitors object."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import IO
 
 import click
@@ -29,8 +30,9 @@ def opt_out(visitor: str | None, file: IO[bytes] | None, undo: bool) -> None:
     if (visitor is None) == (file is None):
         raise click.UsageError("name a visitor, or give a --file")
     visitors = _visitors(Table(file)) if file else iter([visitor or ""])
-    change, n = opt_in if undo else let_object, 0
-    with opened() as installation:
+    n = 0
+    with opened(recording=True) as installation:
+        change = opt_in if undo else partial(let_object, log=installation.log)
         for some in batched(visitors):
             change(
                 installation.store, installation.snapshots, some, keyring=installation.keyring,

@@ -1,5 +1,6 @@
 """Commands for events that go through a log: the shards that visitors are in, and the workers that apply."""
 
+import os
 import secrets
 import socket
 from threading import Event
@@ -13,6 +14,7 @@ from experiments.storage.location import Server
 from experiments.storage.shards import ShardRow
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
+from service.cluster import check_can_have_shards
 from service.cluster import connected_log
 from service.cluster import sharded_store
 from service.collector import spare_the_collector
@@ -43,6 +45,7 @@ def add(name: str, address: str, partitions: int) -> None:
     """
     server = Server(address)
     with opened() as installation:
+        check_can_have_shards(installation.config)
         fingerprint = installation.keyring.fingerprint
         migrate_database(server, fingerprint=fingerprint)
         store = open_store(server, fingerprint=fingerprint)
@@ -65,6 +68,7 @@ def list_() -> None:
       bespoke shard list
     """
     with opened() as installation:
+        check_can_have_shards(installation.config)
         rows, places = installation.store.read(lambda session: (session.shards.all(), session.shards.partitions()))
     for row in rows:
         numbers = [str(number) for number, name in enumerate(places) if name == row.name]
@@ -75,7 +79,9 @@ def list_() -> None:
 @click.argument("partition", type=int)
 @click.argument("name")
 def move(partition: int, name: str) -> None:
-    """Move a partition to another shard; nothing stops meanwhile. Broken off, it is finished by moving again.
+    """Move a partition to another shard; nothing stops meanwhile.
+
+    Broken off, it is finished by moving again, and undone by moving to where the partition was.
 
     \b
     Example:
@@ -102,7 +108,7 @@ def worker() -> None:
         installation.before_closing(log.close)
         installation.watch()
         spare_the_collector()
-        name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-        Worker(store, installation.snapshots, log, name=name).run(ended)
+        name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        Worker(store, installation.snapshots, log, name=name, keyring=installation.keyring).run(ended)
     finally:
         installation.close()

@@ -8,6 +8,7 @@ from experiments.evaluation import Asking
 from experiments.evaluation import Evaluation
 from experiments.evaluation import evaluate
 from experiments.events import Terms
+from experiments.intake import Intake
 from experiments.publishing import publish_act
 from experiments.reallocation import reallocate
 from experiments.receipts import Receipt
@@ -42,10 +43,11 @@ def bar(store: Store, key: str, *, arm: str, metric: str, now_ms: int) -> None:
 
 
 class House:
-    """One installation in a test."""
+    """One installation in a test; its events go by the log where it has one."""
 
-    def __init__(self, store: Store, *, now_ms: int = START) -> None:
+    def __init__(self, store: Store, *, now_ms: int = START, log: Intake | None = None) -> None:
         self.store = store
+        self.log = log
         self.snapshots = Snapshots(store)
         self.now_ms = now_ms
         self._made = 0
@@ -101,6 +103,7 @@ class House:
             terms=Terms("personalise", 90 * 86_400),
             keyring=SECRETS,
             fresh_id=self._fresh_id,
+            log=self.log,
         )
 
     def _fresh_id(self) -> bytes:

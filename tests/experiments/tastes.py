@@ -70,7 +70,8 @@ def send(
         ]
         asking = Asking(house.now_ms, "personalise", 90 * 86_400)
         given = assign(
-            house.store, house.snapshots, Order(key, exposes=True), visitors=listed, asking=asking, keyring=SECRETS
+            house.store, house.snapshots, Order(key, exposes=True), visitors=listed, asking=asking, keyring=SECRETS,
+            log=house.log,
         )
         arms = given.decisions.column("arm").tolist()
         chances = [buys(arm, one["attributes"]) for arm, one in zip(arms, listed, strict=True)]

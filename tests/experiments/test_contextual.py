@@ -32,6 +32,7 @@ from experiments.model import StoredExperiment
 from experiments.preflight import preflight
 from experiments.readings import Readings
 from experiments.replay import replay_of
+from experiments.snapshot import all_experiments
 from experiments.storage.ledger import LedgerRow
 from experiments.storage.store import Store
 from experiments.strata import segment_strata
@@ -124,7 +125,8 @@ def test_cells_are_kept_by_context_and_the_report_adds_them_up(house: House) -> 
 def test_whoever_is_erased_is_missing_from_the_cells_of_their_context(house: House) -> None:
     key, _ = campaign(house, days=2)
     exposed = house.store.read(lambda session: list(session.exposures.all(key)))
-    house.store.transact(lambda session: erase_all(session, [visitor for visitor, _ in exposed[:40]]))
+    gone, experiments = [visitor for visitor, _ in exposed[:40]], house.store.read(all_experiments)
+    house.store.transact(lambda session: erase_all(session, gone, experiments=experiments))
     removed = house.store.read(lambda session: session.cells.removed(key))
     contexts = {row.context for _, row in exposed[:40]}
     assert {cell.context for cell in removed} == contexts and len(contexts) > 3

@@ -1,5 +1,9 @@
 """Discovery: segments are proposed where arms differ in effect, and a draft tests one."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +24,10 @@ from experiments.errors import UnknownExperiment
 from experiments.errors import UnknownProposal
 from experiments.lifecycle import act
 from experiments.storage.store import Store
+from experiments.storage.store import open_store
 from tests.experiments.documents import tiny
 from tests.experiments.house import HOUR
+from tests.experiments.house import SECRETS
 from tests.experiments.house import House
 from tests.experiments.tastes import Visitor
 from tests.experiments.tastes import letters
@@ -36,6 +42,31 @@ THIRD = {"key": "welcome-back", "role": "tailored", "segments": ["lapsed"], "mes
 def house(store: Store) -> House:
     """An installation."""
     return House(store)
+
+
+@contextmanager
+def installed(template: Path, folder: Path) -> Iterator[House]:
+    """An installation that tests share."""
+    store = open_store(Path(shutil.copy(template, folder)), fingerprint=SECRETS.fingerprint, serving=True)
+    yield House(store)
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def liked(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One in which shoppers of women's clothing like the new letter."""
+    with installed(template, tmp_path_factory.mktemp("liked")) as house:
+        send(house, house.start(letters()), visitors=12_000, rng=np.random.default_rng(4))
+        yield house
+
+
+@pytest.fixture(scope="module")
+def lapsed(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One in which a letter for the lapsed does better for those in towns alone."""
+    with installed(template, tmp_path_factory.mktemp("lapsed")) as house:
+        key = house.start(letters(segments=[LAPSED], arms=[letters()["arms"][0], THIRD]))
+        send(house, key, visitors=16_000, rng=np.random.default_rng(7), buys=to_the_lapsed)
+        yield house
 
 
 def found_in(house: House, key: str = "letters", *, min_cell: int = 10) -> Discovery:
@@ -61,10 +92,8 @@ def test_a_segment_in_which_a_letter_does_better_is_proposed(house: House) -> No
     assert found.tested <= 12 < found.tried
 
 
-def test_asking_again_gives_the_same_answer(house: House) -> None:
-    key = house.start(letters())
-    send(house, key, visitors=4_000, rng=np.random.default_rng(2))
-    assert found_in(house) == found_in(house)
+def test_asking_again_gives_the_same_answer(liked: House) -> None:
+    assert found_in(liked) == found_in(liked)
 
 
 def test_a_difference_in_rate_alone_is_not_proposed_and_what_would_have_been_seen_is_told(house: House) -> None:
@@ -115,15 +144,13 @@ def test_what_segments_part_already_is_not_discovered_again(house: House) -> Non
 
 
 def to_the_lapsed(arm: str, visitor: Visitor) -> float:
-    """A letter for the lapsed does better for those in towns alone."""
+    """How likely the lapsed buy."""
     better = arm == "welcome-back" and visitor["zip_code"] == "Urban"
     return 0.2 if better else 0.08
 
 
-def test_a_tailored_arm_is_compared_among_those_who_could_have_it(house: House) -> None:
-    key = house.start(letters(segments=[LAPSED], arms=[letters()["arms"][0], THIRD]))
-    send(house, key, visitors=16_000, rng=np.random.default_rng(7), buys=to_the_lapsed)
-    [proposal] = found_in(house).proposals
+def test_a_tailored_arm_is_compared_among_those_who_could_have_it(lapsed: House) -> None:
+    [proposal] = found_in(lapsed).proposals
     assert (proposal.arm, proposal.rule, proposal.segments) == ("welcome-back", {"zip_code": "Urban"}, ["lapsed"])
     assert proposal.inside.visitors + proposal.outside.visitors < 2_500
 
@@ -160,24 +187,20 @@ def drafted(house: House, key: str, *, arm: str, rule: dict[str, Any]) -> dict[s
     return dict(made.document)
 
 
-def test_a_draft_tests_what_was_discovered_with_the_same_arms(house: House) -> None:
-    key = house.start(letters())
-    send(house, key, visitors=12_000, rng=np.random.default_rng(4))
-    document = drafted(house, key, arm="new-letter", rule={"womens": True})
+def test_a_draft_tests_what_was_discovered_with_the_same_arms(liked: House) -> None:
+    document = drafted(liked, "letters", arm="new-letter", rule={"womens": True})
     assert document["key"] == "letters-discovered" and document["arms"] == letters()["arms"]
     assert document["segments"] == [
         {"key": "discovered", "name": "it is so", "kind": "behavioral", "rule": {"womens": True}}
     ]
     assert document["name"] == "Which letter?: it is so"
     assert document["hypothesis"] == "Where it is so, new-letter does better against one-letter than elsewhere."
-    assert drafted(house, key, arm="new-letter", rule={"womens": True})["key"] == "letters-discovered-2"
-    act(house.store, "letters-discovered", "start", deed=Deed("ann", house.now_ms))
+    assert drafted(liked, "letters", arm="new-letter", rule={"womens": True})["key"] == "letters-discovered-2"
+    act(liked.store, "letters-discovered", "start", deed=Deed("ann", liked.now_ms))
 
 
-def test_a_segment_that_is_parted_gives_both_parts_its_arms(house: House) -> None:
-    key = house.start(letters(segments=[LAPSED], arms=[letters()["arms"][0], THIRD]))
-    send(house, key, visitors=16_000, rng=np.random.default_rng(7), buys=to_the_lapsed)
-    document = drafted(house, key, arm="welcome-back", rule={"zip_code": "Urban"})
+def test_a_segment_that_is_parted_gives_both_parts_its_arms(lapsed: House) -> None:
+    document = drafted(lapsed, "letters", arm="welcome-back", rule={"zip_code": "Urban"})
     experiment = parse_document(document)
     assert [segment["key"] for segment in document["segments"]] == ["lapsed-discovered", "lapsed"]
     assert document["segments"][0]["rule"] == {"$and": [LAPSED["rule"], {"zip_code": "Urban"}]}
@@ -185,11 +208,9 @@ def test_a_segment_that_is_parted_gives_both_parts_its_arms(house: House) -> Non
     assert [arm.key for arm in experiment.open_arms("lapsed")] == ["one-letter", "welcome-back"]
 
 
-def test_what_is_not_proposed_gets_no_draft(house: House) -> None:
-    key = house.start(letters())
-    send(house, key, visitors=12_000, rng=np.random.default_rng(4))
+def test_what_is_not_proposed_gets_no_draft(liked: House) -> None:
     with pytest.raises(UnknownProposal, match="not, or no longer, proposed"):
-        drafted(house, key, arm="new-letter", rule={"womens": False})
+        drafted(liked, "letters", arm="new-letter", rule={"womens": False})
 
 
 def test_however_long_keys_and_words_are_the_draft_is_one_that_can_work() -> None:

@@ -1,5 +1,6 @@
 """Retention: events, then visitors, go a little at a time once they can change nothing; counts and reports stay."""
 
+from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 from experiments import retention
 from experiments.erasure import erase_all
 from experiments.events import Terms
+from experiments.partitions import EVERYBODY
 from experiments.removals import remove_events
 from experiments.retention import STEP
 from experiments.retention import Keeping
 from experiments.retention import retain
 from experiments.signing import pseudonym
+from experiments.snapshot import all_experiments
 from experiments.storage.replies import ReplyRow
 from experiments.storage.session import Session
 from experiments.storage.store import Store
@@ -149,6 +152,11 @@ def test_each_step_is_small_and_leaves_everything_in_balance(store: Store) -> No
     assert left == [0, 0, 0, 0]
 
 
+def erased(stand_in: bytes, session: Session) -> tuple[int, int]:
+    """How many exposures and events of a visitor are removed."""
+    return erase_all(session, [stand_in], experiments=all_experiments(session))
+
+
 @pytest.mark.every_database
 def test_visitors_of_a_stopped_experiment_can_be_erased_at_any_moment_of_it(visited: House) -> None:
     cells = visited.cells("tiny")
@@ -158,7 +166,7 @@ def test_visitors_of_a_stopped_experiment_can_be_erased_at_any_moment_of_it(visi
     visited.record(visited.exposure("tiny", "v3"))
     after = visited.cells("tiny")
     assert after != cells
-    assert visited.store.transact(lambda session: erase_all(session, [stand_in])) == (1, 1)
+    assert visited.store.transact(partial(erased, stand_in)) == (1, 1)
     assert visited.cells("tiny") == after and verify(visited.store) == []
 
 
@@ -172,7 +180,7 @@ def test_cells_of_contexts_balance_too_and_no_context_is_left(store: Store) -> N
     cells = house.cells(key)
     assert len({row.key.context for row in cells}) == 3
     stand_in = pseudonym("v3", key=SECRETS.visitors)
-    assert house.store.transact(lambda session: erase_all(session, [stand_in])) == (1, 2)
+    assert house.store.transact(partial(erased, stand_in)) == (1, 2)
     assert house.cells(key) == cells and verify(house.store) == []
     house.now_ms += 125 * DAY
     assert retained(house) == 22
@@ -255,5 +263,5 @@ def remove_oldest(house: House, session: Session, rng: Random) -> None:
     waiting = session.connection.execute(
         "SELECT min(event) FROM waiting WHERE until_ms > ?", (house.now_ms,)
     ).fetchone()[0]
-    events = [pair for pair in session.events.after(0, limit=1000) if waiting is None or pair[0] < waiting]
-    remove_events(session, events[: rng.randint(0, len(events))])
+    events = [pair for pair in session.events.oldest(EVERYBODY, limit=1000) if waiting is None or pair[0] < waiting]
+    remove_events(session, events[: rng.randint(0, len(events))], experiments=all_experiments(session))

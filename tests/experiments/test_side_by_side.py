@@ -99,6 +99,8 @@ class Holding:
 
     def _hold(self, session: Session, items: object) -> list[int]:
         session.hold(self._visitors)
+        # They are held once something is asked.
+        session.meta.get("anything")
         self.holds.set()
         self._may_end.wait(20)
         return [1]
@@ -364,3 +366,26 @@ def test_who_reads_for_long_is_not_cut_off_and_sees_one_state(nodes: list[House]
 
     assert first.store.read(twice) == (None, None, "0")
     assert first.store.read(lambda session: session.meta.get("name")) == "another"
+
+
+def test_a_transaction_that_is_left_alone_is_one_that_the_server_can_end(nodes: list[House]) -> None:
+    first, second, _ = nodes
+
+    def seen_by_others(session: Session, items: Sequence[int]) -> list[str]:
+        [process] = session.connection.execute("SELECT pg_backend_pid()").fetchone()
+        asked = "SELECT state FROM pg_stat_activity WHERE pid = ?"
+        [state] = second.store.read(lambda other: other.connection.execute(asked, (process,)).fetchone())
+        return [state for _ in items]
+
+    # Amid a pipeline it would be active, whatever we do, and hold its locks for as long.
+    assert first.store.transact_together(seen_by_others, 0) == "idle in transaction"
+
+
+def test_who_writes_beside_others_knows_whether_a_row_was_changed(nodes: list[House]) -> None:
+    def changed(session: Session, names: Sequence[str]) -> list[int]:
+        change = "UPDATE meta SET value = value WHERE name = ?"
+        return [session.connection.execute(change, (name,)).rowcount for name in names]
+
+    nodes[0].store.transact(lambda session: session.meta.set("name", "there"))
+    assert nodes[0].store.transact_together(changed, "nobody") == 0
+    assert nodes[0].store.transact_together(changed, "name") == 1

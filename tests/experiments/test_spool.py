@@ -62,9 +62,13 @@ def test_what_is_passed_waits_no_more(tmp_path: Path) -> None:
         spool.append({1: body})
     spool.pass_to({source: 2})
     assert bodies(spool, source) == [b"c"]
-    assert spool.waits(spool.writer)[0] == 102
+    waits = spool.waits(spool.writer)
+    assert (waits.since_ms, waits.entries) == (102, 1)
+    # The file goes once all of it is passed, and it is full.
+    assert waits.bytes > 3
+    assert spool.lags() == {1: 1}
     spool.pass_to({source: 3})
-    assert spool.sources() == [] and spool.waits(spool.writer)[0] is None
+    assert spool.sources() == [] and spool.waits(spool.writer).since_ms is None and spool.lags() == {}
     spool.close()
     assert list(tmp_path.iterdir()) == []
 

@@ -9,6 +9,7 @@ from playwright.sync_api import BrowserContext
 from playwright.sync_api import Dialog
 from playwright.sync_api import Locator
 from playwright.sync_api import Page
+from playwright.sync_api import StorageState
 from playwright.sync_api import expect
 
 from tests.service.people import PASSWORD
@@ -61,6 +62,14 @@ def log_in(page: Page, *, email: str = "admin@shop.example", password: str = PAS
     page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Log in").click()
+
+
+def session_of(browser: Browser, address: str, *, email: str = "admin@shop.example") -> StorageState:
+    """What a browser keeps of somebody who has logged in, to begin others with."""
+    with opened(browser, f"{address}/login") as page:
+        log_in(page, email=email)
+        expect(page.locator("h1")).to_have_text("Campaigns")
+        return page.context.storage_state()
 
 
 def field(page: Page, name: str) -> Locator:

@@ -29,6 +29,7 @@ from service.config import Config
 from service.config import load_config
 from service.current import EXTENSION
 from service.installation import Installation
+from service.installation import open_installation
 from tests.experiments.documents import at_home
 from tests.experiments.documents import spring_mailing
 from tests.experiments.wide import fifty_segments
@@ -39,6 +40,9 @@ from tests.postgres import Databases
 from tests.service.people import add_user
 from tests.service.processes import Installed
 from tests.service.processes import ServerProcess
+from tests.service.rules import RememberedRule
+
+Flask.url_rule_class = RememberedRule
 
 
 @dataclass
@@ -67,12 +71,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("config", ["sqlite", "postgresql"], indirect=True)
 
 
+@pytest.fixture(scope="session")
+def empty_installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an installation in which nothing is yet."""
+    folder = tmp_path_factory.mktemp("empty")
+    config = load_config({"BESPOKE_DATABASE_URL": f"sqlite:///{folder}/bespoke.db"})
+    open_installation(config, serving=True).close()
+    return folder
+
+
 @pytest.fixture
-def config(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
+def config(request: pytest.FixtureRequest, tmp_path: Path, empty_installation: Path) -> Config:
     """Settings for a database that nobody else has."""
     if getattr(request, "param", "sqlite") == "postgresql":
         databases: Databases = request.getfixturevalue("postgres")
         return load_config({"BESPOKE_DATABASE_URL": databases.empty().url, "BESPOKE_SECRET": "of all nodes" * 4})
+    for name in ("bespoke.db", "bespoke.db.secret"):
+        shutil.copy(empty_installation / name, tmp_path)
     return load_config({"BESPOKE_DATABASE_URL": f"sqlite:///{tmp_path}/bespoke.db"})
 
 

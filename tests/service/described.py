@@ -1,8 +1,9 @@
 """Answers held against the reference: every one must have a status, a kind and a shape that the document knows."""
 
-from collections.abc import Mapping
 from functools import cache
 from typing import Any
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import jsonschema_rs
 from flask import Flask
@@ -35,36 +36,49 @@ def check_answer(app: Flask, response: TestResponse) -> None:
     except HTTPException:
         return
     if request.method not in ("HEAD", "OPTIONS") and operation_of(app.view_functions[rule.endpoint]):
-        operation = _operation(app, rule.endpoint, request.method, words)
-        fault = _fault(app, operation, response)
+        reference = _reference(app)
+        fault = _fault(reference, reference.operation(rule.endpoint, request.method, *words.values()), response)
         assert fault is None, f"{request.method} {request.path} answered {response.status_code}: {fault}"
 
 
-def _operation(app: Flask, endpoint: str, method: str, words: Mapping[str, Any]) -> dict[str, Any]:
-    route = next(
-        route for route in routes(app)
-        if (route.endpoint, route.method) == (endpoint, method) and route.word in ("", *words.values())
-    )
-    operation: dict[str, Any] = _document(app)["paths"][route.path][method.lower()]
-    return operation
+class Reference(NamedTuple):
+    """The document, and its operations by endpoint, method and the word that their address has."""
+
+    document: dict[str, Any]
+    operations: dict[tuple[str, str, str], dict[str, Any]]
+
+    def operation(self, endpoint: str, method: str, *words: Any) -> dict[str, Any]:
+        """The operation of a request whose address has these words."""
+        known = ((endpoint, method, word) for word in ("", *words))
+        return next(self.operations[key] for key in known if key in self.operations)
 
 
-def _document(app: Flask) -> dict[str, Any]:
-    return _document_of(tuple(app.view_functions.values()), app)
+_references: WeakKeyDictionary[Flask, Reference] = WeakKeyDictionary()
+
+
+def _reference(app: Flask) -> Reference:
+    if app not in _references:
+        document = _document_of(app)
+        _references[app] = Reference(document, {
+            (route.endpoint, route.method, route.word): document["paths"][route.path][route.method.lower()]
+            for route in routes(app) if route.path in document["paths"]
+        })
+    return _references[app]
 
 
 _documents: dict[tuple[Any, ...], dict[str, Any]] = {}
 
 
-def _document_of(views: tuple[Any, ...], app: Flask) -> dict[str, Any]:
+def _document_of(app: Flask) -> dict[str, Any]:
     # Every application has the same views, but for those of Flask and of tests.
+    views = app.view_functions.values()
     known = tuple(view for view in views if operation_of(view) and view.__module__.startswith("service."))
     if known not in _documents:
         _documents[known] = openapi(app)
     return _documents[known]
 
 
-def _fault(app: Flask, operation: dict[str, Any], response: TestResponse) -> str | None:
+def _fault(reference: Reference, operation: dict[str, Any], response: TestResponse) -> str | None:
     described = operation["responses"].get(str(response.status_code))
     if described is None:
         return f"the statuses are {', '.join(operation['responses'])}"
@@ -76,7 +90,7 @@ def _fault(app: Flask, operation: dict[str, Any], response: TestResponse) -> str
     if not response.is_json:
         return None
     schema = content[response.content_type]["schema"]
-    errors = validator(_Frozen(schema), _Frozen(_document(app)["components"])).iter_errors(response.json)
+    errors = validator(_Frozen(schema), _Frozen(reference.document["components"])).iter_errors(response.json)
     return next((f"{error.message} at {error.instance_path}" for error in errors), None)
 
 
@@ -96,7 +110,12 @@ class _Frozen:
 @cache
 def validator(schema: _Frozen, components: _Frozen) -> jsonschema_rs.Draft202012Validator:
     """What validates answers by a schema; stricter than the document, it wants nothing beyond what is described."""
-    return jsonschema_rs.Draft202012Validator({**schema.value, "components": _strict(components.value)})
+    return jsonschema_rs.Draft202012Validator({**schema.value, "components": _strict_components(components)})
+
+
+@cache
+def _strict_components(components: _Frozen) -> Any:
+    return _strict(components.value)
 
 
 def _strict(schema: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -16,14 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from experiments.audit import Deed
+from experiments.keys import create_key
 from experiments.lifecycle import act
 from experiments.lifecycle import apply_document
+from experiments.verification import verify
+from service.cluster import shards_beside
 from service.config import load_config
 from service.installation import Installation
 from service.installation import open_installation
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 30
+#: On a machine that does much else.
+_STARTING_SECONDS = 180
 
 
 def free_port() -> int:
@@ -92,6 +98,17 @@ class Installed:
         finally:
             installation.close()
 
+    def key(self, scope: str, *, origins: tuple[str, ...] = ()) -> str:
+        """A new key, made beside whoever serves."""
+        with self.beside() as installation:
+            deed, random = Deed("test", installation.clock.now_ms()), secrets.token_bytes
+            return create_key(installation.store, scope=scope, name="", origins=origins, random=random, deed=deed)
+
+    def check(self) -> None:
+        """See that counters, ledger and audit log agree with the events, beside whoever serves."""
+        with self.beside() as installation:
+            assert verify(installation.store, shards_beside(installation)) == []
+
     def run_experiment(self, document: dict[str, Any]) -> None:
         """Write an experiment and start it."""
         with self.opened() as installation:
@@ -132,7 +149,7 @@ class ServerProcess:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         self.main = self.installed.start("serve", "--port", str(self.port), *self._arguments)
-        wait_until(self.is_ready, what="the server answers")
+        wait_until(self.is_ready, what="the server answers", seconds=_STARTING_SECONDS)
 
     def is_ready(self) -> bool:
         """Whether it answers that it can do its work."""

@@ -129,7 +129,7 @@ class Campaign:
 
     def verify(self) -> None:
         """Count everything again."""
-        self.installed.done("verify")
+        self.installed.check()
 
 
 def _figures(row: Any) -> Figures:

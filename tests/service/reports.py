@@ -259,7 +259,8 @@ _SAMPLE: dict[str, Any] = {
     "naive": list(_arms()),
     "diagnostics": {
         "sample_ratio": {"p_value": 0.41, "alarm": False}, "matured_share": 0.93, "waiting": 4, "orphans": 12,
-        "duplicates": 55, "rejected": 3, "asserted": 0, "complete": True, "intervals_valid": True, "notes": [],
+        "duplicates": 55, "rejected": 3, "asserted": 0, "complete": True, "lost_spools": [],
+        "intervals_valid": True, "notes": [],
     },
     "method": {
         "interval": 0.95, "prior": "Beta(1, 1)", "maturity": "observed", "code": "0.1.0", "epochs": 18, "min_cell": 10,

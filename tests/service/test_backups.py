@@ -20,15 +20,14 @@ from tests.service.witnesses import KEY
 from tests.service.witnesses import Witness
 from tests.service.witnesses import events
 from tests.service.witnesses import more_come
+from tests.service.witnesses import witnessed
 
 
 @pytest.fixture(name="served")
 def _served(tmp_path: Path) -> Iterator[ServerProcess]:
     """The server of an installation whose experiment runs."""
     (tmp_path / "first").mkdir()
-    installed = Installed(tmp_path / "first")
-    installed.run_experiment(spring_mailing())
-    server = ServerProcess(installed)
+    server = ServerProcess(witnessed(tmp_path / "first"))
     yield server
     if server.main.poll() is None:
         server.kill_everything()
@@ -37,7 +36,7 @@ def _served(tmp_path: Path) -> Iterator[ServerProcess]:
 @pytest.fixture(name="clients")
 def _clients(served: ServerProcess) -> Iterator[list[Witness]]:
     """Two clients that keep a synced ledger of what was acknowledged."""
-    key = served.installed.done("key", "create", "--scope", "admin")
+    key = served.installed.key("admin")
     clients = [Witness(served, key=key, name=name) for name in ("ann", "bob")]
     for client in clients:
         client.start()
@@ -258,7 +257,7 @@ def test_what_a_restore_has_lost_is_refused_whatever_its_arm_and_its_numbers_are
     served: ServerProcess, tmp_path: Path
 ) -> None:
     installed, copy = served.installed, str(tmp_path / "copy.db")
-    key = installed.done("key", "create", "--scope", "admin")
+    key = installed.key("admin")
     ask = partial(served.ask, key=key)
     visitors = [f"v{number}" for number in range(40)]
     installed.done("backup", copy)
@@ -280,7 +279,7 @@ def test_what_a_restore_has_lost_is_refused_whatever_its_arm_and_its_numbers_are
     new = [events(one, token=answer["metadata"]["token"])[0] for one, answer in again.items()]
     assert ask("POST", "/v1/batch", {"batch": [{**one, "messageId": None} for one in new]})[1]["accepted"] == 40
     assert ask("GET", f"/v1/experiments/{KEY}/report")[0] == 200
-    installed.done("verify")
+    installed.check()
 
 
 def evaluated(server: ServerProcess, key: str, visitor: str, **context: str) -> Any:

@@ -66,7 +66,7 @@ def at_work(folder: Path) -> Iterator[House]:
         installed = [InstalledNode(folder / name, cluster.server) for name in ("one", "two")]
         installed.append(InstalledNode(folder / "three", through))
         installed[0].run_experiment(document)
-        key, admin = (installed[0].done("key", "create", "--scope", scope) for scope in ("server", "admin"))
+        key, admin = (installed[0].key(scope) for scope in ("server", "admin"))
         nodes = [Node(each) for each in installed]
         schedulers = [each.start("scheduler") for each in installed[:2]]
         witnesses = [Wanderer(nodes, key=key, name=name) for name in ("ann", "bob", "cem", "dan")]
@@ -124,8 +124,7 @@ _ACTS = (kill_a_node, cut_commits, restart_at_once, stop_a_scheduler, restart_fa
 def fail_over(house: House) -> None:
     """Kill the primary, and let its synchronous standby take its place."""
     house.cluster.fail_over()
-    assert house.cluster.standby is not None
-    house.proxy.target = house.cluster.standby.port
+    house.proxy.target = house.cluster.primary.port
 
 
 def check(house: House) -> None:

@@ -130,7 +130,8 @@ def test_every_setting_has_help() -> None:
     assert all(setting.help for setting in SETTINGS)
 
 
-def test_a_secret_is_made_once_and_kept_for_its_owner_only(config: Config) -> None:
+def test_a_secret_is_made_once_and_kept_for_its_owner_only(tmp_path: Path) -> None:
+    config = load_config({"BESPOKE_DATABASE_URL": f"sqlite:///{tmp_path}/bespoke.db"})
     made = secrets_of(config)
     assert len(made.current) >= 32
     assert secrets_of(config) == made

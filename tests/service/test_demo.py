@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 from urllib.request import urlopen
 
 import msgspec
@@ -41,6 +42,7 @@ from service.demo.run import run_demo
 from service.gallery import gallery
 from service.installation import open_installation
 from tests.service.conftest import Run
+from tests.service.processes import PATIENCE_SECONDS
 from tests.service.processes import REPOSITORY
 from tests.service.processes import Installed
 from tests.service.processes import free_port
@@ -49,41 +51,65 @@ HILLSTROM = hillstrom()
 SAMPLE = {"limit": 3000, "rate": 432_000.0}
 
 
+class Demo(NamedTuple):
+    """Where it ran, what it said before it stayed, how its link was answered, and how it ended by Ctrl-C."""
+
+    folder: Path
+    said: str
+    answer: int
+    status: int
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the demo has run, with what it said in `said.txt`."""
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """The demo, once it has run, its link has been opened, and it has been interrupted."""
     folder = tmp_path_factory.mktemp("demo")
     script = f"""
 from pathlib import Path
 from service.demo.campaigns import campaign_named
 from service.demo.run import run_demo
 if __name__ == "__main__":
-    run_demo(campaign_named("hillstrom"), seed=2, folder=Path("."), port={free_port()}, stay=False, **{SAMPLE})
+    run_demo(campaign_named("hillstrom"), seed=2, folder=Path("."), port={free_port()}, stay=True, **{SAMPLE})
 """
     (folder / "script.py").write_text(script)
-    with (folder / "said.txt").open("w") as said:
-        subprocess.run(
-            [sys.executable, "script.py"],
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            cwd=folder,
-            stdout=said,
-            stderr=subprocess.STDOUT,
-            timeout=120,
-            check=False,
-        )
-    return folder
+    with subprocess.Popen(
+        [sys.executable, "script.py"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            return watched(process, folder)
+        finally:
+            end_group(process.pid)
+
+
+def watched(process: "subprocess.Popen[str]", folder: Path) -> Demo:
+    """Read what it says until it stays up, open its link, and press Ctrl-C."""
+    assert process.stdout
+    said: list[str] = []
+    while not (line := process.stdout.readline()).startswith("The server is up"):
+        assert line, "".join(said)
+        said.append(line)
+    with urlopen(said[-1].removeprefix("Report: ").strip(), timeout=PATIENCE_SECONDS) as page:
+        answer = page.status
+    os.killpg(process.pid, signal.SIGINT)
+    return Demo(folder, "".join(said), answer, process.wait(PATIENCE_SECONDS))
+
+
+def end_group(leader: int) -> None:
+    """Kill what may be left of a group of processes."""
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 @pytest.fixture
-def said(folder: Path) -> str:
-    """What the demo said."""
-    return (folder / "said.txt").read_text()
-
-
-@pytest.fixture
-def ledger(folder: Path) -> list[LedgerRow]:
+def ledger(demo: Demo) -> list[LedgerRow]:
     """What it left in the ledger."""
-    installation = open_installation(load_config({"BESPOKE_DATABASE_URL": f"sqlite:///{folder}/bespoke.db"}))
+    installation = open_installation(load_config({"BESPOKE_DATABASE_URL": f"sqlite:///{demo.folder}/bespoke.db"}))
     try:
         assert verify(installation.store) == []
         return installation.store.read(lambda session: list(session.ledger.rows("hillstrom")))
@@ -91,7 +117,8 @@ def ledger(folder: Path) -> list[LedgerRow]:
         installation.close()
 
 
-def test_the_demo_tells_the_verdict_the_gain_and_the_address(said: str) -> None:
+def test_the_demo_tells_the_verdict_the_gain_and_the_address(demo: Demo) -> None:
+    said = demo.said
     assert "womens-only" in said
     assert "panick" not in said
     assert "The report counts exactly these." in said
@@ -108,54 +135,15 @@ def test_the_scheduler_reallocated_by_itself_on_the_way(ledger: list[LedgerRow])
         assert all(sum(arms.values()) == 10_000 for arms in allocation_of(row).weights.values())
 
 
-def test_about_a_third_of_the_customers_agree_with_the_log(said: str) -> None:
-    match = re.search(r"Posted: ([\d,]+) visitors", said)
+def test_about_a_third_of_the_customers_agree_with_the_log(demo: Demo) -> None:
+    match = re.search(r"Posted: ([\d,]+) visitors", demo.said)
     assert match
     # Five standard deviations of a binomial of 3,000 and 1/3.
     assert abs(int(match[1].replace(",", "")) - 1000) < 130
 
 
-def end_group(leader: int) -> None:
-    """Kill what may be left of a group of processes."""
-    with suppress(ProcessLookupError):
-        os.killpg(leader, signal.SIGKILL)
-
-
-def test_the_server_stays_up_until_it_is_interrupted(tmp_path: Path) -> None:
-    port = free_port()
-    script = f"""
-from pathlib import Path
-from service.demo.campaigns import campaign_named
-from service.demo.run import run_demo
-if __name__ == "__main__":
-    run_demo(campaign_named("hillstrom"), seed=3, folder=Path("."), port={port}, stay=True, limit=300, rate=1e7)
-"""
-    (tmp_path / "script.py").write_text(script)
-    with subprocess.Popen(
-        [sys.executable, "script.py"],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            check_stays_up(process, port=port)
-        finally:
-            end_group(process.pid)
-
-
-def check_stays_up(process: "subprocess.Popen[str]", *, port: int) -> None:
-    """The link that is printed opens the report, and Ctrl-C ends it all in order."""
-    assert process.stdout
-    lines = iter(process.stdout.readline, "")
-    link = next(line for line in lines if line.startswith("Report: ")).removeprefix("Report: ").strip()
-    assert next(lines).startswith("The server is up")
-    assert link.startswith(f"http://127.0.0.1:{port}/")
-    with urlopen(link, timeout=10) as page:
-        assert page.status == 200
-    os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(20) == 0
+def test_the_server_stays_up_and_its_link_works_until_it_is_interrupted(demo: Demo) -> None:
+    assert (demo.answer, demo.status) == (200, 0)
 
 
 def test_a_demo_that_still_runs_keeps_its_database(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 import json
 import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +15,12 @@ from playwright.sync_api import Browser
 from playwright.sync_api import expect
 
 from experiments.lifecycle import find
+from service.config import Config
+from service.config import load_config
 from service.installation import Installation
 from service.rule_words import rule_words
 from tests.experiments.house import House
+from tests.experiments.tastes import Visitor
 from tests.experiments.tastes import letters
 from tests.experiments.tastes import likes
 from tests.experiments.tastes import send
@@ -25,32 +31,37 @@ from tests.service.conftest import Run
 from tests.service.conftest import bearer
 from tests.service.people import add_user
 from tests.service.people import logged_in
+from tests.service.processes import Installed
 from tests.service.sites import serving
 
 _ADDRESS = "/v1/experiments/letters/discovery"
 _PAGE = "/experiments/letters/discovery"
 
 
-@pytest.fixture
-def house(installation: Installation) -> House:
-    """The installation of the server, fed by tests."""
+def furnish(installation: Installation, key: str, *, buys: Callable[[str, Visitor], float] = likes) -> None:
+    """An experiment with two letters, of which the second does better for shoppers of women's clothing."""
     house = House(installation.store, now_ms=NOW_MS)
-    house.snapshots = installation.snapshots
-    return house
-
-
-def furnished(house: House, *, differs: bool = True) -> House:
-    """An experiment whose second letter does better for shoppers of women's clothing, or for everybody alike."""
-    key = house.start(letters())
-    buys = likes if differs else lambda arm, visitor: 0.1
+    house.start(letters(key=key))
     send(house, key, visitors=12_000, rng=np.random.default_rng(4), buys=buys)
-    return house
 
 
-def test_the_api_proposes_a_segment_with_its_figures(
-    house: House, client: FlaskClient, keys: dict[str, str]
-) -> None:
-    furnished(house)
+@pytest.fixture(scope="module")
+def furnished(empty_installation: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an installation with such an experiment, which takes a while to make."""
+    folder = Path(shutil.copytree(empty_installation, tmp_path_factory.mktemp("furnished"), dirs_exist_ok=True))
+    with Installed(folder).opened() as installation:
+        furnish(installation, "letters")
+    return folder
+
+
+@pytest.fixture
+def config(furnished: Path, tmp_path: Path) -> Config:
+    """Settings for a copy of it."""
+    shutil.copytree(furnished, tmp_path, dirs_exist_ok=True)
+    return load_config({"BESPOKE_DATABASE_URL": f"sqlite:///{tmp_path}/bespoke.db"})
+
+
+def test_the_api_proposes_a_segment_with_its_figures(client: FlaskClient, keys: dict[str, str]) -> None:
     answer = client.get(_ADDRESS, headers=bearer(keys["report"]))
     assert answer.status_code == 200
     found: dict[str, Any] = answer.get_json()
@@ -67,8 +78,8 @@ def test_an_experiment_that_stores_nothing_says_so(client: FlaskClient, keys: di
     assert "no attribute is stored" in answer.get_json()["detail"]
 
 
-def test_the_command_says_where_and_by_how_much(house: House, run: Run) -> None:
-    furnished(house)
+@pytest.mark.usefixtures("config")
+def test_the_command_says_where_and_by_how_much(run: Run) -> None:
     said = run("discover", "letters")
     assert said.status == 0, said.err
     assert "new-letter does better against one-letter where womens is true." in said.out
@@ -79,9 +90,9 @@ def test_the_command_says_where_and_by_how_much(house: House, run: Run) -> None:
     assert [one["rule"] for one in found["proposals"]] == [{"womens": True}]
 
 
-def test_where_nothing_is_found_it_says_what_would_have_been(house: House, run: Run) -> None:
-    furnished(house, differs=False)
-    said = run("discover", "letters")
+def test_where_nothing_is_found_it_says_what_would_have_been(installation: Installation, run: Run) -> None:
+    furnish(installation, "alike", buys=lambda arm, visitor: 0.1)
+    said = run("discover", "alike")
     assert said.status == 0 and "No segment stands out." in said.out
     assert re.search(r"if new-letter did \d+% better against the other for one half", " ".join(said.out.split()))
 
@@ -92,10 +103,7 @@ def test_the_command_refuses_in_one_line(run: Run, running: Any) -> None:
     assert run("discover", "none").err == "bespoke: experiment 'none' does not exist\n"
 
 
-def test_the_page_shows_viewers_the_segment_and_no_button(
-    house: House, app: Flask, installation: Installation
-) -> None:
-    furnished(house)
+def test_the_page_shows_viewers_the_segment_and_no_button(app: Flask, installation: Installation) -> None:
     viewer = logged_in(app, installation, "viewer")
     page = viewer.open(_PAGE).text
     assert "new-letter does better against one-letter where womens is true" in page
@@ -103,8 +111,7 @@ def test_the_page_shows_viewers_the_segment_and_no_button(
     assert viewer.open("/experiments/letters").text.count(f'href="{_PAGE}"') == 1
 
 
-def test_a_forged_rule_makes_no_draft(house: House, app: Flask, installation: Installation) -> None:
-    furnished(house)
+def test_a_forged_rule_makes_no_draft(app: Flask, installation: Installation) -> None:
     editor = logged_in(app, installation, "editor")
     forged = ['{"womens": false}', "{}", '{"$or": "x"}', '{"$or": [1]}', '{"$and": null}', '{"womens": {"$regex": 1}}']
     for rule in (*forged, "[", ""):
@@ -115,9 +122,8 @@ def test_a_forged_rule_makes_no_draft(house: House, app: Flask, installation: In
 
 @pytest.mark.browser
 def test_one_click_makes_a_draft_that_tests_the_segment(
-    house: House, app: Flask, installation: Installation, chromium: Browser
+    app: Flask, installation: Installation, chromium: Browser
 ) -> None:
-    furnished(house)
     add_user(installation, "admin")
     with serving(app) as address, opened(chromium, f"{address}/login", java_script_enabled=False) as page:
         log_in(page)

@@ -26,6 +26,7 @@ from tests.service.witnesses import at_work
 from tests.service.witnesses import check_exactly_once
 from tests.service.witnesses import events
 from tests.service.witnesses import more_come
+from tests.service.witnesses import witnessed
 
 
 class Answer(NamedTuple):
@@ -74,8 +75,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 @contextmanager
 def serving(folder: Path, *, ledgers: Path) -> Iterator[ServerProcess]:
     """A server whose witnesses keep their ledgers elsewhere."""
-    installed = Installed(folder)
-    installed.run_experiment(spring_mailing())
+    installed = witnessed(folder)
     installed.folder = ledgers
     server = ServerProcess(installed)
     try:

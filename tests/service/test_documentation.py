@@ -36,7 +36,7 @@ _BIN = Path(sys.executable).parent
 _OF_COMMANDS = {
     "address_taken", "differences", "idle", "inconsistent", "invalid_backup", "invalid_key", "invalid_question",
     "invalid_setting", "invalid_shard", "invalid_table", "miscounted", "not_sent", "not_serving", "not_starting",
-    "rejected_rows", "secret_mismatch", "unanswered", "unconfirmed", "unknown_campaign", "unsound",
+    "not_taken", "rejected_rows", "secret_mismatch", "unanswered", "unconfirmed", "unknown_campaign", "unsound",
 }
 
 

@@ -21,6 +21,7 @@ from tests.service.witnesses import at_work
 from tests.service.witnesses import check_exactly_once
 from tests.service.witnesses import events
 from tests.service.witnesses import more_come
+from tests.service.witnesses import witnessed
 
 MEGABYTE = 1 << 20
 #: The pages at which a commit takes the log in by the way, and as much again for what comes meanwhile.
@@ -43,9 +44,7 @@ def burden(process: int) -> Burden:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
     """A server whose experiment runs."""
-    installed = Installed(tmp_path)
-    installed.run_experiment(spring_mailing())
-    server = ServerProcess(installed)
+    server = ServerProcess(witnessed(tmp_path))
     yield server
     if server.main.poll() is None:
         server.kill_everything()
@@ -69,7 +68,7 @@ def test_however_many_visitors_and_addresses_come_no_more_is_remembered_of_them(
     installed.run_experiment(spring_mailing())
     installed.environ["BESPOKE_TRUSTED_PROXIES"] = "1"
     server = ServerProcess(installed)
-    key = installed.done("key", "create", "--scope", "client")
+    key = installed.key("client")
     memory = []
     try:
         for tenth in range(10):
@@ -113,7 +112,7 @@ def test_workers_that_are_killed_leave_nothing_to_the_main_process(server: Serve
 
 
 def test_the_log_stays_small_under_load_while_others_read(server: ServerProcess) -> None:
-    key = server.installed.done("key", "create", "--scope", "admin")
+    key = server.installed.key("admin")
     asked = {"context": {"targetingKey": "ann"}}
     answer = server.ask("POST", f"/ofrep/v1/evaluate/flags/{KEY}", asked, key=key)[1]
     exposure, order = events("ann", token=answer["metadata"]["token"])
@@ -162,7 +161,7 @@ ROUNDS, VISITORS, OUTCOMES = 50, 10_000, 3
 @pytest.mark.timeout(3600)
 def test_two_million_events_in_one_file_cost_no_more_memory_than_the_first(server: ServerProcess) -> None:
     """With its figures: `pytest -m long -rP tests/service/test_endurance.py -k million`."""
-    key = server.installed.done("key", "create", "--scope", "admin")
+    key = server.installed.key("admin")
     seconds, memory, reports = [], [], []
     for number in range(ROUNDS):
         began = time.monotonic()

@@ -64,8 +64,8 @@ def is_right(outcome: Outcome, entry: Entry) -> bool:
 @ENTRIES
 def test_its_truth_confirms_the_verdict_of_nearly_every_campaign(entry: Entry) -> None:
     plan = plan_of(entry)
-    outcomes = [run(plan, rng=np.random.default_rng((1, number))) for number in range(20)]
-    assert sum(is_right(outcome, entry) for outcome in outcomes) >= 18
+    outcomes = [run(plan, rng=np.random.default_rng((1, number))) for number in range(10)]
+    assert sum(is_right(outcome, entry) for outcome in outcomes) >= 9
 
 
 @ENTRIES

@@ -152,7 +152,7 @@ def test_tracking_plugins_report_under_the_epoch_in_which_they_drew(site: Site, 
     assert {key: site.exposures(key) for key in keys} == expected
     assert {epoch for epoch, _, _ in expected["first"]} == {1, 2}
     assert site.visits("first") == 20
-    assert site.server.installed.command("verify").returncode == 0
+    site.server.installed.check()
 
 
 def test_what_was_drawn_before_the_epoch_changed_is_counted_under_it(site: Site, node: Node) -> None:
@@ -175,4 +175,4 @@ def test_what_was_drawn_before_the_epoch_changed_is_counted_under_it(site: Site,
     status, answer = site.server.ask("POST", f"/track?client_key={site.keys['client']}", batch)
     assert (status, answer["accepted"]) == (200, 150)
     assert site.exposures("third") == Counter((1, each.arm, False) for each in drawn)
-    assert site.server.installed.command("verify").returncode == 0
+    site.server.installed.check()

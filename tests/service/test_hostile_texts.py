@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser
 from playwright.sync_api import Page
+from playwright.sync_api import StorageState
 from playwright.sync_api import expect
 
 from experiments.acts import do
@@ -35,6 +36,7 @@ from tests.service.browsers import NEW
 from tests.service.browsers import Complaints
 from tests.service.browsers import log_in
 from tests.service.browsers import opened
+from tests.service.browsers import session_of
 from tests.service.browsers import texts_of
 from tests.service.conftest import DEED
 from tests.service.people import PASSWORD
@@ -70,13 +72,17 @@ def address(app: Flask) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def session(chromium: Browser, address: str) -> StorageState:
+    """An admin's."""
+    return session_of(chromium, address)
+
+
 @pytest.fixture
-def page(chromium: Browser, address: str) -> Iterator[Page]:
+def page(chromium: Browser, address: str, session: StorageState) -> Iterator[Page]:
     """The page of an admin, in which no script but the server's own may run."""
-    with opened(chromium, f"{address}/login", base_url=address) as page:
+    with opened(chromium, "about:blank", base_url=address, storage_state=session) as page:
         page.set_default_timeout(5_000)
-        log_in(page)
-        expect(page.locator("h1")).to_have_text("Campaigns")
         yield page
         assert page.title() != "run"
 

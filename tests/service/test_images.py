@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from experiments.version import VERSION
 from service.cli import COMMANDS
 from service.config import SETTINGS
 from tests.experiments.documents import tiny
@@ -98,7 +99,26 @@ def test_the_image_runs_as_nobody_special_and_has_one_program() -> None:
 
 def test_the_context_of_the_image_is_what_the_wheel_is_made_of() -> None:
     assert all((REPOSITORY / name).exists() for name in let_in())
-    assert {"experiments", "service", "stats", "setup.cfg", "pyproject.toml", "wsgi.py"} <= let_in()
+    made_of = {"experiments", "service", "stats", "setup.cfg", "pyproject.toml", "wsgi.py", "MANIFEST.in", "Makefile"}
+    assert made_of <= let_in()
+
+
+def test_what_is_copied_into_the_image_is_there() -> None:
+    stages = {rest.partition(" AS ")[2] for name, rest in steps() if name == "FROM"}
+    for copied in (shlex.split(rest) for name, rest in steps() if name == "COPY"):
+        if copied[0].startswith("--from="):
+            assert copied[0].removeprefix("--from=") in stages
+        else:
+            assert all((REPOSITORY / path).exists() for path in copied[:-1])
+
+
+def test_make_image_builds_it_under_the_version_of_the_program() -> None:
+    said = subprocess.run(
+        ["make", "--dry-run", "image"], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=30
+    )
+    words = shlex.split(said.stdout.replace("\\\n", " "))
+    assert words[:2] == ["docker", "build"] and words[-1] == "."
+    assert {f"bespoke:{VERSION}", f"org.opencontainers.image.version={VERSION}"} <= set(words)
 
 
 def test_the_health_check_tells_a_server_that_is_ready_from_one_that_is_not(tmp_path: Path) -> None:
@@ -122,14 +142,14 @@ def _run(program: list[str], *, port: int) -> int:
 @pytest.mark.long
 def test_the_steps_of_the_image_make_a_program_that_runs_without_privileges(tmp_path: Path) -> None:
     # As the image does, but in an environment of this machine: its wheel, with the client of PostgreSQL.
-    wheels, environment, folder = (tmp_path / name for name in ("wheels", "environment", "data"))
+    sources, environment, folder = (tmp_path / name for name in ("sources", "environment", "data"))
     build, make, install = (rest for name, rest in steps() if name == "RUN" and "useradd" not in rest)
-    words = [word.replace("/wheels", str(wheels)) for word in shlex.split(build)]
-    subprocess.run([sys.executable, *words[1:]], cwd=_context(tmp_path / "sources"), check=True, timeout=300)
+    assert build == "make dist"
+    subprocess.run(shlex.split(build), cwd=_context(sources), check=True, timeout=300)
     assert make == "python -m venv /opt/bespoke"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=300)
-    assert install.endswith('"$(ls /wheels/*.whl)[postgres]"')
-    (wheel,) = wheels.glob("*.whl")
+    assert install.endswith('"$(ls dist/*.whl)[postgres]"')
+    (wheel,) = (sources / "dist").glob("*.whl")
     subprocess.run([environment / "bin/python", "-m", "pip", "install", "--quiet", f"{wheel}[postgres]"], check=True)
     folder.mkdir()
     said = subprocess.run(

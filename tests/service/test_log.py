@@ -96,7 +96,8 @@ def app(config: Config, clock: SetClock) -> Iterator[Flask]:
 def at_work(installation: Installation) -> Iterator[None]:
     """A worker applies."""
     ended, log = threading.Event(), connected_log(installation)
-    worker = Worker(sharded_store(installation), installation.snapshots, log, name="worker")
+    store, keyring = sharded_store(installation), installation.keyring
+    worker = Worker(store, installation.snapshots, log, name="worker", keyring=keyring)
     thread = threading.Thread(target=worker.run, args=(ended,))
     thread.start()
     try:
@@ -209,6 +210,8 @@ def test_from_a_part_of_the_data_nothing_is_called_and_no_weight_moves(
     assert calls == {"womens-shoppers": "keep_testing", "everyone-else": "mass"}
     refused = client.post(f"/v1/experiments/{KEY}/reallocate", headers=bearer(keys["admin"]))
     assert (refused.status_code, refused.json["code"]) == (503, "partial_data")
+    figures = client.get("/metrics", headers=bearer(keys["report"])).text
+    assert f'bespoke_alarm{{experiment="{KEY}",kind="partial_data"}} 1.0' in figures
     counted(installation, clock)
     found = report(client, keys)
     assert found["watermark"] == found["as_of"] and found["diagnostics"]["complete"]
@@ -228,6 +231,52 @@ def test_a_list_is_exposed_by_the_log_and_keeps_its_arms(
     assert {each["cause"] for each in again["assignments"]} == {"sticky"}
     counted(installation, clock)
     assert visitors_in(report(client, keys)) == 20
+
+
+@pytest.mark.usefixtures("running")
+def test_a_visitor_in_a_shard_has_the_rights_of_any_other(
+    client: FlaskClient, keys: dict[str, str], installation: Installation, clock: SetClock
+) -> None:
+    def ask(path: str, key: str = "admin") -> dict[str, Any]:
+        answer = client.post(path, json={"id": "ann"}, headers=bearer(keys[key]))
+        assert answer.status_code == 200, answer.json
+        return dict(answer.json)
+
+    batch = exposed(client, keys, "ann", "bob")
+    assert sent(client, keys, batch)["accepted"] == 4
+    counted(installation, clock)
+    known = ask("/v1/visitors/lookup")
+    assert [each["experiment"] for each in known["exposures"]] == [KEY] and len(known["events"]) == 2
+    rows = client.get(f"/v1/experiments/{KEY}/export/exposures.csv", headers=bearer(keys["admin"])).text
+    assert len(rows.splitlines()) == 3
+    gone = ask("/v1/visitors/erase")
+    assert (gone["exposures"], gone["events"]) == (1, 2)
+    assert sent(client, keys, [{**batch[1], "messageId": "late"}])["items"][0]["code"] == "erased"
+    left = ask("/v1/visitors/lookup")
+    assert (left["exposures"], left["events"], left["erased_until"]) == ([], [], gone["erased_until"])
+    assert ask("/v1/opt-outs", "server")["opted_out"] and ask("/v1/visitors/lookup")["opted_out"]
+    counted(installation, clock)
+    assert visitors_in(report(client, keys)) == 2
+    assert verify(installation.store, shards_beside(installation)) == []
+
+
+@pytest.mark.usefixtures("running")
+def test_commands_know_visitors_in_shards(
+    run: Run, settings: dict[str, str], client: FlaskClient, keys: dict[str, str], installation: Installation,
+    clock: SetClock,
+) -> None:
+    sent(client, keys, exposed(client, keys, "ann"))
+    counted(installation, clock)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, text in settings.items():
+            patch.setenv(name, text)
+        assert len(json.loads(run("visitor", "ann").out)["events"]) == 2
+        assert len(run("export", KEY, "--table", "outcomes").out.splitlines()) == 2
+        assert run("erase", "ann").out.startswith("1 exposures and 2 events are erased")
+        assert run("erase", "--again").out == "0 visitors who were erased are erased again\n"
+        assert run("erase").status == 2
+        assert json.loads(run("visitor", "ann").out)["events"] == []
+        assert run("verify").status == 0
 
 
 @pytest.mark.usefixtures("running")
@@ -261,6 +310,13 @@ def test_a_backup_of_one_database_of_several_is_refused(run: Run, settings: dict
         said = run("backup", str(tmp_path / "copy.db"))
     assert said.status == 1 and "has shards (first)" in said.err
     assert InvalidBackup.code == "invalid_backup"
+
+
+@pytest.mark.parametrize("command", [("list",), ("add", "first", "postgresql://nobody@127.0.0.1:1/nothing")])
+def test_an_embedded_database_has_no_shards(run: Run, command: tuple[str, ...]) -> None:
+    assert run("init").status == 0
+    said = run("shard", *command)
+    assert said.status == 1 and "has all visitors in its file; shards need postgresql://" in said.err
 
 
 @contextmanager

@@ -211,7 +211,7 @@ def test_nothing_of_what_requests_carry_is_in_the_log_the_files_a_backup_or_the_
     installed = Installed(folder)
     installed.environ["BESPOKE_LOG_LEVEL"] = "debug"
     installed.run_experiment(spring_mailing())
-    keys = [installed.done("key", "create", "--scope", scope) for scope in ("client", "server", "admin")]
+    keys = [installed.key(scope) for scope in ("client", "server", "admin")]
     server, seen, refusals = ServerProcess(installed), list(keys), ""
     try:
         for key in ("", *keys):

@@ -256,7 +256,7 @@ def test_it_works_beside_a_server_that_sees_what_it_counts(tmp_path: Path) -> No
     installed.run_experiment(spring_mailing())
     server = ServerProcess(installed)
     try:
-        key = installed.done("key", "create", "--scope", "server")
+        key = installed.key("server")
         (tmp_path / "visitors.csv").write_text(visitors(1000))
         letters = {row["visitor"]: row for row in rows(installed.done("assign", KEY, "visitors.csv") + "\r\n")}
         asked = {"experiment": KEY, "visitors": [{"id": id, "attributes": {"womens": False}} for id in letters]}
@@ -268,7 +268,7 @@ def test_it_works_beside_a_server_that_sees_what_it_counts(tmp_path: Path) -> No
         }
         (tmp_path / "orders.csv").write_text("visitor,event\n" + "".join(f"{id},Order Completed\n" for id in letters))
         assert installed.done("record", "orders.csv").startswith("accepted 1000,")
-        assert installed.done("verify")
+        installed.check()
     finally:
         assert server.end() == 0
 
@@ -290,7 +290,7 @@ def test_one_that_was_killed_is_repeated_to_the_same_end(tmp_path: Path) -> None
     assert len(letters) == len({letter["visitor"] for letter in letters}) == 6000
     report = json.loads(installed.done("report", KEY, "--format", "json"))
     assert sum(row["exposures"] for row in report["totals"]) == 6000
-    assert installed.done("verify")
+    installed.check()
 
 
 def test_whoever_watches_sees_how_far_it_has_come(tmp_path: Path) -> None:

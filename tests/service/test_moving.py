@@ -113,7 +113,7 @@ def test_an_installation_moves_to_postgresql_and_back_and_goes_on_as_it_was(
             send(each, VISITORS[:5], VISITORS[:5], part="third")
         assert report(new) == report(old)
     for each in (embedded, above, below):
-        each.done("verify")
+        each.check()
 
 
 def test_a_database_of_postgresql_that_is_in_use_is_not_overwritten(

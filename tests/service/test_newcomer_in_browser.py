@@ -112,7 +112,7 @@ def start(page: Page) -> None:
 
 def sell(server: ServerProcess, *, visitors: int) -> None:
     """Traffic over HTTP: everybody asks and reaches the slot; those with a letter of their own buy more often."""
-    key = server.installed.done("key", "create", "--scope", "client")
+    key = server.installed.key("client")
     rng, events = np.random.default_rng(5), []
     for number in range(visitors):
         visitor = f"visitor-{number}"

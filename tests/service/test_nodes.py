@@ -55,7 +55,7 @@ def nodes(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="module")
 def keys(nodes: list[Node]) -> dict[str, str]:
     """A key of each scope that is used here."""
-    return {scope: nodes[0].installed.done("key", "create", "--scope", scope) for scope in ("server", "admin")}
+    return {scope: nodes[0].installed.key(scope) for scope in ("server", "admin")}
 
 
 def seen(visitor: str, token: object) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def test_a_node_without_its_database_gives_everybody_the_arm_they_have_and_ackno
         cluster.primary.start()
     wait_until(lambda: all(each.is_ready() for each in nodes), what="all nodes are ready again")
     assert expose(node, "after", key=key)["metadata"]["cause"] == "allocated"
-    assert nodes[1].installed.done("verify")
+    nodes[1].installed.check()
 
 
 def _refused_events(node: Node, *, key: str, visitor: str = "visitor-1") -> set[tuple[int, str]]:
@@ -223,7 +223,7 @@ def test_a_server_that_falls_silent_is_as_good_as_away(cluster: Cluster, tmp_pat
     installed.run_experiment(tiny())
     node = Node(installed)
     try:
-        key = installed.done("key", "create", "--scope", "server")
+        key = installed.key("server")
         expose(node, "before", key=key)
         proxy.fall_silent()
 
@@ -240,7 +240,7 @@ def test_a_server_that_falls_silent_is_as_good_as_away(cluster: Cluster, tmp_pat
         proxy.speak()
         wait_until(node.is_ready, what="it is ready again")
         expose(node, "after", key=key)
-        assert installed.done("verify")
+        installed.check()
     finally:
         proxy.speak()
         node.end()

@@ -54,7 +54,7 @@ def _published(shared_data: Path) -> dict[str, Any]:
 def check(server: ServerProcess, published: dict[str, Any], *, cases: int) -> None:
     """Let schemathesis look for faults with so many cases of each endpoint; it must find none."""
     folder = server.installed.folder
-    key = server.installed.done("key", "create", "--scope", "client")
+    key = server.installed.key("client")
     (folder / "ofrep.json").write_text(json.dumps(published))
     (folder / "schemathesis.toml").write_text(CONFIGURATION.format(key=key))
     command = [

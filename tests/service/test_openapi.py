@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -25,9 +26,12 @@ from experiments.acts import do
 from experiments.audit import Deed
 from experiments.lifecycle import create
 from experiments.reading.soundness import unsound_values
+from service import create_app
 from service import reference
 from service.auth import public
 from service.auth import scope_of
+from service.config import load_config
+from service.current import EXTENSION
 from service.examples import example_path
 from service.installation import Installation
 from service.openapi import Route
@@ -51,10 +55,13 @@ _WAYS: dict[str, tuple[Any, ...]] = {
 }
 
 
-@pytest.fixture(name="document")
-def _document(client: FlaskClient) -> dict[str, Any]:
-    document: dict[str, Any] = client.get("/openapi.json").json
-    return document
+@pytest.fixture(name="document", scope="module")
+def _document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """What an application of its own answers: it is the same with each, and takes a while to make."""
+    database = tmp_path_factory.mktemp("described") / "bespoke.db"
+    app = create_app(load_config({"BESPOKE_DATABASE_URL": f"sqlite:///{database}"}))
+    yield app.test_client().get("/openapi.json").json
+    app.extensions[EXTENSION].close()
 
 
 def described(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
@@ -136,7 +143,10 @@ def prepared(installation: Installation, example: Example) -> None:
         installation.snapshots.refresh()
 
 
-@pytest.mark.parametrize("route", all_examples())
+EXAMPLES = all_examples()
+
+
+@pytest.mark.parametrize("route", EXAMPLES)
 def test_every_example_does_what_it_shows(
     client: FlaskClient, installation: Installation, keys: dict[str, str], document: dict[str, Any], route: Route
 ) -> None:
@@ -176,7 +186,7 @@ def test_documents_made_from_the_schema_have_no_fault_in_a_single_field(document
     assert [problem for one in sound for problem in faults(one) if not beyond([problem])] == []
 
 
-@pytest.mark.parametrize("route", all_examples())
+@pytest.mark.parametrize("route", EXAMPLES)
 def test_every_example_is_shown_as_a_command_that_asks_the_same(document: dict[str, Any], route: Route) -> None:
     assert route.operation is not None
     example = route.operation.examples[route.word]

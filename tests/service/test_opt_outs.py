@@ -236,7 +236,7 @@ def test_a_table_of_objections_is_heeded_by_a_server_that_runs(tmp_path: Path) -
     installed.run_experiment(spring_mailing())
     server = ServerProcess(installed)
     try:
-        key = installed.done("key", "create", "--scope", "server")
+        key = installed.key("server")
         (tmp_path / "objections.csv").write_text("visitor,when\n" + "".join(f"v{n},today\n" for n in range(600)))
         assert installed.done("opt-out", "--file", "objections.csv") == "600 opted out"
         wait_until(lambda: cause(server, "v599", key=key) == "opted_out", what="the list is heeded", seconds=5)
@@ -274,7 +274,7 @@ def test_a_backup_brings_objections_back(shop: Shop, run: Run, tmp_path: Path, i
     restored.done("restore", str(tmp_path / "copy.db"))
     server = ServerProcess(restored)
     try:
-        key = restored.done("key", "create", "--scope", "server")
+        key = restored.key("server")
         assert cause(server, "ann", key=key) == "opted_out"
         assert cause(server, "bob", key=key) == "allocated"
     finally:
@@ -291,7 +291,7 @@ def cluster() -> Iterator[Cluster]:
 def test_an_objection_holds_on_every_node_within_five_seconds(cluster: Cluster, tmp_path: Path) -> None:
     nodes = started(cluster.server, tmp_path)
     try:
-        key = nodes[0].installed.done("key", "create", "--scope", "server")
+        key = nodes[0].installed.key("server")
         for number in range(10):
             status, _ = nodes[number % 2].ask("POST", "/v1/opt-outs", {"id": f"v{number}"}, key=key)
             assert status == 200

@@ -22,7 +22,7 @@ class Poller:
     def __init__(self, server: ServerProcess) -> None:
         self.command = server.installed.done
         self._server = server
-        self._key = self.command("key", "create", "--scope", "client")
+        self._key = server.installed.key("client")
 
     def flags(self) -> dict[str, Any]:
         """What one poll answers, by experiment."""

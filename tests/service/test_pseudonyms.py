@@ -24,8 +24,7 @@ class Crowd:
     """Everybody of a thousand, at the doors of a server that logs all that it can."""
 
     def __init__(self, server: ServerProcess) -> None:
-        done = server.installed.done
-        self._keys = {scope: done("key", "create", "--scope", scope) for scope in ("client", "server", "admin")}
+        self._keys = {scope: server.installed.key(scope) for scope in ("client", "server", "admin")}
         self.answered: list[int] = []
         self._connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
 

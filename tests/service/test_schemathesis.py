@@ -39,7 +39,7 @@ def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]
 
 @pytest.fixture(scope="module", name="key")
 def _key(server: ServerProcess) -> str:
-    return server.installed.done("key", "create", "--scope", "admin")
+    return server.installed.key("admin")
 
 
 def operations(server: ServerProcess) -> list[Any]:

@@ -19,14 +19,13 @@ from tests.service.witnesses import Witness
 from tests.service.witnesses import at_work
 from tests.service.witnesses import check_exactly_once
 from tests.service.witnesses import more_come
+from tests.service.witnesses import witnessed
 
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Installed:
     """An installation whose experiment runs."""
-    installed = Installed(tmp_path)
-    installed.run_experiment(spring_mailing())
-    return installed
+    return witnessed(tmp_path)
 
 
 @pytest.fixture
@@ -115,7 +114,7 @@ def check_ended_in_order(server: ServerProcess) -> None:
 
 def test_a_request_that_is_being_sent_when_the_server_is_told_to_end_is_answered(server: ServerProcess) -> None:
     body = b'{"batch": []}'
-    key = server.installed.done("key", "create", "--scope", "server")
+    key = server.installed.key("server")
     head = f"POST /v1/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         connection.sendall(head.encode() + body[:5])

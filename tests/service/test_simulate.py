@@ -10,15 +10,15 @@ import pytest
 
 from tests.experiments.flights import flight
 from tests.experiments.flights import uplift
+from tests.service.conftest import Run
 
 BESPOKE = Path(sys.executable).parent / "bespoke"
 
 
 def simulate(value: Any, *options: str) -> subprocess.CompletedProcess[str]:
     """The command as installed, reading stdin; it needs no database."""
-    text = value if isinstance(value, str) else json.dumps(value)
     return subprocess.run(
-        [BESPOKE, "simulate", "-", *options], input=text, capture_output=True, text=True, timeout=200
+        [BESPOKE, "simulate", "-", *options], input=json.dumps(value), capture_output=True, text=True, timeout=200
     )
 
 
@@ -83,13 +83,13 @@ def test_a_plain_document_is_simulated_on_defaults() -> None:
         ({"experiment": 1}, ["document: 1 must be an object"]),
     ],
 )
-def test_bad_input_is_refused_line_by_line(value: Any, lines: list[str]) -> None:
-    said = simulate(value)
-    assert (said.returncode, said.stdout) == (1, "")
-    assert len(said.stderr.splitlines()) == len(lines)
-    assert all(line in found for line, found in zip(lines, said.stderr.splitlines(), strict=True))
+def test_bad_input_is_refused_line_by_line(run: Run, value: Any, lines: list[str]) -> None:
+    said = run("simulate", "-", stdin=value if isinstance(value, str) else json.dumps(value))
+    assert (said.status, said.out) == (1, "")
+    assert len(said.err.splitlines()) == len(lines)
+    assert all(line in found for line, found in zip(lines, said.err.splitlines(), strict=True))
 
 
 @pytest.mark.parametrize("options", [("--days", "0"), ("--runs", "1"), ("--seed", "-1"), ("--format", "csv")])
-def test_what_cannot_be_asked_is_wrong_usage(options: tuple[str, str]) -> None:
-    assert simulate(flight(), *options).returncode == 2
+def test_what_cannot_be_asked_is_wrong_usage(run: Run, options: tuple[str, str]) -> None:
+    assert run("simulate", "-", *options, stdin=json.dumps(flight())).status == 2

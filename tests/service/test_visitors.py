@@ -137,7 +137,7 @@ class Beside:
     def __init__(self, server: ServerProcess) -> None:
         self.server = server
         self.installed = server.installed
-        self.key = self.installed.done("key", "create", "--scope", "admin")
+        self.key = self.installed.key("admin")
 
     def cause(self, visitor: str) -> str:
         """Why the visitor gets the arm."""
@@ -186,7 +186,7 @@ def test_a_command_beside_the_server_erases_and_the_server_forgets(beside: Besid
     assert beside.cause("bob") == "sticky"
     assert beside.send(bought("anna-karenina", "late"))["items"][0]["code"] == "erased"
     assert json.loads(beside.installed.done("visitor", "anna-karenina"))["events"] == []
-    assert beside.installed.command("verify").returncode == 0
+    beside.installed.check()
     assert "karenina" not in beside.installed.log.read_text()
 
 

@@ -47,7 +47,7 @@ class Site:
         installed = Installed(folder)
         for key in (STEADY, CHANGING):
             installed.run_experiment(even(key))
-        self.key = installed.done("key", "create", "--scope", "client", "--origin", origin)
+        self.key = installed.key("client", origins=(origin,))
         installed.environ.update(settings)
         self.server = ServerProcess(installed)
         self.command = installed.done

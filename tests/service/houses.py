@@ -1,0 +1,181 @@
+"""A house beyond one database, with everything that runs in it, and witnesses who come to it."""
+
+import subprocess
+from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_bytes
+from typing import Any
+from typing import NamedTuple
+
+from experiments.batches import batched
+from experiments.keys import create_key
+from experiments.sharding import move_partition
+from experiments.storage.location import Server
+from service.cluster import sharded_store
+from tests.clusters import Cluster
+from tests.clusters import running_cluster
+from tests.experiments.documents import spring_mailing
+from tests.logs import LogCluster
+from tests.logs import running_log
+from tests.service.deeds import DEED
+from tests.service.nodes import InstalledNode
+from tests.service.nodes import Node
+from tests.service.processes import wait_until
+from tests.service.wanderers import Wanderer
+from tests.service.witnesses import KEY
+
+PARTITIONS = 8
+_COUNTING_SECONDS = 180
+_ADDING_SECONDS = 120
+#: What one request brings when all is sent again.
+_TOGETHER = 200
+
+Batch = list[dict[str, Any]]
+
+
+class House(NamedTuple):
+    """Two nodes and two workers, a scheduler, three nodes of the log, and two shards, one of them with a standby."""
+
+    first: Cluster
+    control: Cluster
+    log: LogCluster
+    nodes: list[Node]
+    workers: list[subprocess.Popen[bytes]]
+    schedulers: list[subprocess.Popen[bytes]]
+    witnesses: list[Wanderer]
+    admin: str
+
+    def start_worker(self, number: int) -> None:
+        """Start a worker in the place of one that has ended."""
+        self.workers[number] = self.nodes[number].installed.start("worker")
+
+    def kill_worker(self, number: int) -> None:
+        """Kill a worker with -9."""
+        self.workers[number].kill()
+        self.workers[number].wait()
+
+    def start_scheduler(self) -> None:
+        """Start a scheduler in the place of one that has ended."""
+        self.schedulers[:] = [self.nodes[0].installed.start("scheduler")]
+
+    def holders(self) -> list[str]:
+        """Who holds each of the partitions that anybody holds now."""
+        held = "SELECT holder FROM fences WHERE is_open AND until > now() AND holder <> ''"
+        shards = ((self.first.primary, "bespoke"), (self.control.primary, "second"))
+        return [str(holder) for server, name in shards for (holder,) in server.ask(held, database=name)]
+
+    def are_held_by(self, workers: Sequence[subprocess.Popen[bytes]]) -> bool:
+        """Whether every partition is held, and each of these workers holds some."""
+        processes = [holder.split("-")[-2] for holder in self.holders()]
+        return len(processes) == PARTITIONS and set(processes) == {str(worker.pid) for worker in workers}
+
+    def said(self, event: str) -> int:
+        """How often anybody has logged something."""
+        return sum(node.installed.log.read_text().count(f'"event": "{event}"') for node in self.nodes)
+
+    def report(self) -> dict[str, Any]:
+        """What the first node says."""
+        status, report = self.nodes[0].ask("GET", f"/v1/experiments/{KEY}/report", key=self.admin)
+        assert status == 200, report
+        return dict(report)
+
+
+@contextmanager
+def at_work(folder: Path) -> Iterator[House]:
+    """Everything, with two witnesses at work."""
+    with running_cluster(standby=True) as first, running_cluster() as control, running_log() as log:
+        control.primary.ask("CREATE DATABASE second")
+        installed = [InstalledNode(folder / name, control.server) for name in ("one", "two")]
+        server, admin = _made(installed[0], first, control)
+        for each in installed:
+            each.set(BESPOKE_LOG_URL=log.url)
+        nodes = [Node(each) for each in installed]
+        witnesses = [Wanderer(nodes, key=server, name=name) for name in ("ann", "bob")]
+        house = House(first, control, log, nodes, [each.start("worker") for each in installed], [], witnesses, admin)
+        house.start_scheduler()
+        for witness in witnesses:
+            witness.start()
+        try:
+            yield house
+        finally:
+            _end(house)
+
+
+def _made(installed: InstalledNode, first: Cluster, control: Cluster) -> tuple[str, str]:
+    """An experiment that runs, and shards with partitions; the keys of a server and of an administrator."""
+    installed.run_experiment(spring_mailing())
+    for name, address in (("first", first.server.url), ("second", control.primary.address("second"))):
+        installed.done("shard", "add", name, address, "--partitions", str(PARTITIONS), patience_seconds=_ADDING_SECONDS)
+    with installed.beside() as installation:
+        for partition in range(0, PARTITIONS - 2, 2):
+            move_partition(sharded_store(installation), partition, "second")
+        server, admin = (
+            create_key(installation.store, scope=scope, name="", origins=(), random=token_bytes, deed=DEED)
+            for scope in ("server", "admin")
+        )
+    return server, admin
+
+
+def _end(house: House) -> None:
+    for witness in house.witnesses:
+        witness.end()
+    for process in (*house.workers, *house.schedulers):
+        process.kill()
+        process.wait()
+    for node in house.nodes:
+        node.end()
+
+
+def check(house: House, folder: Path) -> None:
+    """All that was acknowledged counts, and once; the report is that of one database with the same history."""
+    for witness in house.witnesses:
+        witness.end()
+        assert witness.moved == []
+    acknowledged = sum(len(witness.acknowledged()) for witness in house.witnesses)
+    wait_until(lambda: _is_counted(house, acknowledged), what="all is counted", seconds=_COUNTING_SECONDS)
+    batches = [batch for witness in house.witnesses for batch in witness.sent]
+    # Whatever was not acknowledged may have been kept, and may not: sent again it counts once.
+    _send(house.nodes[0], batches, key=house.admin)
+    wait_until(lambda: _is_counted(house, len(batches)), what="all is counted", seconds=_COUNTING_SECONDS)
+    report, alone = house.report(), _alone(house, batches, folder)
+    for part in ("arms", "totals", "naive", "verdict"):
+        assert report[part] == alone[part], part
+    for name in ("waiting", "orphans", "rejected", "asserted"):
+        assert report["diagnostics"][name] == alone["diagnostics"][name], name
+    for node in house.nodes:
+        assert "Traceback" not in node.installed.log.read_text()
+    assert house.nodes[0].installed.done("verify", patience_seconds=_COUNTING_SECONDS)
+
+
+def _is_counted(house: House, visitors: int) -> bool:
+    report = house.report()
+    exposed = sum(row["visitors"] or 0 for row in report["totals"])
+    return exposed >= visitors and report["watermark"] > _newest_end(house)
+
+
+def _newest_end(house: House) -> str:
+    """When the last of the events were sent."""
+    return str(max(witness.sent[-1][-1]["timestamp"] for witness in house.witnesses))
+
+
+def _send(node: Node, batches: Sequence[Batch], *, key: str) -> None:
+    for some in batched(batches, size=_TOGETHER):
+        batch = [event for each in some for event in each]
+        status, answer = node.ask("POST", "/v1/batch", {"batch": batch}, key=key)
+        assert (status, answer["accepted"]) == (200, len(batch)), answer
+
+
+def _alone(house: House, batches: Sequence[Batch], folder: Path) -> dict[str, Any]:
+    """The report of one database that got the same events, each once."""
+    house.control.primary.ask("CREATE DATABASE alone")
+    installed = InstalledNode(folder / "alone", Server(house.control.primary.address("alone")))
+    installed.run_experiment(spring_mailing())
+    key = installed.done("key", "create", "--scope", "admin")
+    node = Node(installed)
+    try:
+        _send(node, batches, key=key)
+        return dict(node.ask("GET", f"/v1/experiments/{KEY}/report", key=key)[1])
+    finally:
+        node.end()
