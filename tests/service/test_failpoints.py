@@ -19,6 +19,7 @@ from experiments.retention import retain
 from experiments.storage.cells import CellRow
 from experiments.storage.ledger import LedgerRow
 from experiments.storage.session import Session
+from experiments.storage.store import migrate_database
 from experiments.verification import verify
 from service import create_app
 from service.config import load_config
@@ -26,6 +27,8 @@ from service.current import EXTENSION
 from service.installation import Installation
 from tests.experiments.documents import spring_mailing
 from tests.experiments.documents import tiny
+from tests.experiments.house import SECRET
+from tests.experiments.house import SECRETS
 from tests.experiments.house import House
 from tests.service.conftest import DEED
 from tests.service.conftest import bearer
@@ -191,10 +194,11 @@ def test_retention_that_is_killed_does_no_harm_and_goes_on(tmp_path: Path, point
 @pytest.mark.parametrize("point", [Failpoint.VISITORS_REMOVED, Failpoint.REMOVAL_COMMITTED])
 def test_an_erasure_that_is_killed_is_done_whole_or_not_at_all(tmp_path: Path, point: Failpoint) -> None:
     installed = Installed(tmp_path)
-    # The same as a house has.
-    secret = {"BESPOKE_SECRET": "a secret that only tests know, long enough"}
+    # The keys that a house has.
+    secret = {"BESPOKE_SECRET": SECRET.current.decode()}
     installed.settings |= secret
     installed.environ |= secret
+    migrate_database(installed.database, fingerprint=SECRETS.fingerprint)
     with installed.opened() as installation:
         cells = long_ago(installation)
         before = check_balanced(installation, cells)
