@@ -37,7 +37,7 @@ test: lint .venv/installed-clients
 	tests/chromium.sh
 	$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadfile --no-loadscope-reorder -m "not long" $(PYTEST_ARGS)
 
-test-long: .venv/installed-test .venv/installed-clients
+test-long: .venv/installed-test .venv/installed-clients .venv/installed-spark
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
 
 lint: .venv/installed-test
@@ -90,6 +90,11 @@ clean:
 	for each in node web; do \
 		PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/clients/$$each --no-audit --no-fund --loglevel error || exit 1; \
 	done
+	@touch $@
+
+# What only long tests need, since it is large; it runs on the Java 17 or newer that the machine has.
+.venv/installed-spark: .venv/installed-test
+	$(PIP) install -e .[spark]
 	@touch $@
 
 # The peers of the benchmarks, in an environment of their own.

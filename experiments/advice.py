@@ -91,7 +91,7 @@ def _against_bandits(plan: Plan, best: Forecast, bandits: Sequence[Forecast]) ->
 
 def _use(plan: Plan, best: Forecast, even: Forecast) -> str:
     takings = _takings(plan, best)
-    is_money = takings is best.profit or plan.experiment.goal.kind == "value"
+    is_money = takings is best.profit or plan.experiment.goal.unit == "money"
     what = f"{plan.experiment.currency} {takings.won:,.0f}" if is_money else f"{takings.won:,.0f} conversions"
     price = (
         f" Its price is certainty: it is right about every segment in {best.right:.0%} of campaigns, "

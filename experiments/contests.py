@@ -13,7 +13,6 @@ from experiments.counting import PROFIT
 from experiments.estimates import Book
 from experiments.estimates import visitors_by_segment
 from experiments.model import Experiment
-from experiments.objective import is_rate
 from experiments.readings import Readings
 from experiments.report_shape import Call
 from experiments.strata import ArmStrata
@@ -92,7 +91,7 @@ def is_by_conversions(experiment: Experiment) -> bool:
 
     Where weights differ by context, arms that are better in some contexts and worse in others need the mean over all.
     """
-    return experiment.objective != "profit" and is_rate(experiment.goal) and not experiment.is_contextual
+    return experiment.objective != "profit" and experiment.goal.unit == "rate" and not experiment.is_contextual
 
 
 def by_conversions(places: Sequence[tuple[str, str]], found: Conversions) -> list[Contest]:

@@ -19,7 +19,6 @@ from experiments.inputs import ArmInput
 from experiments.inputs import Inputs
 from experiments.model import Allocation
 from experiments.model import Experiment
-from experiments.objective import is_rate
 from experiments.policies import is_burning_in
 from experiments.policies import stepped
 from experiments.pooling import count
@@ -84,7 +83,7 @@ def _regressed(experiment: Experiment, rows: Sequence[_Row], names: Sequence[str
     traits = [(row.segment, *map(read_context(row.context).get, names)) for row in rows]
     roles = {arm.key: arm.role for arm in experiment.arms if arm.role == "tailored"}
     candidates = [arm.key for arm in experiment.arms if arm.role != "control"]
-    if is_rate(experiment.goal):
+    if experiment.goal.unit == "rate":
         counts = [
             {key: count(experiment, arm.goal, arm.profit) for key, arm in row.arms.items()} for row in rows
         ]

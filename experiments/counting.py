@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Literal
 
 from experiments.currency import to_minor
@@ -20,10 +21,12 @@ AT_ONCE = "$at_once"
 TELLERS = (BY_SERVER, BY_CLIENT, AT_ONCE)
 
 #: What a client key tells sooner after the exposure than this came at once.
-_AT_ONCE_MS = 60_000
+AT_ONCE_MS = 60_000
 
 #: Lags are kept in this many parts of a metric's window.
 LAG_BUCKETS = 256
+
+_UNBOUNDED = 2**62
 
 Timing = Literal["counts", "before_exposure", "before_window", "after_window"]
 
@@ -51,15 +54,12 @@ def teller(*, trusted: bool, exposed_ms: int, at_ms: int) -> str:
     """The metric of those whose goal was first told of by a server key, by a client key, or by one at once."""
     if trusted:
         return BY_SERVER
-    return AT_ONCE if at_ms - exposed_ms < _AT_ONCE_MS else BY_CLIENT
+    return AT_ONCE if at_ms - exposed_ms < AT_ONCE_MS else BY_CLIENT
 
 
 def amount_of(metric: Metric, amounts: Mapping[str, int | float], *, currency: str) -> int:
-    """What one event adds to a visitor's total: 1, or the money in the metric's property in minor units."""
-    if metric.kind != "value":
-        return 1
-    assert metric.property is not None, "a value metric has a property"
-    return to_minor(amounts.get(metric.property, 0), currency)
+    """What one event adds to a visitor's total: 1, or what stands in the metric's property."""
+    return 1 if metric.property is None else _kept(metric, amounts.get(metric.property, 0), currency=currency)
 
 
 class Measures:
@@ -91,8 +91,17 @@ class Measures:
 
 def cap_of(metric: Metric, *, currency: str) -> int | None:
     """The most that a visitor's total counts for; None where it counts as it is."""
-    if metric.kind in ("conversion", "retention"):
+    if metric.unit == "rate":
         return 1
-    if metric.cap is None:
-        return None
-    return to_minor(metric.cap, currency) if metric.kind == "value" else int(metric.cap)
+    return None if metric.cap is None else _kept(metric, metric.cap, currency=currency)
+
+
+def most_of(metric: Metric, *, currency: str) -> int:
+    """The same as a number, where it counts as it is more than any total that a database can hold."""
+    cap = cap_of(metric, currency=currency)
+    return _UNBOUNDED if cap is None else cap
+
+
+def _kept(metric: Metric, amount: int | float | Decimal, *, currency: str) -> int:
+    """An amount as cells keep it: money in minor units, anything else whole."""
+    return to_minor(amount, currency) if metric.unit == "money" else int(amount)

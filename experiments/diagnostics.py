@@ -15,7 +15,6 @@ from experiments.columns import Table
 from experiments.counting import EXPOSURES
 from experiments.inputs import last_open_day
 from experiments.model import Experiment
-from experiments.objective import is_rate
 from experiments.readings import Readings
 from experiments.report_shape import Diagnostics
 from experiments.report_shape import SampleRatio
@@ -136,7 +135,7 @@ def interval_notes(readings: Readings, columns: Table) -> list[str]:
     Fixed by design, before any arm's outcome is known: visitors x smallest share x rate pooled over arms below 1.
     """
     experiment = readings.experiment
-    if experiment.policy.kind == "fixed" or not is_rate(experiment.goal):
+    if experiment.policy.kind == "fixed" or experiment.goal.unit != "rate":
         return []
     goal = columns[experiment.goal.key].by_segment()
     return [

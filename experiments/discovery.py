@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 
 from experiments.errors import NothingToDiscover
-from experiments.lifecycle import find
+from experiments.metric_kinds import MetricKind
 from experiments.model import Arm
 from experiments.model import Experiment
-from experiments.model import MetricKind
-from experiments.publishing import allocations_of
 from experiments.searches import FALSE_RATE
 from experiments.searches import SMALLEST
 from experiments.searches import Finding
 from experiments.searches import Record
 from experiments.searches import Search
+from experiments.sources import DATABASE
+from experiments.sources import Source
 from experiments.storage.store import Store
-from experiments.stored_contexts import stored_contexts
 from stats.interactions import Ratio
 from stats.interactions import discoveries
 
@@ -115,16 +114,13 @@ class Discovery:
     proposals: list[Proposal]
 
 
-def discover(store: Store, key: str, *, min_cell: int) -> Discovery:
+def discover(store: Store, key: str, *, min_cell: int, source: Source = DATABASE) -> Discovery:
     """Propose segments from what is stored of an experiment's visitors.
 
     :raises UnknownExperiment: if there is none.
     :raises NothingToDiscover: if no attribute is stored, or too few visitors came for any proposal.
     """
-    rows = stored_contexts(store, store.read(lambda session: find(session, key).experiment))
-    # After the visitors, so that none has an epoch or an arm that is not known yet.
-    record = store.read(lambda session: Record(find(session, key).experiment, allocations_of(session, key), rows))
-    return discovery_of(record, min_cell=min_cell)
+    return discovery_of(source.known(store, key), min_cell=min_cell)
 
 
 def discovery_of(record: Record, *, min_cell: int) -> Discovery:

@@ -85,7 +85,7 @@ class Doses:
 
 def has_money(experiment: Experiment) -> bool:
     """Whether a visitor's worth is money: a goal without worth cannot be set against any cost."""
-    return experiment.goal.kind == "value" or experiment.goal.value is not None
+    return experiment.goal.worth is not None
 
 
 def metrics_of(experiment: Experiment) -> list[str]:

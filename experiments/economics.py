@@ -48,14 +48,9 @@ def unit_cost(arm: Arm, audience: int | None) -> Decimal:
     return exposure_cost(arm, audience) / audience
 
 
-def goal_value(experiment: Experiment) -> Decimal | None:
-    """What one of the goal is worth: 1 for a value metric, which is money itself; None where no `value` is given."""
-    return Decimal(1) if experiment.goal.kind == "value" else experiment.goal.value
-
-
 def total_value(experiment: Experiment, goal_total: int) -> Decimal | None:
-    """The worth of a total of the goal (minor units for a value metric, else a count); None where it has none."""
-    if experiment.goal.kind == "value":
+    """The worth of a total of the goal (minor units of money, else a count); None where it has none."""
+    if experiment.goal.unit == "money":
         return from_minor(goal_total, experiment.currency)
     return None if experiment.goal.value is None else experiment.goal.value * goal_total
 
@@ -63,7 +58,7 @@ def total_value(experiment: Experiment, goal_total: int) -> Decimal | None:
 def profit_rates(experiment: Experiment, arm: Arm) -> ProfitRates:
     """The two constants of a visitor's profit; a goal without `value` gains nothing."""
     cost = _in_profit_units(unit_cost(arm, experiment.audience), experiment.currency)
-    if experiment.goal.kind == "value":
+    if experiment.goal.unit == "money":
         return ProfitRates(PROFIT_SCALE, cost)
     return ProfitRates(_in_profit_units(experiment.goal.value or Decimal(0), experiment.currency), cost)
 

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from experiments.audit import Change
 from experiments.audit import Deed
-from experiments.audit import configure
 from experiments.audit import tell
 from experiments.batches import BATCH_OF_READERS
 from experiments.batches import batched
@@ -124,31 +123,38 @@ def erase_again(store: OwnStore, *, keyring: Keyring, deed: Deed) -> int:
     :raises StorageError: if a database that has visitors cannot do it now; done again, it goes on.
     """
     marks, experiments = store.read(lambda session: (session.tombstones.all(), all_experiments(session)))
-    erased = sum(_erase_again(part, marks, experiments, keyring=keyring) for part in store.parts())
-    if erased:
-        configure(store, lambda session: _told(session, erased), deed=deed)
-        store.forget_exposures()
+    again = _Again(marks, experiments, keyring, deed)
+    erased = sum(again.erase(part) for part in store.parts())
+    store.forget_exposures()
     return erased
 
 
-def _told(session: Session, erased: int) -> Change[None]:
-    session.meta.count_removal()
-    return Change(None, "erase again", "visitors", {"visitors": erased})
+class _Again(NamedTuple):
+    """Erases again whoever the marks are of."""
 
+    marks: Sequence[tuple[bytes, int]]
+    experiments: Mapping[str, Experiment]
+    keyring: Keyring
+    deed: Deed
 
-def _erase_again(
-    part: Part, marks: Sequence[tuple[bytes, int]], experiments: Mapping[str, Experiment], *, keyring: Keyring
-) -> int:
-    among = {mark for mark, _ in marks}
-    found = part.read(lambda session: find_erased(session, part.span, among, experiments=experiments, keyring=keyring))
+    def erase(self, part: Part) -> int:
+        """Erase those of a part; how many they were."""
+        found = part.read(partial(self._found, part.span))
+        for some in batched(found):
+            part.transact(partial(self._erase, some), then=partial(self._tell, some))
+        return len(found)
 
-    def erase_some(stand_ins: Sequence[bytes], session: Session) -> None:
-        session.tombstones.keep(marks)
-        erase_all(session, stand_ins, experiments=experiments)
+    def _found(self, span: Span, session: Session) -> list[bytes]:
+        marks = {mark for mark, _ in self.marks}
+        return find_erased(session, span, marks, experiments=self.experiments, keyring=self.keyring)
 
-    for some in batched(found):
-        part.transact(partial(erase_some, some))
-    return len(found)
+    def _erase(self, stand_ins: Collection[bytes], session: Session) -> None:
+        session.tombstones.keep(self.marks)
+        erase_all(session, stand_ins, experiments=self.experiments)
+
+    def _tell(self, stand_ins: Collection[bytes], session: Session) -> None:
+        forget_all(session, stand_ins)
+        tell(session, Change(None, "erase again", "visitors", {"visitors": len(stand_ins)}), deed=self.deed)
 
 
 def find_erased(

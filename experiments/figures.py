@@ -45,7 +45,7 @@ class Comparison:
         sums = self._book[arm].sums[self._metric.key]
         return {
             "visitors": sums.n,
-            "sum": sums.total if self._metric.kind == "value" else round(sums.total),
+            "sum": sums.total if self._metric.unit == "money" else round(sums.total),
             **believed(self._posteriors[arm]),
             "posterior": shape(self._posteriors[arm]),
             **self._ranks.get(arm, _UNRANKED),

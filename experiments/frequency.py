@@ -30,8 +30,8 @@ from experiments.durations import format_duration
 from experiments.exposure_caps import CAPPED
 from experiments.inputs import last_open_day
 from experiments.lifecycle import find
+from experiments.metric_kinds import MetricUnit
 from experiments.model import Experiment
-from experiments.objective import is_rate
 from experiments.review_effects import Span
 from experiments.storage.parts import Part
 from experiments.storage.session import Session
@@ -54,7 +54,6 @@ ALPHA = 0.05
 Parts = Mapping[tuple[str | None, str | None], list[Place]]
 
 Verdict = Literal["worth_it", "not_worth_it", "not_known_yet"]
-Unit = Literal["rate", "count", "money"]
 
 
 @dataclass(frozen=True)
@@ -124,8 +123,8 @@ class FrequencyReport:
     per: str | None
     left_out: int
     goal: str
-    unit: Unit
-    worth_unit: Unit
+    unit: MetricUnit
+    worth_unit: MetricUnit
     currency: str
     rows: list[FrequencyRow]
     raises: list[Raise]
@@ -142,7 +141,7 @@ def frequency_report(store: Store, key: str, *, now_ms: int, min_cell: int) -> F
 
     experiment, left_out = store.read(read)
     found = _doses(store, experiment, before_ms=last_open_day(experiment.goal, now_ms=now_ms) * DAY_MS)
-    frequency, unit = experiment.frequency, _unit(experiment)
+    frequency, unit = experiment.frequency, experiment.goal.unit
     return FrequencyReport(
         key,
         iso(now_ms),
@@ -169,12 +168,6 @@ def _doses(store: Store, experiment: Experiment, *, before_ms: int) -> Doses:
     return reduce(lambda so_far, part: part.read(partial(read, part, so_far)), store.parts(), Doses())
 
 
-def _unit(experiment: Experiment) -> Unit:
-    if is_rate(experiment.goal):
-        return "rate"
-    return "money" if experiment.goal.kind == "value" else "count"
-
-
 def rows_of(experiment: Experiment, found: Doses, *, min_cell: int) -> list[FrequencyRow]:
     """How often the visitors of each segment and arm were exposed, and what went along with it."""
     places = [
@@ -185,7 +178,7 @@ def rows_of(experiment: Experiment, found: Doses, *, min_cell: int) -> list[Freq
     counts = np.array([[found.visitors[place, number] for number in numbers] for place in places], np.float64)
     hidden = hidden_counts(counts, min_cell=min_cell) if places else counts.astype(np.bool_)
     return [
-        _hidden_row(place) if place in withheld else _row(place, found, hides, is_of_rate=is_rate(experiment.goal))
+        _hidden_row(place) if place in withheld else _row(place, found, hides, unit=experiment.goal.unit)
         for place, hides in zip(places, hidden.tolist(), strict=True)
     ]
 
@@ -202,10 +195,10 @@ def _hidden_row(place: Place) -> FrequencyRow:
     return FrequencyRow(*place, None, None, [Dose(number, None, None, None) for number in range(1, MOST + 1)])
 
 
-def _row(place: Place, found: Doses, hides: Sequence[bool], *, is_of_rate: bool) -> FrequencyRow:
+def _row(place: Place, found: Doses, hides: Sequence[bool], *, unit: MetricUnit) -> FrequencyRow:
     visitors = sum(found.visitors[place, number] for number in range(1, MOST + 1))
     told = [found.by_number.get((place, number), Group()).goal.moments for number in range(MOST + 1)]
-    known = [moments if _is_enough([moments], is_of_rate=is_of_rate) else None for moments in told]
+    known = [moments if _is_enough([moments], unit=unit) else None for moments in told]
     return FrequencyRow(
         *place,
         visitors,
@@ -222,11 +215,11 @@ def _row(place: Place, found: Doses, hides: Sequence[bool], *, is_of_rate: bool)
     )
 
 
-def _is_enough(groups: Iterable[Moments], *, is_of_rate: bool) -> bool:
+def _is_enough(groups: Iterable[Moments], *, unit: MetricUnit) -> bool:
     """Whether groups are large enough for normal intervals."""
     return all(
         group.n >= LEAST_VISITORS
-        and (not is_of_rate or LEAST_CONVERSIONS <= group.total <= group.n - LEAST_CONVERSIONS)
+        and (unit != "rate" or LEAST_CONVERSIONS <= group.total <= group.n - LEAST_CONVERSIONS)
         for group in groups
     )
 
@@ -286,7 +279,7 @@ class _Sides:
 
 def _can_tell(groups: Sequence[_Sides], experiment: Experiment, *, least: int) -> bool:
     is_shown = all(group.goal.n >= least for group in groups)
-    return is_shown and _is_enough([group.goal for group in groups], is_of_rate=is_rate(experiment.goal))
+    return is_shown and _is_enough([group.goal for group in groups], unit=experiment.goal.unit)
 
 
 def _verdict(worth: Contrast) -> Verdict:

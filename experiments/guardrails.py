@@ -10,7 +10,6 @@ from experiments.estimates import visitors_by_segment
 from experiments.model import Arm
 from experiments.model import Experiment
 from experiments.model import Metric
-from experiments.objective import is_rate
 from experiments.report_shape import Guardrail
 from experiments.strata import Sums
 from stats.adaptive import Estimate
@@ -81,7 +80,7 @@ def _evidence(metric: Metric, sums: Sums, mean: Estimate) -> float:
     assert metric.limit is not None, "a guardrail has a limit"
     if not sums.n:
         return 0.0
-    if is_rate(metric) and metric.limit < 1:
+    if metric.unit == "rate" and metric.limit < 1:
         judge = rate_above if metric.direction == "decrease" else rate_below
         return judge(sums.total, sums.n, limit=metric.limit)
     sign = 1 if metric.direction == "decrease" else -1

@@ -16,13 +16,11 @@ from experiments.economics import PROFIT_SCALE
 from experiments.model import Allocation
 from experiments.model import Experiment
 from experiments.model import Metric
-from experiments.objective import is_rate
 from experiments.strata import segment_strata
 from experiments.times import DAY_MS
 from experiments.weighing import Weighing
 from experiments.weighing import earnings
 from experiments.weighing import goal_sums
-from experiments.weighing import goal_worth
 from experiments.weighing import matured_shares
 from experiments.weighing import profit_sums
 from stats.adaptive import NOTHING
@@ -141,11 +139,11 @@ def _seen(experiment: Experiment, goal: Columns, profit: Columns, weighing: Weig
     if weighing is None:
         return _Seen(goal, profit, {})
     weights = weighing.of(goal)
-    earned = earnings(profit, goal, worth=goal_worth(experiment))
+    earned = earnings(profit, goal, worth=float(experiment.goal.worth or 0))
     return _Seen(
         goal_sums(goal, weights),
         profit_sums(profit, earned, weighing.of(profit)),
-        matured_shares(goal, weights) if is_rate(experiment.goal) else {},
+        matured_shares(goal, weights) if experiment.goal.unit == "rate" else {},
     )
 
 
@@ -171,7 +169,7 @@ def unit_of(experiment: Experiment, metric: str) -> float:
     cents = 10.0 ** -minor_digits(experiment.currency)
     if metric == PROFIT:
         return cents / PROFIT_SCALE
-    is_money = any(declared.key == metric and declared.kind == "value" for declared in experiment.metrics)
+    is_money = any(declared.key == metric and declared.unit == "money" for declared in experiment.metrics)
     return cents if is_money else 1.0
 
 

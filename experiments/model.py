@@ -13,11 +13,14 @@ from functools import cached_property
 from typing import Any
 from typing import Literal
 
+from experiments.metric_kinds import METRIC_KINDS
+from experiments.metric_kinds import MetricKind
+from experiments.metric_kinds import MetricUnit
+
 AttributeType = Literal["string", "number", "boolean", "version", "list"]
 Role = Literal["control", "mass", "tailored"]
 State = Literal["draft", "running", "paused", "stopped", "archived"]
 Objective = Literal["conversion", "revenue", "profit"]
-MetricKind = Literal["conversion", "count", "value", "retention"]
 MetricRole = Literal["goal", "secondary", "guardrail"]
 
 #: The segment of everybody whom no rule matched, and of everybody who consented to measurement only.
@@ -121,6 +124,16 @@ class Metric:
     direction: Literal["increase", "decrease"] = "increase"
     source: Literal["any", "server"] = "any"
     limit: float | None = None
+
+    @cached_property
+    def unit(self) -> MetricUnit:
+        """What a visitor's total is."""
+        return METRIC_KINDS[self.kind].unit
+
+    @cached_property
+    def worth(self) -> Decimal | None:
+        """What one of it is worth: 1 where it is money itself, None where no `value` is given."""
+        return Decimal(1) if self.unit == "money" else self.value
 
 
 @dataclass(frozen=True)

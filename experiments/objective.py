@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from math import sqrt
 
-from experiments.economics import goal_value
 from experiments.model import Experiment
 from experiments.model import Metric
 from stats import adaptive
@@ -18,14 +17,9 @@ Posterior = BetaPosterior | NormalPosterior
 Estimates = Mapping[str, Estimate]
 
 
-def is_rate(metric: Metric) -> bool:
-    """Whether a visitor's value is 0 or 1."""
-    return metric.kind in ("conversion", "retention")
-
-
 def metric_posteriors(metric: Metric, estimates: Estimates) -> dict[str, Posterior]:
     """What is believed of a metric's mean per visitor: from Beta(1, 1) for a rate, else Normal."""
-    if is_rate(metric):
+    if metric.unit == "rate":
         return {arm: adaptive.beta(found) for arm, found in estimates.items()}
     return _normals(estimates, widest=_half_cap(metric))
 
@@ -42,10 +36,10 @@ def objective_posteriors(experiment: Experiment, *, goal: Estimates, profit: Est
 
 def profit_posteriors(experiment: Experiment, *, goal: Estimates, profit: Estimates) -> dict[str, Posterior]:
     """What is believed of the profit per visitor, whatever the objective is."""
-    if is_rate(experiment.goal):
-        value = float(goal_value(experiment) or 0)
+    if experiment.goal.unit == "rate":
+        value = float(experiment.goal.worth or 0)
         return {arm: _profit_of_rate(value, goal=goal[arm], profit=profit[arm]) for arm in goal}
-    return _normals(profit, widest=_half_cap(experiment.goal) * float(goal_value(experiment) or 1))
+    return _normals(profit, widest=_half_cap(experiment.goal) * float(experiment.goal.worth or 1))
 
 
 def _profit_of_rate(value: float, *, goal: Estimate, profit: Estimate) -> NormalPosterior:

@@ -89,8 +89,8 @@ def past_of(
 
 def earns(experiment: Experiment) -> bool:
     """Whether the experiment says what its goal is worth, or what its arms cost."""
-    is_worth = experiment.goal.kind == "value" or experiment.goal.value is not None
-    return is_worth or any(arm.fixed_cost or any(tier.cost for tier in arm.tiers) for arm in experiment.arms)
+    is_dear = any(arm.fixed_cost or any(tier.cost for tier in arm.tiers) for arm in experiment.arms)
+    return is_dear or experiment.goal.worth is not None
 
 
 def _may_give(experiment: Experiment, context: str, arm: str) -> bool:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from experiments.model import Policy
 from experiments.model import Role
 from experiments.plugin_errors import PolicyRefused
+from experiments.plugins import Plugin
 from experiments.plugins import plugins
 from experiments.plugins import told
 from experiments.reading.shapes import Field
@@ -98,7 +99,7 @@ def installed_kinds() -> dict[str, PolicyKind]:
     return {
         name: plugin.value
         for name, plugin in plugins("bespoke.policies").items()
-        if isinstance(plugin.value, PolicyKind) and not kind_fault(name)
+        if isinstance(plugin.value, PolicyKind) and not plugin_fault(plugin)
     }
 
 
@@ -114,8 +115,15 @@ def kind_fault(name: str) -> str:
     plugin = plugins("bespoke.policies").get(name)
     if plugin is None:
         return f"is not installed: must be one of {', '.join(kind_names())}"
+    return plugin_fault(plugin)
+
+
+def plugin_fault(plugin: Plugin) -> str:
+    """Why what a package brings is no kind that can be used; empty where it is."""
     if plugin.fault:
         return plugin.fault
+    if plugin.name in BUILT_IN:
+        return "has the name of a kind that is built in, which stays"
     if not isinstance(plugin.value, PolicyKind):
         return f"must be a PolicyKind; {plugin.package} brings a {type(plugin.value).__name__}"
     taken = sorted(_OF_EVERY_KIND.intersection(parameter.name for parameter in plugin.value.parameters))

@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 
-from experiments.economics import goal_value
 from experiments.model import Experiment
 from experiments.objective import Estimates
-from experiments.objective import is_rate
 from experiments.objective import objective_posteriors
 from stats import pooling
 from stats.adaptive import Estimate
@@ -24,7 +22,7 @@ def pooled_objective(experiment: Experiment, evidence: Evidence, *, is_ranked: b
     """
     roles = {arm.key: arm.role for arm in experiment.arms if arm.role == "tailored"}
     candidates = [arm.key for arm in experiment.arms if is_ranked and arm.role != "control"]
-    if is_rate(experiment.goal):
+    if experiment.goal.unit == "rate":
         counts = [
             {arm: count(experiment, goal[arm], profit[arm]) for arm in goal} for goal, profit in evidence.values()
         ]
@@ -42,7 +40,7 @@ def count(experiment: Experiment, goal: Estimate, profit: Estimate) -> pooling.C
 
 def _cost(experiment: Experiment, goal: Estimate, profit: Estimate) -> float:
     """What showing the arm to a visitor cost, in conversions: only profit asks."""
-    value = float(goal_value(experiment) or 0)
+    value = float(experiment.goal.worth or 0)
     if experiment.objective != "profit" or not value:
         return 0.0
     return goal.mean - profit.mean / value
@@ -56,11 +54,11 @@ def normals(experiment: Experiment, goal: Estimates, profit: Estimates) -> dict[
 
 def objective_unit(experiment: Experiment) -> float:
     """What makes an arm's own posterior the objective: the revenue of a rate is not money yet."""
-    is_unpriced = experiment.objective == "revenue" and experiment.goal.kind != "value"
-    return float(goal_value(experiment) or 1) if is_unpriced else 1.0
+    is_unpriced = experiment.objective == "revenue" and experiment.goal.unit != "money"
+    return float(experiment.goal.worth or 1) if is_unpriced else 1.0
 
 
 def pooled_unit(experiment: Experiment) -> float:
     """The same for the pooled posterior, in which the profit of a rate is counted in conversions too."""
-    is_unpriced = experiment.objective == "profit" and is_rate(experiment.goal)
-    return float(goal_value(experiment) or 1) if is_unpriced else objective_unit(experiment)
+    is_unpriced = experiment.objective == "profit" and experiment.goal.unit == "rate"
+    return float(experiment.goal.worth or 1) if is_unpriced else objective_unit(experiment)

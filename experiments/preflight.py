@@ -25,6 +25,7 @@ from experiments.errors import InvalidDocument
 from experiments.errors import Problem
 from experiments.forecasts import Forecast
 from experiments.forecasts import forecast
+from experiments.metric_kinds import MetricKind
 from experiments.model import Experiment
 from experiments.model import Policy
 from experiments.outcomes import Outcome
@@ -62,7 +63,7 @@ class Preflight:
     experiment: str
     objective: str
     goal: str
-    goal_kind: str
+    goal_kind: MetricKind
     currency: str
     days: int
     runs: int

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
-from typing import Literal
 
 from experiments.alternatives import Alternative
 from experiments.alternatives import alternatives
@@ -13,20 +12,15 @@ from experiments.context_past import context_past
 from experiments.contexts import Contexts
 from experiments.errors import UnansweredPast
 from experiments.inputs import last_open_day
-from experiments.lifecycle import find
-from experiments.model import Experiment
-from experiments.objective import is_rate
+from experiments.metric_kinds import MetricUnit
 from experiments.past import Past
 from experiments.past import past_of
 from experiments.readings import Readings
-from experiments.readings import read
-from experiments.storage.contexts import ContextRow
+from experiments.sources import DATABASE
+from experiments.sources import Source
 from experiments.storage.store import Store
-from experiments.stored_contexts import past_contexts
-from experiments.times import DAY_MS
+from experiments.storage.contexts import ContextRow
 from experiments.times import date_of
-
-Unit = Literal["rate", "count", "money"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +39,7 @@ class Replay:
 
     name: str
     goal: str
-    unit: Unit
+    unit: MetricUnit
     currency: str | None
     visitors: int
     before: str | None
@@ -54,17 +48,13 @@ class Replay:
     alternatives: list[Alternative]
 
 
-def replay(store: Store, key: str, *, now_ms: int, min_cell: int) -> Replay:
+def replay(store: Store, key: str, *, now_ms: int, min_cell: int, source: Source = DATABASE) -> Replay:
     """What other policies would have earned with an experiment's visitors.
 
     :raises UnknownExperiment: if there is none.
     :raises UnansweredPast: if no visitor's window is over, or fewer than `min_cell` are.
     """
-    experiment = store.read(lambda session: find(session, key).experiment)
-    before_ms = last_open_day(experiment.goal, now_ms=now_ms) * DAY_MS
-    rows = past_contexts(store, experiment, before_ms=before_ms) if Contexts(experiment.attributes) else []
-    # After the visitors, so that none has an epoch or an arm that is not known yet.
-    readings = store.read(lambda session: read(session, key, now_ms=now_ms))
+    readings, rows = source.matured(store, key, now_ms=now_ms)
     return replay_of(readings, rows=rows, min_cell=min_cell)
 
 
@@ -81,7 +71,7 @@ def replay_of(readings: Readings, *, rows: Sequence[ContextRow] = (), min_cell: 
         past,
         name=experiment.key,
         goal=experiment.goal.key,
-        unit=_unit(experiment),
+        unit=experiment.goal.unit,
         currency=experiment.currency if "profit" in past.logs else None,
         before=date_of(last_open_day(experiment.goal, now_ms=readings.now_ms)),
         epsilon=experiment.policy.epsilon,
@@ -105,7 +95,7 @@ def answered(
     *,
     name: str,
     goal: str,
-    unit: Unit,
+    unit: MetricUnit,
     currency: str | None,
     before: str | None,
     epsilon: float,
@@ -125,9 +115,3 @@ def answered(
         {context: round(n) for context, n in visitors if n >= max(1, min_cell)},
         alternatives(past, epsilon=epsilon, roles=roles, min_cell=min_cell),
     )
-
-
-def _unit(experiment: Experiment) -> Unit:
-    if is_rate(experiment.goal):
-        return "rate"
-    return "money" if experiment.goal.kind == "value" else "count"

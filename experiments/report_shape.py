@@ -4,7 +4,7 @@ from typing import Literal
 from typing import NotRequired
 from typing import TypedDict
 
-from experiments.model import MetricKind
+from experiments.metric_kinds import MetricKind
 from experiments.model import Objective
 from experiments.model import Policy
 from experiments.model import Role

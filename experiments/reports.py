@@ -14,7 +14,6 @@ from experiments.counting import PROFIT
 from experiments.diagnostics import diagnose
 from experiments.economics import break_even_visitors
 from experiments.economics import exposure_cost
-from experiments.economics import goal_value
 from experiments.economics import total_value
 from experiments.estimates import ArmEstimates
 from experiments.estimates import Book
@@ -220,7 +219,7 @@ def _economics(experiment: Experiment, estimates: ArmEstimates, *, spent: Decima
     return economics(
         cost=spent * estimates.exposures,
         value=total_value(experiment, total),
-        conversions=total if goal.kind != "value" else 0,
+        conversions=total if goal.unit != "money" else 0,
         visitors=estimates.visitors,
         exposures=estimates.exposures,
     )
@@ -249,7 +248,7 @@ def _break_even_probability(experiment: Experiment, group: Group, arm: Arm, *, s
     """
     mass, reach = experiment.first_mass, (experiment.audience or 0) * share
     dearer = float(arm.fixed_cost - mass.fixed_cost)
-    if dearer <= 0 or not reach or goal_value(experiment) is None:
+    if dearer <= 0 or not reach or experiment.goal.worth is None:
         return None
     beliefs = profit_posteriors(
         experiment,

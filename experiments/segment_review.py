@@ -15,9 +15,9 @@ from experiments.counting import EXPOSURES
 from experiments.errors import InvalidReview
 from experiments.errors import shown
 from experiments.inputs import last_open_day
+from experiments.metric_kinds import MetricUnit
 from experiments.model import EVERYONE_ELSE
 from experiments.model import NO_PERSONALISATION
-from experiments.objective import is_rate
 from experiments.overlaps import Overlap
 from experiments.overlaps import overlaps
 from experiments.readings import Readings
@@ -121,7 +121,7 @@ class Review:
     since: str
     stretch_days: int
     goal: str
-    unit: Literal["rate", "count", "money"]
+    unit: MetricUnit
     currency: str
     visitors: int | None
     segments: list[SegmentReview]
@@ -169,7 +169,7 @@ def review_of(
         date_of(day),
         counts.days,
         experiment.goal.key,
-        "rate" if is_rate(experiment.goal) else "money" if experiment.goal.kind == "value" else "count",
+        experiment.goal.unit,
         experiment.currency,
         None if withheld else sum(look.visitors.values()),
         [look.segment(key) for key in experiment.segment_keys],

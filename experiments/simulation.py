@@ -22,14 +22,14 @@ from experiments.contests import is_by_conversions
 from experiments.contests import unprofitable
 from experiments.counting import EXPOSURES
 from experiments.counting import PROFIT
-from experiments.currency import minor_digits
-from experiments.currency import to_minor
+from experiments.counting import cap_of
 from experiments.economics import profit_rates
 from experiments.estimates import corrected
 from experiments.inputs import Inputs
 from experiments.inputs import metric_columns
 from experiments.inputs import metrics_asked
 from experiments.inputs import policy_inputs
+from experiments.inputs import unit_of
 from experiments.looks import Seen
 from experiments.looks import looks
 from experiments.model import Allocation
@@ -145,7 +145,7 @@ class Campaign:
 
     def _values(self, arrived: Counts) -> Array:
         """The sums of values and of their squares that so many conversions add, as a store keeps them."""
-        if self.experiment.goal.kind not in ("count", "value"):
+        if self.experiment.goal.unit == "rate":
             return np.stack([arrived, arrived]).astype(np.float64)
         values = self._drawn(int(arrived.sum()))
         ends = np.cumsum(arrived.ravel())
@@ -154,12 +154,11 @@ class Campaign:
 
     def _drawn(self, size: int) -> Array:
         goal, mean, sd = self.experiment.goal, self.world.values.mean, self.world.values.sd
-        if goal.kind == "count":
-            counts = 1.0 + self._rng.poisson(mean - 1, size)
-            return np.asarray(np.minimum(counts, float(goal.cap or np.inf)))
-        unit = 10.0 ** minor_digits(self.experiment.currency)
+        most = cap_of(goal, currency=self.experiment.currency) or np.inf
+        if goal.property is None:
+            return np.asarray(np.minimum(1.0 + self._rng.poisson(mean - 1, size), most))
         drawn = self._rng.gamma((mean / sd) ** 2, sd**2 / mean, size) if sd else np.full(size, mean)
-        return np.asarray(np.minimum(np.rint(drawn * unit), to_minor(goal.cap or 0, self.experiment.currency)))
+        return np.asarray(np.minimum(np.rint(drawn / unit_of(self.experiment, goal.key)), most))
 
     def columns(self, *metrics: str) -> dict[str, Columns]:
         """The cells that a store would hold by now, of some metrics."""

@@ -3,7 +3,7 @@
 from collections import Counter
 from functools import partial
 
-from experiments.counting import cap_of
+from experiments.counting import most_of
 from experiments.model import Experiment
 from experiments.storage.contexts import ContextRow
 from experiments.storage.contexts import summed
@@ -11,33 +11,25 @@ from experiments.storage.parts import Part
 from experiments.storage.session import Session
 from experiments.storage.store import Store
 
-#: More than any total that a database can hold.
-_UNBOUNDED = 2**62
-
 
 def stored_contexts(store: Store, experiment: Experiment) -> list[ContextRow]:
     """The visitors of whom a context is stored, by what they reached of the goal."""
+    goal, most = experiment.goal, most_of(experiment.goal, currency=experiment.currency)
 
     def read(part: Part, session: Session) -> list[ContextRow]:
-        return session.contexts.of(part.span, experiment.key, metric=experiment.goal.key, most=_most(experiment))
+        return session.contexts.of(part.span, experiment.key, metric=goal.key, most=most)
 
     return summed(part.read(partial(read, part)) for part in store.parts())
 
 
 def past_contexts(store: Store, experiment: Experiment, *, before_ms: int) -> list[ContextRow]:
     """The same of the visitors exposed before a time; those of whom no context is stored have an empty one."""
+    goal, most = experiment.goal, most_of(experiment.goal, currency=experiment.currency)
 
     def read(part: Part, session: Session) -> list[ContextRow]:
-        return session.contexts.past(
-            part.span, experiment.key, metric=experiment.goal.key, most=_most(experiment), before_ms=before_ms
-        )
+        return session.contexts.past(part.span, experiment.key, metric=goal.key, most=most, before_ms=before_ms)
 
     return summed(part.read(partial(read, part)) for part in store.parts())
-
-
-def _most(experiment: Experiment) -> int:
-    cap = cap_of(experiment.goal, currency=experiment.currency)
-    return _UNBOUNDED if cap is None else cap
 
 
 def dated_contexts(store: Store, key: str) -> list[tuple[str, int, int]]:

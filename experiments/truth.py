@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.contests import MARGIN
-from experiments.economics import goal_value
 from experiments.economics import unit_cost
 from experiments.model import Experiment
 from experiments.world import World
@@ -54,7 +53,7 @@ class Truth(NamedTuple):
 
 def truth_of(experiment: Experiment, world: World, *, days: int) -> Truth:
     """The truth of a campaign of so many days."""
-    places, value = places_of(experiment), goal_value(experiment)
+    places, value = places_of(experiment), experiment.goal.worth
     worth = None if value is None else float(value)
     goals = (world.rates * float(world.course(days).mean())) * world.values.mean
     unit_costs = {arm.key: float(unit_cost(arm, experiment.audience)) for arm in experiment.arms}

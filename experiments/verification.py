@@ -1,21 +1,21 @@
 """Verify: recount the events, compute every epoch again from the ledger, and follow the chains of both logs."""
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-from datetime import date
-from datetime import timedelta
 from functools import partial
 from itertools import chain
 from itertools import islice
-from math import isclose
 from typing import Any
 
 import msgspec
 
 from experiments.audit import audit_faults
+from experiments.cell_faults import cell_faults
 from experiments.chains import chain_faults
 from experiments.chains import is_whole
+from experiments.history import ExportedHistory
 from experiments.lifecycle import find
 from experiments.model import Experiment
 from experiments.plugin_errors import PolicyRefused
@@ -28,8 +28,8 @@ from experiments.recount import cells_of
 from experiments.recount import histories
 from experiments.recount import totals_of
 from experiments.removals import know_removed
-from experiments.storage.cells import CellKey
 from experiments.storage.cells import CellSums
+from experiments.storage.cells import added
 from experiments.storage.heads import AUDIT_LOG
 from experiments.storage.heads import Head
 from experiments.storage.heads import ledger_name
@@ -38,9 +38,6 @@ from experiments.storage.store import Store
 
 #: Of how many visitors of an experiment the difference is told, one by one.
 MOST_VISITORS = 20
-
-_FIRST_DAY = date(1970, 1, 1)
-_NO_SUMS = (0, 0, 0.0)
 
 
 def verify(store: Store, shards: Sequence[Store] = ()) -> list[str]:
@@ -58,8 +55,21 @@ def _among(shards: Sequence[Store], sessions: Sequence[Session], session: Sessio
     return shards[0].read(partial(_among, shards[1:], (*sessions, session)))
 
 
+def verify_histories(store: Store, histories: Iterable[ExportedHistory]) -> list[str]:
+    """The same of what has been exported: cells against the events that there were, and the logs as they are now."""
+    found = [
+        fault
+        for history in histories
+        for fault in cell_faults(counted=history.counted(), expected=history.recounted(store))
+    ]
+    return store.read(partial(_with_logs, found))
+
+
 def _faults(sessions: Sequence[Session]) -> list[str]:
-    session = sessions[0]
+    return _with_logs(_counter_faults(sessions), sessions[0])
+
+
+def _with_logs(counter_faults: Iterable[str], session: Session) -> list[str]:
     # What a broken file says of its rows is worth nothing.
     if broken := [f"the file: {fault}" for fault in session.faults()]:
         return broken
@@ -67,7 +77,7 @@ def _faults(sessions: Sequence[Session]) -> list[str]:
     return [
         *_ledger_faults(session, heads),
         *audit_faults(session, head=heads.get(AUDIT_LOG)),
-        *_counter_faults(sessions),
+        *counter_faults,
     ]
 
 
@@ -123,29 +133,24 @@ def _numbered(session: Session, numbers: list[int]) -> Iterator[tuple[int, Any]]
 
 
 def _cell_faults(sessions: Sequence[Session], experiment: Experiment, visitors: Histories) -> Iterator[str]:
-    """The cells that differ, and by how much."""
-    expected = _with(cells_of(experiment, visitors.values()), _removed(sessions, experiment.key))
-    counted = _counted(sessions, experiment.key)
-    for key in sorted(expected.keys() | counted.keys()):
-        should, does = expected.get(key, _NO_SUMS), counted.get(key, _NO_SUMS)
-        if should[:2] != does[:2] or not isclose(should[2], does[2], rel_tol=1e-9, abs_tol=1e-6):
-            yield f"{_cell(key)}: {_sums(does)} are counted, {_sums(should)} are in the events: {_by(does, should)}"
+    expected = added(cells_of(experiment, visitors.values()), _removed(sessions, experiment.key))
+    yield from cell_faults(counted=_counted(sessions, experiment.key), expected=expected)
 
 
 def _counted(sessions: Sequence[Session], experiment: str) -> CellSums:
     """The cells of all databases, those that were collected from another one not twice."""
     cells: CellSums = {}
     for session in sessions:
-        cells = _with(cells, {key: (n, total, squares) for key, n, total, squares in session.cells.of(experiment)})
-    return _with(cells, _collected(sessions, experiment, prefix=""))
+        cells = added(cells, {key: (n, total, squares) for key, n, total, squares in session.cells.of(experiment)})
+    return added(cells, _collected(sessions, experiment, prefix=""))
 
 
 def _removed(sessions: Sequence[Session], experiment: str) -> CellSums:
     """What is no longer in the events of all databases."""
     cells: CellSums = {}
     for session in sessions:
-        cells = _with(cells, session.cells.removed(experiment))
-    return _with(cells, _collected(sessions, experiment, prefix="removed_"))
+        cells = added(cells, session.cells.removed(experiment))
+    return added(cells, _collected(sessions, experiment, prefix="removed_"))
 
 
 def _collected(sessions: Sequence[Session], experiment: str, *, prefix: str) -> Cells:
@@ -154,36 +159,6 @@ def _collected(sessions: Sequence[Session], experiment: str, *, prefix: str) -> 
         return {}
     rows = sessions[0].sums.collected(experiment, prefix=prefix)
     return {key: (-n, -total, -squares) for key, n, total, squares in rows}
-
-
-def _with(events: CellSums, removed: CellSums) -> CellSums:
-    """What is in the events, and what was before some of them were removed."""
-    return {
-        key: (n + removed_n, total + removed_total, squares + removed_squares)
-        for key in events.keys() | removed.keys()
-        for n, total, squares in [events.get(key, _NO_SUMS)]
-        for removed_n, removed_total, removed_squares in [removed.get(key, _NO_SUMS)]
-    }
-
-
-def _cell(key: CellKey) -> str:
-    day = _FIRST_DAY + timedelta(days=key.day)
-    asserted = ", asserted" if key.asserted else ""
-    context = f", context {key.context}" if key.context else ""
-    return (
-        f"cell of {key.experiment}, epoch {key.epoch}, day {day}, segment {key.segment}, arm {key.arm}{asserted}, "
-        f"metric {key.metric}{context}"
-    )
-
-
-def _sums(sums: tuple[int, int, float]) -> str:
-    n, total, squares = sums
-    return f"{n} visitors with a sum of {total} and of {squares:.15g} squared"
-
-
-def _by(does: tuple[int, int, float], should: tuple[int, int, float]) -> str:
-    n, total, squares = (one - other for one, other in zip(does, should, strict=True))
-    return f"{n:+d}, {total:+d}, {squares:+.15g}"
 
 
 def _visitor_faults(sessions: Sequence[Session], experiment: Experiment, visitors: Histories) -> Iterator[str]:

@@ -184,8 +184,3 @@ def matured_shares(cells: Columns, weights: Weights) -> dict[tuple[str, str], fl
         (cells.segment.different[place // arms], cells.arm.different[place % arms]): share
         for place, share in zip(known.tolist(), shares.tolist(), strict=True)
     }
-
-
-def goal_worth(experiment: Experiment) -> float:
-    """What one of the goal's units is worth in money, 0 where it has no worth."""
-    return 1.0 if experiment.goal.kind == "value" else float(experiment.goal.value or 0)

@@ -8,15 +8,19 @@ from experiments.discovery import Discovery
 from experiments.discovery import Interval
 from experiments.discovery import Proposal
 from experiments.discovery import Side
+from experiments.metric_kinds import METRIC_KINDS
+from experiments.metric_kinds import MetricUnit
 from service.rule_words import rule_words
 from service.setup_kinds import json_text
-from service.wording import PLAIN
-from service.wording import RATE
 from service.wording import Unit
 from service.wording import count
+from service.wording import mean_and_difference
 from service.wording import money_in
 from service.wording import share
 from service.wording import written
+
+#: Of means that differ little.
+_DECIMALS: dict[MetricUnit, int] = {"rate": 1, "count": 2, "money": 2}
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,9 @@ def _listed(names: list[str]) -> str:
 
 
 def _unit(found: Discovery, *, symbols: bool) -> Unit:
-    if found.goal_kind == "value":
-        return money_in(found.currency, symbols=symbols)
-    return PLAIN._replace(decimals=2) if found.goal_kind == "count" else RATE._replace(decimals=1)
+    unit = METRIC_KINDS[found.goal_kind].unit
+    mean, _ = mean_and_difference(unit, money=money_in(found.currency, symbols=symbols))
+    return mean._replace(decimals=_DECIMALS[unit])
 
 
 def _proposal(proposal: Proposal, types: Mapping[str, str], unit: Unit, number: int) -> ProposalView:

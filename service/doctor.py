@@ -7,7 +7,7 @@ from pathlib import Path
 
 from experiments.plugins import GROUPS
 from experiments.plugins import plugins
-from experiments.policy_kinds import kind_fault
+from experiments.policy_kinds import plugin_fault
 from experiments.storage.guarantees import Finding
 from experiments.storage.guarantees import guarantees
 from experiments.storage.seals import sealed_ms
@@ -59,7 +59,7 @@ def _plugins() -> Iterator[Finding]:
     """What packages bring; one that cannot be used matters only where it is named."""
     for group in GROUPS:
         for plugin in plugins(group).values():
-            fault = kind_fault(plugin.name) if group == "bespoke.policies" else plugin.fault
+            fault = plugin_fault(plugin) if group == "bespoke.policies" else plugin.fault
             subject = f"{group}: {plugin.name} of {plugin.package}"
             yield Finding("note" if fault else "ok", subject, fault or "can be used")
 

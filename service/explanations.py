@@ -38,7 +38,7 @@ EXPLANATIONS = {
         "message is bad. A range that holds zero means that it is not settled.",
     ),
     "share": Explanation("Share of visitors", "How many of all visitors so far belong to this segment."),
-    "break_even": Explanation(
+    "break_even_visitors": Explanation(
         "Pays for itself",
         "How many visitors a message must reach until its higher fixed cost is earned back by the profit that each "
         "visitor brings more than with the one message.",
@@ -68,7 +68,7 @@ EXPLANATIONS = {
     "weight": Explanation("Weight now", "The share of new visitors that the arm is given at present."),
     "cost": Explanation("Cost", "What showing the message has cost so far, without what it cost to make."),
     "value": Explanation("Value", "What the conversions so far are worth in money."),
-    "profit": Explanation("Profit per visitor", "Value less cost, divided by the visitors reached."),
+    "profit_per_visitor": Explanation("Profit per visitor", "Value less cost, divided by the visitors reached."),
     "roi": Explanation(
         "ROI",
         "Return on investment: how many times what was spent came back on top of it. 3.0x is three times the cost.",

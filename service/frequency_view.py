@@ -12,13 +12,11 @@ from experiments.frequency import FrequencyRow
 from experiments.frequency import Raise
 from experiments.frequency import Verdict
 from service.wording import NOTHING
-from service.wording import PLAIN
-from service.wording import POINTS
-from service.wording import RATE
 from service.wording import Unit
 from service.wording import between
 from service.wording import count
 from service.wording import decimals_for
+from service.wording import mean_and_difference
 from service.wording import money_in
 from service.wording import signed
 from service.wording import written
@@ -84,7 +82,7 @@ class FrequencyView:
 def frequency_view(found: FrequencyReport, *, symbols: bool) -> FrequencyView:
     """The page; `symbols` as `money_in` takes it."""
     money = money_in(found.currency, symbols=symbols)
-    mean, goal = {"rate": (RATE, POINTS), "money": (money, money), "count": (PLAIN, PLAIN)}[found.unit]
+    mean, goal = mean_and_difference(found.unit, money=money)
     worth = money if found.worth_unit == "money" else goal
     met = max((dose.exposures for row in found.rows for dose in row.doses if dose.visitors != 0), default=1)
     headings = (*(f"{number}×" for number in range(1, MOST)), f"{MOST}× or more")

@@ -10,11 +10,10 @@ from experiments.ledger import Decision
 from experiments.ledger import Excerpt
 from experiments.ledger import LedgerAct
 from experiments.model import Experiment
-from experiments.objective import is_rate
 from service.context_words import context_words
-from service.wording import PLAIN
 from service.wording import RATE
 from service.wording import count
+from service.wording import mean_and_difference
 from service.wording import moment
 from service.wording import money_in
 from service.wording import written
@@ -188,7 +187,7 @@ def _share(weight: float | None) -> str:
 
 def _known(experiment: Experiment, inputs: object, segments: Collection[str]) -> Iterator[Known]:
     goal = experiment.goal
-    unit = money_in(experiment.currency, symbols=True) if goal.kind == "value" else RATE if is_rate(goal) else PLAIN
+    unit, _ = mean_and_difference(goal.unit, money=money_in(experiment.currency, symbols=True))
     for segment, found in read_inputs(inputs or {}).items():
         for arm, known in found.arms.items():
             if segment in segments and known.visitors:

@@ -3,19 +3,18 @@
 import hashlib
 from collections.abc import Callable
 from collections.abc import Mapping
+from importlib.metadata import EntryPoint
 from typing import Any
 from typing import NamedTuple
 
 from experiments.plugins import Group
 from experiments.plugins import plugins
 from experiments.plugins import told
-from service.folders import FolderSink
-from service.folders import FolderSource
-from service.webhook import Webhook
 
-_BUILT_IN: Mapping[Group, Mapping[str, Callable[[str], Any]]] = {
-    "bespoke.outcome_sources": {"folder": FolderSource},
-    "bespoke.sinks": {"folder": FolderSink, "webhook": Webhook},
+#: Loaded like those of packages, only where they are named.
+_BUILT_IN: Mapping[Group, Mapping[str, str]] = {
+    "bespoke.outcome_sources": {"folder": "service.folders:FolderSource"},
+    "bespoke.sinks": {"folder": "service.folders:FolderSink", "webhook": "service.webhook:Webhook"},
 }
 
 
@@ -38,17 +37,34 @@ def outlets(group: Group) -> Callable[[str], tuple[Outlet, ...]]:
 
 def _outlet(group: Group, word: str, text: str) -> Outlet:
     kind, _, target = text.partition(":")
-    openers = {**_BUILT_IN[group], **_installed(group)}
-    if kind not in openers or not target:
-        raise ValueError(f"must be off, or KIND:TARGET with spaces between; kinds are {', '.join(openers)}")
+    if not target:
+        raise ValueError("must be off, or KIND:TARGET with spaces between")
     digest = hashlib.sha256(target.encode()).hexdigest()[:8]
+    return Outlet(f"{word} {kind} {digest}", _opened(_opener(group, kind), target))
+
+
+def _opener(group: Group, kind: str) -> Callable[[str], Any]:
+    """What opens a kind.
+
+    :raises ValueError: if it is not installed, or cannot be used.
+    """
+    if kind in _BUILT_IN[group]:
+        opener: Callable[[str], Any] = EntryPoint(kind, _BUILT_IN[group][kind], group).load()
+        return opener
+    plugin = plugins(group).get(kind)
+    if plugin is None:
+        raise ValueError(f"must be of a kind that is installed: {', '.join([*_BUILT_IN[group], *plugins(group)])}")
+    if plugin.fault or not callable(plugin.value):
+        raise ValueError(f"names {kind}, which {plugin.fault or 'must be a function of a target'}")
+    return plugin.value
+
+
+def _opened(opener: Callable[[str], Any], target: str) -> Callable[..., Any]:
     try:
-        return Outlet(f"{word} {kind} {digest}", openers[kind](target))
+        opened: Callable[..., Any] = opener(target)
     except ValueError:
         raise
     except Exception as error:
+        # It may be code of others, which must not end a command by a trace.
         raise ValueError(f"cannot be opened: {told(error)}") from error
-
-
-def _installed(group: Group) -> dict[str, Callable[[str], Any]]:
-    return {name: one.value for name, one in plugins(group).items() if callable(one.value) and not one.fault}
+    return opened

@@ -55,6 +55,8 @@ from service.refusal_pages import describes_page
 from service.refusal_pages import init_pages
 from service.refusal_pages import refusal_page
 from service.report_checks import restraint_warnings
+from service.report_money import OF_SEGMENTS
+from service.report_money import OVER_SEGMENTS
 from service.report_pictures import report_pictures
 from service.report_view import report_view
 from service.wording import NOTHING
@@ -205,6 +207,8 @@ def render_report(
         pictures=report_pictures(report, allocations),
         colour_by_arm=arm_colours({row["arm"]: row["role"] for row in report["totals"]}),
         explanations=EXPLANATIONS,
+        of_segments=OF_SEGMENTS,
+        over_segments=OVER_SEGMENTS,
         file=file,
         stylesheet=stylesheet,
     )

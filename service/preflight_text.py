@@ -10,6 +10,7 @@ from experiments.effects import POWER
 from experiments.forecasts import Days
 from experiments.forecasts import Forecast
 from experiments.forecasts import SegmentForecast
+from experiments.metric_kinds import METRIC_KINDS
 from experiments.preflight import Preflight
 from service.terminal import columns
 from service.terminal import paragraph
@@ -67,7 +68,7 @@ def _policy(found: Preflight, policy: Forecast) -> str:
     money = money_in(found.currency, symbols=False)
     profit = NOTHING if policy.profit is None else signed(policy.profit.won, money)
     name = f"{'*' if policy.policy == found.own else ' '} {policy_name(policy.policy)}"
-    won = signed(policy.goals.won, money if found.goal_kind == "value" else PLAIN)
+    won = signed(policy.goals.won, money if METRIC_KINDS[found.goal_kind].unit == "money" else PLAIN)
     chances = (chance(policy.right), chance(policy.wrong))
     return columns(_POLICIES, (name, _days(policy.days, found), *chances, won, profit))
 
@@ -129,7 +130,7 @@ def _assumptions(found: Preflight) -> Iterator[str]:
     yield f"{count(assumed.visitors_per_day)} visitors a day"
     yield f"segments {_shares(assumed.segment_shares)}"
     yield f"{share(assumed.consent_share)} may be personalised"
-    if found.goal_kind in ("count", "value"):
+    if METRIC_KINDS[found.goal_kind].unit != "rate":
         yield f"{assumed.values.mean:g} each who reaches the goal, give or take {assumed.values.sd:g}"
     if assumed.attributes:
         yield f"attributes {', '.join(map(_attribute, assumed.attributes, assumed.attributes.values()))}"

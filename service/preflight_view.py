@@ -9,7 +9,10 @@ from experiments.effects import POWER
 from experiments.effects import Effect
 from experiments.forecasts import Days
 from experiments.forecasts import Forecast
+from experiments.metric_kinds import METRIC_KINDS
+from experiments.policy_kinds import FIXED
 from experiments.policy_kinds import policy_kind
+from experiments.preflight import SHARES
 from experiments.preflight import Preflight
 from service.wording import NOTHING
 from service.wording import PLAIN
@@ -22,18 +25,10 @@ from service.wording import signed
 from service.wording import written
 
 
-#: What to do, by the policy that is advised.
-_HEADLINES = {
-    "fixed": "Split evenly: moving traffic is not worth it here",
-    "thompson": "Move traffic to what works",
-    "top_two_thompson": "Move traffic to what works, and keep the runner-up in play",
-    "contextual_thompson": "Move traffic to what works, for each combination of stored attributes",
-    "epsilon_greedy": "Give nearly all traffic to whatever leads",
-}
-
-
+#: What to do, by the policy that is advised; a kind that learns says itself what it does.
+_HEADLINES = {FIXED: "Split evenly: moving traffic is not worth it here"}
 #: The policies as what they do; what they are called stands beside that.
-_DEEDS = {**_HEADLINES, "fixed": "The same share for every message", "shares": "The shares that you gave"}
+_DEEDS = {FIXED: "The same share for every message", SHARES: "The shares that you gave"}
 
 
 @dataclass(frozen=True)
@@ -117,7 +112,7 @@ def _uplift(uplift: float | None) -> str:
 
 def _policy(found: Preflight, policy: Forecast) -> Row:
     money = money_in(found.currency, symbols=True)
-    unit: Unit = money if found.goal_kind == "value" else PLAIN
+    unit: Unit = money if METRIC_KINDS[found.goal_kind].unit == "money" else PLAIN
     median = f"more than {found.days}" if policy.days.median is None else f"{policy.days.median:.0f}"
     figures = (median, chance(policy.right), signed(policy.goals.won, unit), written(policy.cost, money))
     note = policy_name(policy.policy) + (", as set up" if policy.policy == found.own else "")
@@ -125,5 +120,5 @@ def _policy(found: Preflight, policy: Forecast) -> Row:
 
 
 def _deed(policy: str, words: Mapping[str, str]) -> str:
-    """What a policy does; of a kind that another package brings, in that package's words."""
+    """What a policy does, in the words of its kind where there are none of its own."""
     return words.get(policy) or policy_kind(policy).help

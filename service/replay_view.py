@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from experiments.alternatives import Alternative
 from experiments.alternatives import Kind
 from experiments.alternatives import Worth
+from experiments.metric_kinds import MetricUnit
 from experiments.replay import Replay
 from service.wording import NOTHING
-from service.wording import PLAIN
-from service.wording import POINTS
-from service.wording import RATE
 from service.wording import Unit
 from service.wording import between
 from service.wording import count
 from service.wording import decimals_for
+from service.wording import mean_and_difference
 from service.wording import money_in
 from service.wording import signed
 from service.wording import written
@@ -152,10 +151,8 @@ def _table(found: Replay, measure: str, *, symbols: bool) -> MeasureTable:
 
 def _units(found: Replay, measure: str, *, symbols: bool) -> tuple[Unit, Unit]:
     """Of means and of their differences."""
-    if measure == "profit" or found.unit == "money":
-        money = money_in(found.currency or "", symbols=symbols)
-        return money, money
-    return (RATE, POINTS) if found.unit == "rate" else (PLAIN, PLAIN)
+    unit: MetricUnit = "money" if measure == "profit" else found.unit
+    return mean_and_difference(unit, money=money_in(found.currency or "", symbols=symbols))
 
 
 def _decimals(intervals: Sequence[dict[str, float]], unit: Unit) -> int:

@@ -7,18 +7,20 @@ from io import StringIO
 from typing import Any
 
 from service.cells import safe_cell
+from service.report_money import OF_SEGMENTS
+
+_OF_MONEY = tuple(figure.name for figure in OF_SEGMENTS)
 
 COLUMNS = (
     "segment", "arm", "role", "visitors", "exposures", "weight", "metric", "sum", "mean", "low", "high",
     "probability_best", "expected_loss",
     "uplift_over_mass", "uplift_over_mass_low", "uplift_over_mass_high",
     "uplift_over_control", "uplift_over_control_low", "uplift_over_control_high",
-    "cost", "value", "profit_per_visitor", "roi", "suppressed",
+    *_OF_MONEY, "suppressed",
 )
 
 _OF_ROW = ("segment", "arm", "role", "visitors", "exposures", "weight", "suppressed")
 _OF_METRIC = ("sum", "mean", "low", "high", "probability_best", "expected_loss")
-_OF_MONEY = ("cost", "value", "profit_per_visitor", "roi")
 
 
 def report_csv(report: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ _ARMS = (
 _MONEY = (
     ("arm", 22), ("cost", 14), ("value", 16), ("profit/visitor", 15), ("ROI", 9), ("break-even", 12),
 )
+_MONEY_FIGURES = ("cost", "value", "profit_per_visitor", "roi", "break_even_visitors")
 _TOTAL_HEADINGS = ("arm", "visitors", "total", "mean", "range", "gain", "best", "weight")
 
 
@@ -93,8 +94,8 @@ def _economics(view: ReportView) -> Iterator[str]:
 def _money(view: ReportView, line: Line) -> str:
     if line.hidden:
         return f"{fitted(f'  {line.arm}', _MONEY[0][1])}  {view.hidden_words}"
-    amounts = (amount.replace(view.units.money.before, "") for amount in (line.cost, line.value, line.profit))
-    return columns(_MONEY, (f"  {line.arm}", *amounts, line.roi, line.break_even))
+    figures = (line.money[name].replace(view.units.money.before, "") for name in _MONEY_FIGURES)
+    return columns(_MONEY, (f"  {line.arm}", *figures))
 
 
 def _bottom(view: ReportView) -> Iterator[str]:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 from typing import NamedTuple
 
+from experiments.metric_kinds import METRIC_KINDS
+from experiments.metric_kinds import MetricKind
 from service.wording import PLAIN
-from service.wording import POINTS
-from service.wording import RATE
 from service.wording import Unit
+from service.wording import mean_and_difference
 from service.wording import money_in
 
 
@@ -30,23 +31,23 @@ class Units(NamedTuple):
 def units_of(report: Mapping[str, Any], *, symbols: bool) -> Units:
     """The units of a report."""
     money, (goal, kind) = money_in(report["currency"], symbols=symbols), _goal(report)
-    is_rate = kind in ("conversion", "retention")
-    mean = RATE if is_rate else money if kind == "value" else PLAIN
-    uplift = POINTS if is_rate else mean
+    unit = METRIC_KINDS[kind].unit
+    mean, uplift = mean_and_difference(unit, money=money)
     gain = uplift if report["objective"] == "conversion" else money
+    what = "conversions" if unit == "rate" else goal
     return Units(
         goal=goal,
-        is_rate=is_rate,
-        total=money if kind == "value" else PLAIN,
+        is_rate=unit == "rate",
+        total=money if unit == "money" else PLAIN,
         rate=mean,
         uplift=uplift,
         gain=gain,
-        amount=money._replace(decimals=0) if gain == money else Unit(after=f" {'conversions' if is_rate else goal}"),
+        amount=money._replace(decimals=0) if gain == money else Unit(after=f" {what}"),
         money=money,
     )
 
 
-def _goal(report: Mapping[str, Any]) -> tuple[str, str]:
+def _goal(report: Mapping[str, Any]) -> tuple[str, MetricKind]:
     """The goal's key and kind; a report that does not name it means its first metric, a conversion."""
     if "goal" in report:
         return report["goal"]["key"], report["goal"]["kind"]

@@ -9,6 +9,8 @@ from typing import Any
 from service.report_checks import Check
 from service.report_checks import checks
 from service.report_checks import warnings
+from service.report_money import HIDDEN
+from service.report_money import money_of
 from service.report_units import Units
 from service.report_units import units_of
 from service.verdict_view import Call
@@ -37,6 +39,7 @@ class Line:
     hidden: bool
     called: bool
     weight: str
+    money: Mapping[str, str]
     visitors: str = NOTHING
     goal: str = NOTHING
     rate: str = NOTHING
@@ -46,14 +49,6 @@ class Line:
     over_control: str = NOTHING
     over_control_interval: str = NOTHING
     best: str = NOTHING
-    cost: str = NOTHING
-    value: str = NOTHING
-    profit: str = NOTHING
-    cost_per_conversion: str = NOTHING
-    roi: str = NOTHING
-    fixed_cost: str = NOTHING
-    roi_after_fixed: str = NOTHING
-    break_even: str = NOTHING
 
 
 @dataclass(frozen=True)
@@ -147,10 +142,11 @@ def _lines(rows: list[Mapping[str, Any]], units: Units, called: tuple[Call, ...]
 
 
 def _line(row: Mapping[str, Any], units: Units, *, called: bool, decimals: tuple[int, int]) -> Line:
-    figures = {} if row.get("suppressed") else _figures(row, units, decimals=decimals) | _economics(row, units)
+    is_hidden = bool(row.get("suppressed"))
+    figures = {} if is_hidden else _figures(row, units, decimals=decimals)
     return Line(
-        segment=row["segment"] or "", arm=row["arm"], role=row["role"], hidden=bool(row.get("suppressed")),
-        called=called, weight=share(row["weight"]), **figures,
+        segment=row["segment"] or "", arm=row["arm"], role=row["role"], hidden=is_hidden,
+        called=called, weight=share(row["weight"]), money=HIDDEN if is_hidden else money_of(row, units), **figures,
     )
 
 
@@ -172,27 +168,8 @@ def _figures(row: Mapping[str, Any], units: Units, *, decimals: tuple[int, int])
     }
 
 
-def _economics(row: Mapping[str, Any], units: Units) -> dict[str, str]:
-    figures = row["economics"]
-    return {
-        "cost": written(figures["cost"], units.money),
-        "value": written(figures["value"], units.money),
-        "profit": written(figures["profit_per_visitor"], units.money, decimals=4),
-        "cost_per_conversion": written(figures["cost_per_conversion"], units.money),
-        "roi": _times(figures["roi"]),
-        "fixed_cost": written(row.get("fixed_cost"), units.money),
-        "roi_after_fixed": _times(row.get("roi_after_fixed")),
-        "break_even": count(row.get("break_even_visitors")),
-    }
-
-
 def _mean(uplift: Mapping[str, Any] | None) -> float | None:
     return None if uplift is None else uplift["mean"]
-
-
-def _times(roi: float | None) -> str:
-    """A return on investment as people say it: 3.2 times what was spent."""
-    return NOTHING if roi is None else f"{roi:,.1f}x"
 
 
 def _method(method: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

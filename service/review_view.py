@@ -20,12 +20,11 @@ from experiments.segment_review import FindingCode
 from experiments.segment_review import Review
 from experiments.segment_review import SegmentReview
 from service.wording import NOTHING
-from service.wording import PLAIN
-from service.wording import POINTS
 from service.wording import Unit
 from service.wording import between
 from service.wording import count
 from service.wording import decimals_for
+from service.wording import mean_and_difference
 from service.wording import moment
 from service.wording import money_in
 from service.wording import share
@@ -98,8 +97,7 @@ class ReviewView:
 
 def review_view(found: Review, *, symbols: bool) -> ReviewView:
     """The page of a review; `symbols` as `money_in` takes it."""
-    unit = money_in(found.currency, symbols=symbols) if found.unit == "money" else PLAIN
-    unit = POINTS if found.unit == "rate" else unit
+    _, unit = mean_and_difference(found.unit, money=money_in(found.currency, symbols=symbols))
     effects = [effect for segment in found.segments for effect in segment.effects]
     next_day = (date.fromisoformat(found.as_of[:10]) + timedelta(days=_NEXT_DAYS)).isoformat()
     return ReviewView(

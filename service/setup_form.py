@@ -7,8 +7,8 @@ from typing import NamedTuple
 from typing import get_args
 
 from experiments.errors import Problem
+from experiments.metric_kinds import MetricKind
 from experiments.model import AttributeType
-from experiments.model import MetricKind
 from experiments.model import MetricRole
 from experiments.model import Objective
 from experiments.model import Role

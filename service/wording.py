@@ -9,6 +9,8 @@ from math import log10
 from typing import Any
 from typing import NamedTuple
 
+from experiments.metric_kinds import MetricUnit
+
 #: What stands where there is no figure.
 NOTHING = "-"
 
@@ -33,6 +35,11 @@ def money_in(currency: str, *, symbols: bool) -> Unit:
     """Money by its symbol where it has a well-known one and `symbols` are wanted, else by its code."""
     symbol = _SYMBOLS.get(currency) if symbols else None
     return Unit(symbol or f"{currency} ", decimals=2)
+
+
+def mean_and_difference(unit: MetricUnit, *, money: Unit) -> tuple[Unit, Unit]:
+    """How means per visitor and differences of them are written, by what the metric's totals are."""
+    return {"rate": (RATE, POINTS), "count": (PLAIN, PLAIN), "money": (money, money)}[unit]
 
 
 def written(value: float | None, unit: Unit, *, decimals: int | None = None) -> str:

@@ -99,7 +99,7 @@ def _read(fields: Fields, experiment: Experiment, *, days: int) -> Assumptions:
 
 def _defaults(fields: Fields, experiment: Experiment) -> tuple[str, ...]:
     without = {"rates"} if "rates" not in fields.values else {"base_rates", "uplift"}
-    if experiment.goal.kind not in ("count", "value"):
+    if experiment.goal.unit == "rate":
         without.add("values")
     if not experiment.is_contextual:
         without.add(ATTRIBUTES.name)
@@ -190,12 +190,12 @@ def _on_average(
 
 def _values(fields: Fields, goal: Metric) -> Values:
     """A value is a tenth of its cap where nothing is said, and varies as much as it is large; a count is 1."""
-    if goal.kind not in ("count", "value"):
+    if goal.unit == "rate":
         fields.refuse_given("values", rule=f"are for a goal that counts or sums; this goal is a {goal.kind}")
         return Values()
     section = fields.inner("values")
     highest = float(goal.cap or MAX_CAP)
-    if goal.kind == "count":
+    if goal.property is None:
         mean = Field("mean", number(1, highest), "how often, of those who do it at all", default=1.0)
         section.only(Section("Values", (mean,)))
         return Values(section.read(mean))

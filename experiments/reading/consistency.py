@@ -92,7 +92,7 @@ def _the_goal_is_to_increase(experiment: Experiment) -> Iterator[Problem]:
 
 def _money_objectives_have_money(experiment: Experiment) -> Iterator[Problem]:
     for path, goal in _goals(experiment):
-        if experiment.objective != "conversion" and goal.kind != "value" and goal.value is None:
+        if experiment.objective != "conversion" and goal.worth is None:
             rule = f"needs a goal of kind value, or a `value` of {path}"
             yield Problem("objective", experiment.objective, rule)
 

@@ -5,8 +5,10 @@ from typing import Literal
 from typing import get_args
 
 from experiments.currency import minor_digits
+from experiments.metric_kinds import METRIC_KINDS
+from experiments.metric_kinds import MetricKind
+from experiments.metric_kinds import MetricUnit
 from experiments.model import Metric
-from experiments.model import MetricKind
 from experiments.model import MetricRole
 from experiments.reading.arms import EXTRA_DECIMALS
 from experiments.reading.fields import Fields
@@ -62,8 +64,8 @@ _VALUE = Field("value", money(number(0, MAX_CAP)), "what one is worth, in the cu
 _BY_KIND = Cases(
     _KIND,
     "is not for metrics of kind {}",
-    must={"value": ("property", "cap"), "retention": ("from",)},
-    may={"conversion": ("value",), "count": ("value", "cap"), "retention": ("value",)},
+    must={kind: said.must for kind, said in METRIC_KINDS.items() if said.must},
+    may={kind: said.may for kind, said in METRIC_KINDS.items() if said.may},
 )
 _BY_ROLE = Cases(_ROLE, "is for guardrails; this metric is {}", must={"guardrail": ("limit",)}, may={})
 _SECTION = Section(
@@ -94,14 +96,18 @@ def _metric(fields: Fields, currency: str) -> Metric:
         value=fields.where(_BY_KIND, kind, narrowed(_VALUE, decimals(minor_digits(currency) + EXTRA_DECIMALS))),
         direction=fields.read(_DIRECTION),
         source=fields.read(_SOURCE),
-        limit=fields.where(_BY_ROLE, role, narrowed(_LIMIT, _rate) if kind in ("conversion", "retention") else _LIMIT),
+        limit=fields.where(_BY_ROLE, role, narrowed(_LIMIT, _rate) if _is(kind, "rate") else _LIMIT),
     )
 
 
 def _cap(fields: Fields, kind: MetricKind | None, currency: str) -> Decimal | None:
     """What is counted has no cents."""
-    digits = 0 if kind == "count" else minor_digits(currency)
+    digits = 0 if _is(kind, "count") else minor_digits(currency)
     return fields.where(_BY_KIND, kind, narrowed(_CAP, decimals(digits)))
+
+
+def _is(kind: MetricKind | None, unit: MetricUnit) -> bool:
+    return kind is not None and METRIC_KINDS[kind].unit == unit
 
 
 def _rate(limit: float) -> float:

@@ -40,8 +40,21 @@ class CellRow(NamedTuple):
 #: Visitors, sum and sum of squares of some cells.
 CellSums = Mapping[CellKey, tuple[int, int, float]]
 
+#: Of a cell that nobody is in.
+NO_SUMS = (0, 0, 0.0)
+
 _CELLS = Sums("cells", CellKey._fields, ("n", "sum", "sum2"))
 _REMOVED = Sums("cells", CellKey._fields, ("n", "sum", "sum2", "removed_n", "removed_sum", "removed_sum2"))
+
+
+def added(cells: CellSums, others: CellSums) -> CellSums:
+    """The cells of two parts of the visitors, as they are of both."""
+    return {
+        key: (n + other_n, total + other_total, squares + other_squares)
+        for key in cells.keys() | others.keys()
+        for n, total, squares in [cells.get(key, NO_SUMS)]
+        for other_n, other_total, other_squares in [others.get(key, NO_SUMS)]
+    }
 
 
 class Cells:

@@ -85,6 +85,11 @@ class Events:
         newest = int(self._connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
         return max(newest, int(self._meta.get(_NUMBERED) or 0))
 
+    def count(self, *, until: int) -> int:
+        """How many there are up to a number."""
+        row = self._connection.execute("SELECT count(*) FROM events WHERE seq <= ?", (until,)).fetchone()
+        return int(row[0])
+
     def digests(self, keys: Iterable[EventKey]) -> dict[EventKey, bytes]:
         """The digests of those events that are there."""
         question = "SELECT visitor, id, digest FROM events WHERE visitor = ? AND id = ?"
@@ -109,6 +114,13 @@ class Events:
         """Every event of some visitors by its number, in the order of storing."""
         rows = self._connection.of_each(visitors, f"SELECT seq, {COLUMNS} FROM events WHERE visitor = ?")
         return [(number, event_of(row)) for number, *row in sorted(rows, key=itemgetter(0))]
+
+    def after(self, number: int, *, limit: int) -> list[tuple[int, EventRow]]:
+        """The events that come next after a number, in the order of storing."""
+        rows = self._connection.execute(
+            f"SELECT seq, {COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (number, limit)
+        )
+        return [(number, event_of(row)) for number, *row in rows]
 
     def within(self, span: Span, *, after: bytes, limit: int) -> list[EventRow]:
         """The first events of a span, of its first visitor those after an id, in the order of visitors and ids."""

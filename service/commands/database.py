@@ -14,11 +14,16 @@ from experiments.storage.store import migrate_database
 from experiments.storage.store import migrate_own
 from experiments.storage.store import open_own
 from experiments.verification import verify as differences
+from experiments.verification import verify_histories
 from service.clock import SystemClock
 from service.cluster import named_shards
 from service.cluster import shards_beside
+from service.commands.histories import all_histories
+from service.commands.histories import check_unnamed
+from service.commands.histories import history_options
 from service.commands.opened import config_in_force
 from service.commands.opened import opened
+from service.installation import Installation
 from service.secret import secrets_of
 
 
@@ -59,18 +64,22 @@ class Differences(BespokeError):
 
 
 @click.command()
-def verify() -> None:
+@history_options
+def verify(history: str | None, engine: str | None) -> None:
     """Recount raw events against the counters, and check the chains of the ledger and of the audit log.
 
     Exit status 1 on any difference; each one is named, with the rows that it comes from. The hashes that it prints
     stand for everything up to now: kept elsewhere, they show whether a chain was written anew since.
 
+    With a history, what it holds is recounted, and held against the cells that there were when it was taken.
+
     \b
     Example:
       bespoke verify
+      bespoke verify --history history --engine spark://master:7077
     """
     with opened() as installation:
-        found = differences(installation.store, shards_beside(installation))
+        found = _differences(installation, history, engine)
         heads = installation.store.read(lambda session: session.heads.all())
     for line in found:
         click.echo(line, err=True)
@@ -79,3 +88,10 @@ def verify() -> None:
     click.echo("counters and ledger agree with the events, and the audit log is whole")
     for head in heads:
         click.echo(f"{head.chain}: {head.number} rows, the last one {head.hash}")
+
+
+def _differences(installation: Installation, history: str | None, engine: str | None) -> list[str]:
+    if history is not None:
+        return verify_histories(installation.store, all_histories(history, engine))
+    check_unnamed(engine)
+    return differences(installation.store, shards_beside(installation))

@@ -10,16 +10,19 @@ import msgspec
 import numpy as np
 
 from experiments.errors import shown
+from experiments.metric_kinds import MetricUnit
 from experiments.model import Policy
 from experiments.past import Past
 from experiments.replay import Replay
-from experiments.replay import Unit
 from experiments.replay import answered
 from experiments.replay import replay as replay_experiment
 from experiments.reading.shapes import Refusal
 from experiments.reading.values import currency_code
 from experiments.reading.values import number as amount
+from experiments.sources import Source
 from service.cells import number
+from service.commands.histories import history_options
+from service.commands.histories import source_of
 from service.commands.opened import config_in_force
 from service.commands.opened import opened
 from service.logged_table import MOST
@@ -61,7 +64,8 @@ _MONEY = amount(-MOST, MOST)
 )
 @click.option("--currency", default="EUR", show_default=True, help="Of value and costs.")
 @click.option("--format", "kind", type=click.Choice([*_FORMATS]), default="text", show_default=True)
-def replay(past: str, kind: str, **asked: Any) -> None:
+@history_options
+def replay(past: str, kind: str, history: str | None, engine: str | None, **asked: Any) -> None:
     """Ask what other policies would have earned with the same visitors: one message for all, one for each segment.
 
     KEY is an experiment; FILE.csv a table of any randomised experiment, a visitor a row (`-` reads stdin). Where the
@@ -70,25 +74,28 @@ def replay(past: str, kind: str, **asked: Any) -> None:
     \b
     Example:
       bespoke replay spring-mailing
+      bespoke replay spring-mailing --history history
       bespoke replay hillstrom.csv --arm segment --outcome visit --segment womens --segment mens
     """
     if past == "-" or past.endswith(".csv"):
+        if history is not None or engine is not None:
+            raise InvalidQuestion(f"history: only an experiment has one, and {past!r} is a table")
         with click.open_file(past, "rb") as file:
             found = _of_table(file, asked)
     else:
-        found = _of_experiment(past, asked)
+        found = _of_experiment(past, asked, source_of(past, history, engine))
     text = _FORMATS[kind](found)
     click.echo(text, nl=not text.endswith("\n"))
 
 
-def _of_experiment(key: str, asked: Mapping[str, Any]) -> Replay:
+def _of_experiment(key: str, asked: Mapping[str, Any], source: Source) -> Replay:
     context = click.get_current_context()
     for name in asked:
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             raise InvalidQuestion(f"{name}: only a table has it, and {key!r} does not end in .csv")
     with opened() as installation:
         now_ms, min_cell = installation.clock.now_ms(), installation.config.min_cell
-        return replay_experiment(installation.store, key, now_ms=now_ms, min_cell=min_cell)
+        return replay_experiment(installation.store, key, now_ms=now_ms, min_cell=min_cell, source=source)
 
 
 def _of_table(file: IO[bytes], asked: Mapping[str, Any]) -> Replay:
@@ -134,7 +141,7 @@ def _currency(code: str) -> str:
         raise InvalidQuestion(f"currency: {shown(code)} {error}") from error
 
 
-def _unit(past: Past) -> Unit:
+def _unit(past: Past) -> MetricUnit:
     log = past.logs["goal"]
     is_rate = np.array_equal(log.total, log.total_squares) and bool((log.total <= log.n).all())
     return "rate" if is_rate else "count"

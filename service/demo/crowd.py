@@ -68,7 +68,7 @@ def _delays(rng: np.random.Generator, n: int, goal: Metric, *, mean_seconds: flo
 
 
 def _worths(rng: np.random.Generator, n: int, values: Values, goal: Metric) -> Array:
-    if goal.kind != "value":
+    if goal.property is None:
         return np.ones(n)
     drawn = rng.gamma((values.mean / values.sd) ** 2, values.sd**2 / values.mean, n)
     return np.asarray(np.minimum(drawn.round(2), float(goal.cap or np.inf)))

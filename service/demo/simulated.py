@@ -75,7 +75,7 @@ def simulated(entry: Entry) -> Simulated:
         document=entry.document,
         size=entry.days * entry.assumptions.visitors_per_day,
         rate=86_400.0,
-        units={goal.key: 10 ** minor_digits(experiment.currency) if goal.kind == "value" else 1},
+        units={goal.key: 10 ** minor_digits(experiment.currency) if goal.unit == "money" else 1},
         entry=entry,
     )
 

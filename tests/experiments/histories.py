@@ -5,6 +5,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from random import Random
 from typing import Any
 from typing import NamedTuple
@@ -23,6 +24,8 @@ from experiments.erasure import erase
 from experiments.evaluation import Asking
 from experiments.evaluation import evaluate
 from experiments.events import Terms
+from experiments.history import ExportedHistory
+from experiments.history_export import export_history
 from experiments.ledger import allocation_of
 from experiments.opt_outs import opt_in
 from experiments.opt_outs import opt_out
@@ -30,6 +33,8 @@ from experiments.reallocation import reallocate
 from experiments.reallocation import reallocate_due
 from experiments.receipts import Receipt
 from experiments.signing import pseudonym
+from experiments.storage.history_folder import HistoryFolder
+from experiments.storage.history_folder import engine_of
 from experiments.storage.session import Session
 from experiments.storage.store import Store
 from experiments.times import iso
@@ -431,6 +436,17 @@ class History:
             assert self._fixed.setdefault((key, visitor), row) == row, f"{key}: a visitor's arm has changed"
             arm, segment, epoch, weight, _, _ = row
             assert sheet.weights[epoch - 1][segment].get(arm, 0) == weight, f"{key}: a propensity is not its epoch's"
+
+    def export(self, folder: Path) -> None:
+        """What has been exported comes to what is counted, to the last bit."""
+        for key in STARTED:
+            place = HistoryFolder(folder, key)
+            export_history(self._store, key, place, keyring=SECRETS, now_ms=self._now_ms)
+            exported = ExportedHistory(place, engine_of("duckdb"))
+            found = exported.recounted(self._store)
+            counted = exported.counted()
+            wrong = {cell for cell in found.keys() | counted.keys() if found.get(cell) != counted.get(cell)}
+            assert not wrong, f"{key}: {[(cell, found.get(cell), counted.get(cell)) for cell in sorted(wrong)]}"
 
     def end(self) -> None:
         """All is quiet: the recount agrees, and every process sees the same."""

@@ -99,8 +99,9 @@ def play(
     without: str | None = None,
     say: Callable[[str], None] = lambda _: None,
     databases: Databases | None = None,
+    also: Callable[[History, int], None] = lambda *_: None,
 ) -> None:
-    """Play the history of a seed, on PostgreSQL where there are databases of it.
+    """Play the history of a seed, on PostgreSQL where there are databases of it; `also` comes after each step.
 
     :raises Broken: at the first difference.
     """
@@ -114,6 +115,7 @@ def play(
                     say(f"{number}. {name}")
                     WHAT[name][0](history, rng)
                     history.check()
+                    also(history, number)
                 name = "end"
                 history.end()
         except Exception as error:

@@ -10,7 +10,6 @@ from experiments.economics import break_even_visitors
 from experiments.economics import cost_per_conversion
 from experiments.economics import exposure_cost
 from experiments.economics import from_profit_units
-from experiments.economics import goal_value
 from experiments.economics import profit_per_visitor
 from experiments.economics import profit_rates
 from experiments.economics import profit_units
@@ -75,7 +74,7 @@ def test_without_an_audience_or_tiers_an_exposure_costs_the_first_price():
 
 def test_a_conversion_is_worth_its_value():
     experiment = an_experiment({"value": 40})
-    assert goal_value(experiment) == 40
+    assert experiment.goal.worth == 40
     assert profit_units(experiment, experiment.first_mass, 1, 3) == (4_000 - 3 * 2) * PROFIT_SCALE
 
 
@@ -87,14 +86,14 @@ def test_a_count_is_worth_its_value_each_time():
 
 def test_a_value_metric_is_money_already():
     experiment = an_experiment({"kind": "value", "property": "revenue", "cap": 500})
-    assert goal_value(experiment) == 1
+    assert experiment.goal.worth == 1
     assert total_value(experiment, 12_345) == Decimal("123.45")
     assert profit_units(experiment, experiment.first_mass, 12_345, 1) == (12_345 - 2) * PROFIT_SCALE
 
 
 def test_a_goal_without_value_is_worth_nothing_known_and_still_costs():
     experiment = an_experiment()
-    assert goal_value(experiment) is None
+    assert experiment.goal.worth is None
     assert total_value(experiment, 5) is None
     assert profit_units(experiment, experiment.first_mass, 1, 1) == -2 * PROFIT_SCALE
 

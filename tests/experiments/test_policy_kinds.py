@@ -77,6 +77,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.
     folder = tmp_path / "packages"
     folder.mkdir()
     names = {name: name.upper() for name in ("given", "shared", "split", "no_kind", "greedy", "missing")}
+    names["thompson"] = "GIVEN"
     write_package(folder, "bad_policies", _SOURCE, group="bespoke.policies", names=names)
     monkeypatch.syspath_prepend(folder)
     _forget()
@@ -161,6 +162,13 @@ def test_parameters_are_read_by_what_the_package_declares(package: object) -> No
         with pytest.raises(InvalidDocument) as refused:
             parse_document(tiny(policy=policy))
         assert [(one.field, rule in one.rule) for one in refused.value.problems] == [(field, True)]
+
+
+def test_no_package_takes_the_place_of_a_kind_that_is_built_in(package: object) -> None:
+    assert policy_kinds.kind_names().count("thompson") == 1
+    assert parse_document(tiny(policy={"kind": "thompson"})).policy.parameters == {}
+    fault = policy_kinds.plugin_fault(plugins("bespoke.policies")["thompson"])
+    assert fault == "has the name of a kind that is built in, which stays"
 
 
 def test_the_schema_of_documents_has_the_kinds_and_parameters_that_are_installed(package: object) -> None:

@@ -172,7 +172,7 @@ def _alone(house: House, batches: Sequence[Batch], folder: Path) -> dict[str, An
     house.control.primary.ask("CREATE DATABASE alone")
     installed = InstalledNode(folder / "alone", Server(house.control.primary.address("alone")))
     installed.run_experiment(spring_mailing())
-    key = installed.done("key", "create", "--scope", "admin")
+    key = installed.key("admin")
     node = Node(installed)
     try:
         _send(node, batches, key=key)

@@ -73,8 +73,8 @@ def prepared(installed: InstalledNode, shard: Server) -> tuple[str, str]:
     """An experiment that runs, and a shard; the keys of a server and of an administrator."""
     installed.run_experiment(spring_mailing())
     installed.done("shard", "add", "first", shard.url, "--partitions", "4")
-    server = installed.done("key", "create", "--scope", "server")
-    return server, installed.done("key", "create", "--scope", "admin")
+    server = installed.key("server")
+    return server, installed.key("admin")
 
 
 def figures(node: Node, key: str) -> dict[str, float]:

@@ -27,6 +27,10 @@ class Recorded(Installed):
     def _line(self, arguments: tuple[str, ...]) -> list[str]:
         return power.recorded(self.folder.parent / "trace", super()._line(arguments))
 
+    def key(self, scope: str, *, origins: tuple[str, ...] = ()) -> str:
+        """By a command, since all that is written must be recorded."""
+        return self.done("key", "create", "--scope", scope)
+
 
 @pytest.mark.long
 @pytest.mark.timeout(900)

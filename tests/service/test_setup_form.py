@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from experiments.amendments import is_same
 from experiments.document import parse_document
 from experiments.errors import Problem
+from experiments.policy_kinds import BUILT_IN
+from service import setup_wording
 from service.setup_errors import errors_of
 from service.setup_form import FORM
 from service.setup_form import document_of
@@ -60,6 +62,28 @@ def test_documents_go_through_the_form_unchanged(document: dict[str, Any]) -> No
     found, problems = document_of(through_a_browser(sheet_of(document)))
     assert (found, problems) == (document, [])
     assert parse_document(found) == parse_document(document)
+
+
+def _words(path: str) -> tuple[str, ...]:
+    """The words of which a field is one, by the names that lead to it."""
+    kind: Any = FORM
+    for name in path.split("."):
+        kind = getattr(kind, "part", kind).kinds[name]
+    return getattr(kind, "kind", kind).words
+
+
+@pytest.mark.parametrize(("path", "options"), [
+    ("objective", setup_wording.OBJECTIVES), ("attributes", setup_wording.TYPES),
+    ("segments.kind", setup_wording.SEGMENT_KINDS), ("arms.role", setup_wording.ROLES),
+    ("metrics.kind", setup_wording.METRIC_KINDS), ("metrics.role", setup_wording.METRIC_ROLES),
+    ("policy.maturity", setup_wording.MATURITIES),
+])
+def test_the_form_offers_every_word_that_it_can_keep(path: str, options: setup_wording.Options) -> None:
+    assert sorted(word for word, _ in options) == sorted(_words(path))
+
+
+def test_the_form_offers_every_policy_that_is_built_in() -> None:
+    assert sorted(word for word, _ in setup_wording.POLICIES) == sorted(BUILT_IN)
 
 
 def test_of_the_example_nothing_has_to_be_json() -> None:

@@ -122,7 +122,7 @@ def test_a_sink_that_fails_keeps_no_job_waiting_and_is_seen_by_the_doctor_and_in
 
 
 @pytest.mark.parametrize(("value", "rule"), [
-    ("nowhere:x", "kinds are folder, webhook"),
+    ("nowhere:x", "must be of a kind that is installed: folder, webhook"),
     ("webhook", "KIND:TARGET"),
     ("webhook:ftp://host/#whsec_x", "must be like webhook:https://"),
     ("webhook:https://shop.example/news", "a secret of 24 bytes or more"),

@@ -114,5 +114,5 @@ def test_a_long_file_comes_in_parts(tmp_path: Path) -> None:
 
 
 def test_a_source_that_cannot_be_is_refused_at_the_start() -> None:
-    with pytest.raises(InvalidSetting, match="BESPOKE_SOURCES.*kinds are folder"):
+    with pytest.raises(InvalidSetting, match="BESPOKE_SOURCES.*must be of a kind that is installed: folder"):
         load_config({"BESPOKE_SOURCES": "webhook:https://shop.example"})

@@ -1,0 +1,63 @@
+"""How many rows of a history does an engine add up in a second?
+
+`python -m benchmarks.cubes --rows 10000000` writes a history of so many rows and has it added up by DuckDB; with
+`--spark` by a cluster of a master and two workers of one core each, on this machine, its start left out.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pyarrow import parquet
+
+from experiments.storage.history_folder import engine_of
+from tests.experiments.crowds import crowd_terms
+from tests.experiments.crowds import write_crowd
+from tests.spark import running_spark
+
+#: Of a crowd, for each visitor.
+_ROWS_EACH = 1 + 1 / 20 + 2 / 3 + 1 / 300
+
+
+def main() -> None:
+    """Measure an engine."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--spark", action="store_true")
+    asked = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        paths = write_crowd(Path(folder) / "crowd", round(asked.rows / _ROWS_EACH))
+        with _engine(Path(folder) / "spark", is_spark=asked.spark) as name:
+            print(_measured(paths, name))
+
+
+@contextmanager
+def _engine(folder: Path, *, is_spark: bool) -> Iterator[str]:
+    if not is_spark:
+        yield "duckdb"
+        return
+    with running_spark(folder) as cluster:
+        os.environ.update(cluster.settings)
+        yield cluster.address
+
+
+def _measured(paths: Mapping[str, Sequence[Path]], name: str) -> str:
+    rows = sum(parquet.read_metadata(path).num_rows for files in paths.values() for path in files)
+    engine = engine_of(name)
+    begun = time.perf_counter()
+    cube = engine.cube(paths, crowd_terms())
+    seconds = time.perf_counter() - begun
+    digest = sha256(repr(cube).encode()).hexdigest()[:12]
+    speed = f"{rows:,} rows in {seconds:.1f} s, {rows / seconds:,.0f} a second"
+    return f"{name}: {speed}; a cube of {len(cube):,} rows, {digest}"
+
+
+if __name__ == "__main__":
+    main()

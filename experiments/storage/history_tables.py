@@ -1,0 +1,49 @@
+"""Rows as columns: in memory for an engine, and in Parquet."""
+
+import os
+from collections.abc import Iterable
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from typing import NamedTuple
+
+import pyarrow
+from pyarrow import parquet
+
+from experiments.storage.history_rows import ROWS
+
+_TYPES = {int: pyarrow.int64(), float: pyarrow.float64(), str: pyarrow.string(), bool: pyarrow.bool_()}
+
+
+def table_of(rows: Sequence[NamedTuple]) -> Any:
+    """A table of rows of one kind, of which there is one at least."""
+    return _table(type(rows[0]), rows)
+
+
+def write_rows(path: Path, table: str, rows: Iterable[NamedTuple]) -> int:
+    """Write a file of a history, whole or not at all; its bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        parquet.write_table(_table(ROWS[table], rows), file, compression="zstd")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    return path.stat().st_size
+
+
+def read_rows(path: Path, table: str) -> list[Any]:
+    """The rows of a file of a history."""
+    columns = parquet.ParquetFile(path).read().to_pydict()
+    return list(map(ROWS[table], *(columns[name] for name in ROWS[table]._fields)))
+
+
+def schema_of(kind: type[Any]) -> Any:
+    """The columns of rows of a kind."""
+    return pyarrow.schema([(name, _TYPES[type_]) for name, type_ in kind.__annotations__.items()])
+
+
+def _table(kind: type[Any], rows: Iterable[NamedTuple]) -> Any:
+    schema = schema_of(kind)
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    return pyarrow.table([pyarrow.array(*pair) for pair in zip(columns, schema.types, strict=True)], schema=schema)
