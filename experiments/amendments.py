@@ -1,7 +1,7 @@
 """What may change in the document of an experiment that has started, and what may not.
 
-Free: name, hypothesis, audience, policy (a new epoch follows), the segments' names, review dates and legal bases, and
-further arms.
+Free: name, hypothesis, audience, policy (a new epoch follows), what is said of the impact of decisions, the segments'
+names, review dates and legal bases, and further arms.
 Frozen: everything else, since figures from before and after would not be of the same thing.
 """
 

@@ -18,7 +18,7 @@ from experiments.erasure import forget_all
 from experiments.errors import InvalidBackup
 from experiments.errors import StorageError
 from experiments.partitions import EVERYBODY
-from experiments.signing import Keyring
+from experiments.signing import Succession
 from experiments.snapshot import all_experiments
 from experiments.storage.copies import asked_in
 from experiments.storage.copies import make_copy
@@ -30,10 +30,13 @@ from experiments.storage.location import Server
 from experiments.storage.opt_outs import OptOutRow
 from experiments.storage.portable import pour_in
 from experiments.storage.portable import pour_out
+from experiments.storage.seals import fingerprint_of
+from experiments.storage.seals import found_keys
+from experiments.storage.seals import seal_anew
 from experiments.storage.session import Session
 from experiments.storage.store import Store
-from experiments.storage.store import migrate_database
-from experiments.storage.store import open_store
+from experiments.storage.store import migrate_own
+from experiments.storage.store import open_own
 
 _NEWEST = "backed_up_ms"
 #: Those of the schema that brought what visitors ask for.
@@ -79,50 +82,58 @@ class Restored(NamedTuple):
 
 
 def restore(
-    source: Path, database: Location, *, keyring: Keyring, erasures_of: Sequence[Location] = (), now_ms: int
+    source: Path,
+    database: Location,
+    *,
+    secrets: Succession,
+    random: Callable[[int], bytes],
+    erasures_of: Sequence[Location] = (),
+    now_ms: int,
 ) -> Restored:
     """Make a backup the database; whoever was erased in the old one, or in those others, is erased in it again.
 
     It may have been made of an embedded database or of PostgreSQL, and either may be made of it. A database of
-    PostgreSQL must be empty.
+    PostgreSQL must be empty. Only the current secret opens it from then on.
 
     :raises StorageLocked: if a server or a command has the database open.
     :raises InvalidBackup: if the backup is damaged, of a newer version, or made with another secret.
     """
     moment = datetime.fromtimestamp(now_ms / 1000, timezone.utc)
     aside = Path(f"{database}.before-{moment:%Y%m%dT%H%M%SZ}")
-    again = _Again(keyring)
+    again = _Again(secrets, random, now_ms)
     for other in erasures_of:
         again.read(other)
     if isinstance(database, Server):
         is_kept = False
-        _load(source, database, fingerprint=keyring.fingerprint, now_ms=now_ms, revise=again)
+        _load(source, database, secrets=secrets, revise=again)
     else:
         again.read_old(database)
-        is_kept = put_in_place(
-            source, database, fingerprint=keyring.fingerprint, aside=aside, now_ms=now_ms, revise=again
-        )
-    _tell(database, source, fingerprint=keyring.fingerprint, deed=Deed("command line", now_ms))
+        is_kept = put_in_place(source, database, secrets=secrets, aside=aside, revise=again)
+    _tell(database, source, secrets=secrets, deed=Deed("command line", now_ms))
     return Restored(aside if is_kept else None, again.erased, again.fault)
 
 
 class _Wishes(NamedTuple):
-    """What visitors have asked for: to be erased, by marks with their ends, and not to be counted."""
+    """What visitors have asked an installation for: to be erased, by marks with their ends, and not to be counted."""
 
+    fingerprint: str | None
     marks: list[tuple[bytes, int]]
     opt_outs: list[OptOutRow]
 
 
 def _wishes(session: Session) -> _Wishes:
-    return _Wishes(session.tombstones.all(), session.opt_outs.all())
+    return _Wishes(fingerprint_of(session), session.tombstones.all(), session.opt_outs.all())
 
 
 class _Again:
     """Does again, in a backup, what visitors have asked for since, as far as other databases know."""
 
-    def __init__(self, keyring: Keyring) -> None:
-        self._keyring = keyring
-        self._wishes = _Wishes([], [])
+    def __init__(self, secrets: Succession, random: Callable[[int], bytes], now_ms: int) -> None:
+        self._secrets = secrets
+        self.random = random
+        self._now_ms = now_ms
+        self._wishes: dict[Location, _Wishes] = {}
+        self._old: Location | None = None
         self.erased = 0
         self.fault: StorageError | None = None
 
@@ -138,11 +149,10 @@ class _Again:
         else:
             raise StorageError(f"{database} does not exist")
         if found:
-            self._wishes.marks.extend(found.marks)
-            self._wishes.opt_outs.extend(found.opt_outs)
+            self._wishes[database] = found
 
     def _ask(self, server: Server) -> _Wishes:
-        store = open_store(server, fingerprint=self._keyring.fingerprint)
+        store, _ = open_own(server, secrets=self._secrets)
         try:
             return store.read(_wishes)
         finally:
@@ -150,6 +160,7 @@ class _Again:
 
     def read_old(self, database: Path) -> None:
         """Take in what the old database knows, if there is one; that it is damaged may be why something is restored."""
+        self._old = database
         try:
             if database.exists():
                 self.read(database)
@@ -157,41 +168,62 @@ class _Again:
             self.fault = error
 
     def __call__(self, session: Session) -> None:
-        """Do it."""
-        self._object(session)
-        session.tombstones.keep(self._wishes.marks)
-        marks, experiments = {mark for mark, _ in self._wishes.marks}, all_experiments(session)
-        found = find_erased(session, EVERYBODY, marks, experiments=experiments, keyring=self._keyring)
+        """Do it; and let the database know that it was restored, and what may have been lost with that."""
+        session.restores.mark(now_ms=self._now_ms)
+        seal_anew(session, self._secrets, random=self.random, now_ms=self._now_ms)
+        keyring, wishes = found_keys(session, self._secrets), self._of_this_installation(session)
+        self._object(session, wishes.opt_outs)
+        session.tombstones.keep(wishes.marks)
+        marks, experiments = {mark for mark, _ in wishes.marks}, all_experiments(session)
+        found = find_erased(session, EVERYBODY, marks, experiments=experiments, keyring=keyring)
         for visitors in batched(found):
             erase_all(session, visitors, experiments=experiments)
             forget_all(session, visitors)
         self.erased = len(found)
 
-    def _object(self, session: Session) -> None:
+    def _of_this_installation(self, session: Session) -> _Wishes:
+        """All wishes together: marks and stand-ins of another installation mean nothing here.
+
+        :raises StorageError: if a database was named that is another installation's.
+        """
+        together = _Wishes(fingerprint_of(session), [], [])
+        for database, wishes in self._wishes.items():
+            if wishes.fingerprint == together.fingerprint:
+                together.marks.extend(wishes.marks)
+                together.opt_outs.extend(wishes.opt_outs)
+            elif wishes.marks or wishes.opt_outs:
+                self._refuse(database)
+        return together
+
+    def _refuse(self, database: Location) -> None:
+        fault = StorageError(f"{database} is another installation's")
+        if database != self._old:
+            raise fault
+        self.fault = fault
+
+    def _object(self, session: Session, opt_outs: Sequence[OptOutRow]) -> None:
         known = {row.visitor: row.at_ms for row in session.opt_outs.all()}
-        newer = [row for row in self._wishes.opt_outs if row.at_ms > known.get(row.visitor, -1)]
+        newer = [row for row in opt_outs if row.at_ms > known.get(row.visitor, -1)]
         if newer:
             session.opt_outs.keep(newer, version=session.meta.next_opt_outs_version())
 
 
-def _load(
-    source: Path, server: Server, *, fingerprint: str, now_ms: int, revise: Callable[[Session], None]
-) -> None:
+def _load(source: Path, server: Server, *, secrets: Succession, revise: _Again) -> None:
     """Put a backup into a database of PostgreSQL, all of it or nothing."""
     with TemporaryDirectory() as folder:
         fresh = Path(folder) / "fresh.db"
-        make_ready(source, fresh, fingerprint=fingerprint, now_ms=now_ms, revise=revise)
-        migrate_database(server, fingerprint=fingerprint)
-        store = open_store(server, fingerprint=fingerprint)
+        make_ready(source, fresh, secrets=secrets, revise=revise)
+        migrate_own(server, secrets=secrets, random=revise.random)
+        store, _ = open_own(server, secrets=secrets)
         try:
             store.transact(lambda session: pour_in(session, fresh))
         finally:
             store.close()
 
 
-def _tell(database: Location, source: Path, *, fingerprint: str, deed: Deed) -> None:
+def _tell(database: Location, source: Path, *, secrets: Succession, deed: Deed) -> None:
     """Write into the audit log that everything is as it was then."""
-    store = open_store(database, fingerprint=fingerprint)
+    store, _ = open_own(database, secrets=secrets)
     try:
         configure(store, lambda _: Change(None, "restore", source.name), deed=deed)
     finally:

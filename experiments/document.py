@@ -7,6 +7,7 @@ from typing import Any
 from typing import TypedDict
 from typing import get_args
 
+from experiments.decision_impact import impact_faults
 from experiments.errors import InvalidDocument
 from experiments.errors import Problem
 from experiments.model import Experiment
@@ -58,6 +59,7 @@ class Standing(TypedDict):
 READ_ONLY_FIELDS = tuple(Standing.__annotations__)
 MAX_AUDIENCE = 10**10
 MAX_HYPOTHESIS = 2_000
+MAX_OVERRIDE = 1_000
 MAX_CONTROL_SHARE = 0.9
 _OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 
@@ -76,11 +78,19 @@ _CURRENCY = Field("currency", currency_code, "of all money here", default="EUR")
 _LOCAL_EVALUATION = Field(
     "local_evaluation", flag, "whether public keys may fetch the payload that GrowthBook's SDKs evaluate", default=False
 )
+_DECISION_IMPACT = Field(
+    "decision_impact", flag, "whether arms affect people legally or as much, as prices and credit do; then the policy"
+    " must be fixed", default=False,
+)
+_DECISION_OVERRIDE = Field(
+    "decision_override", paragraph(MAX_OVERRIDE), "why another policy may decide all the same; kept in the audit log"
+)
 DOCUMENT = Section(
     "ExperimentDocument",
     (
         _KEY, _NAME, _HYPOTHESIS, _OBJECTIVE, POLICY, _CONTROL_SHARE, ATTRIBUTES, _AUDIENCE,
         SEGMENTS, ARMS, METRICS, FREQUENCY, _CURRENCY, _LOCAL_EVALUATION,
+        _DECISION_IMPACT, _DECISION_OVERRIDE,
     ),
 )
 
@@ -120,10 +130,11 @@ def _parsed(document: object, *, may_lack: Sequence[str] = ()) -> Experiment:
 def parse_document_to_save(document: object) -> Experiment:
     """The experiment of a document that is about to be saved: one that was saved before such rules is still read.
 
-    :raises InvalidDocument: with every fault found, segments on special categories without a legal basis among them.
+    :raises InvalidDocument: with every fault found, segments on special categories without a legal basis, and policies
+        that decide what nobody may leave to them, among them.
     """
     experiment = parse_document(document)
-    if problems := list(special_faults(experiment)):
+    if problems := [*special_faults(experiment), *impact_faults(experiment)]:
         raise InvalidDocument(problems)
     return experiment
 
@@ -153,4 +164,6 @@ def read_sections(fields: Fields) -> Experiment:
         currency=currency,
         local_evaluation=fields.read(_LOCAL_EVALUATION),
         frequency=read_frequency(fields, currency),
+        decision_impact=fields.read(_DECISION_IMPACT),
+        decision_override=fields.find(_DECISION_OVERRIDE),
     )

@@ -15,6 +15,7 @@ from experiments.model import EVERYONE_ELSE
 from experiments.model import NO_PERSONALISATION
 from experiments.model import Experiment
 from experiments.model import State
+from experiments.signing import Succession
 from experiments.tokens import read
 
 
@@ -39,7 +40,7 @@ def exposed_to(
     experiment: Experiment,
     state: State,
     trusted: bool,
-    token_key: bytes,
+    token_key: Succession,
     restored_at: Collection[int],
 ) -> Exposed:
     """Read an exposure against the experiment, and its plan in the epoch that the event names: None if there is none.
@@ -57,7 +58,7 @@ def exposed_to(
     return _by_word(event, plan, experiment=experiment, state=state)
 
 
-def _by_token(event: ExposureEvent, token: str, *, key: bytes, restored_at: Collection[int]) -> Exposed:
+def _by_token(event: ExposureEvent, token: str, *, key: Succession, restored_at: Collection[int]) -> Exposed:
     try:
         claim = read(token, event.visitor, key=key)
     except InvalidSignature as error:

@@ -28,6 +28,10 @@ class Failpoint(StrEnum):
     EVENTS_REMOVED = "removal-of-events"
     VISITORS_REMOVED = "removal-of-visitors"
     REMOVAL_COMMITTED = "removal-committed"
+    FORMER_SECRET_KEPT = "rotation-former-secret-kept"
+    SECRET_REPLACED = "rotation-secret-replaced"
+    ROOT_SEALED = "rotation-root-sealed"
+    ROTATION_COMMITTED = "rotation-committed"
 
 
 _armed: Failpoint | None = None

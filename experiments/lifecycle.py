@@ -8,6 +8,7 @@ from experiments.amendments import changes_while_started
 from experiments.audit import Change
 from experiments.audit import Deed
 from experiments.audit import configure
+from experiments.decision_impact import overriding
 from experiments.document import Standing
 from experiments.document import editable
 from experiments.document import parse_document_to_save
@@ -16,6 +17,7 @@ from experiments.errors import FrozenDocument
 from experiments.errors import InvalidTransition
 from experiments.errors import UnknownExperiment
 from experiments.errors import shown
+from experiments.model import Experiment
 from experiments.model import State
 from experiments.model import StoredExperiment
 from experiments.policy_kinds import kind_fault
@@ -52,7 +54,7 @@ def create(store: Store, document: object, *, deed: Deed) -> StoredExperiment:
     def work(session: Session) -> Change[StoredExperiment]:
         if not session.experiments.insert(experiment.key, _written(document), now_ms=deed.now_ms):
             raise ExperimentExists(f"experiment {experiment.key!r} exists already: replace it")
-        return Change(find(session, experiment.key), "experiment create", experiment.key)
+        return Change(find(session, experiment.key), "experiment create", experiment.key, _overridden(experiment))
 
     return configure(store, work, deed=deed)
 
@@ -88,7 +90,14 @@ def _replace(session: Session, key: str, document: object, *, deed: Deed) -> Cha
     if is_started:
         publish_changed(session, new, deed=deed)
     stored = find(session, key)
-    return Change(stored, "experiment replace", key, {"changed": _changed(old.document, stored.document)})
+    details = {"changed": _changed(old.document, stored.document), **_overridden(new)}
+    return Change(stored, "experiment replace", key, details)
+
+
+def _overridden(experiment: Experiment) -> dict[str, str]:
+    """Why a policy may decide what affects people legally or as much, for the audit log."""
+    override = overriding(experiment)
+    return {"decision_override": override} if override else {}
 
 
 def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

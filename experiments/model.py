@@ -153,7 +153,10 @@ _ROLE_ORDER: dict[Role, int] = {"control": 0, "mass": 1, "tailored": 2}
 
 @dataclass(frozen=True)
 class Experiment:
-    """A validated experiment document."""
+    """A validated experiment document.
+
+    `decision_impact` says that arms affect people legally or as much; `decision_override` why a policy may decide.
+    """
 
     key: str
     name: str
@@ -169,6 +172,8 @@ class Experiment:
     currency: str
     local_evaluation: bool
     frequency: Frequency | None = None
+    decision_impact: bool = False
+    decision_override: str | None = None
 
     @cached_property
     def segment_keys(self) -> tuple[str, ...]:

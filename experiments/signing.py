@@ -1,6 +1,7 @@
 """Texts that only this installation can have made: a payload and its keyed mark, safe in an address.
 
-Keys are derived from the installation's secret, one for each purpose, so that a mark made for one is void for another.
+Keys are derived one for each purpose, so that a mark made for one is void for another: those that outlast a secret from
+the installation's root, and those that only sign from the secret itself.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from binascii import b2a_base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from experiments.errors import InvalidSignature
 
@@ -28,29 +30,48 @@ _INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 
 
+class Succession(NamedTuple):
+    """A secret or a key that signs, and the one before or after it, which is still good while one follows the other."""
+
+    current: bytes
+    previous: bytes | None = None
+
+    def all(self) -> tuple[bytes, ...]:
+        """Those that are good."""
+        return (self.current,) if self.previous is None else (self.current, self.previous)
+
+    def derived(self, purpose: str) -> "Succession":
+        """The keys for one purpose."""
+        return Succession(*(derive_key(secret, purpose) for secret in self.all()))
+
+
 @dataclass(frozen=True)
 class Keyring:
-    """The installation's keys, one for each purpose."""
+    """The installation's keys, one for each purpose; visitors, their tombstones and exports keep theirs for good."""
 
     visitors: bytes
-    tokens: bytes
-    links: bytes
-    sessions: bytes
     tombstones: bytes
     exports: bytes
+    tokens: Succession
+    links: Succession
+    sessions: Succession
     fingerprint: str
 
 
-def keyring(secret: bytes) -> Keyring:
-    """All keys of a secret, and what the database keeps of it: enough to know it again, too little to make it."""
+def keyring(root: bytes, secrets: Succession | None = None) -> Keyring:
+    """All keys; the root is the only secret where none are given.
+
+    The fingerprint is what databases keep of the root: enough to know it again, too little to make it.
+    """
+    secrets = secrets or Succession(root)
     return Keyring(
-        visitors=derive_key(secret, "visitors"),
-        tokens=derive_key(secret, "tokens"),
-        links=derive_key(secret, "links"),
-        sessions=derive_key(secret, "sessions"),
-        tombstones=derive_key(secret, "tombstones"),
-        exports=derive_key(secret, "exports"),
-        fingerprint=derive_key(secret, "fingerprint").hex()[:32],
+        visitors=derive_key(root, "visitors"),
+        tombstones=derive_key(root, "tombstones"),
+        exports=derive_key(root, "exports"),
+        tokens=secrets.derived("tokens"),
+        links=secrets.derived("links"),
+        sessions=secrets.derived("sessions"),
+        fingerprint=derive_key(root, "fingerprint").hex()[:32],
     )
 
 
@@ -74,20 +95,20 @@ def disguised(stand_ins: Iterable[bytes], *, key: bytes, within: str = "") -> li
     return _marks(key, stand_ins, after=_measured(within.encode()))
 
 
-def sign(payload: bytes, *, key: bytes, bound_to: bytes = b"") -> str:
+def sign(payload: bytes, *, key: Succession, bound_to: bytes = b"") -> str:
     """`payload` and its mark as one text; `bound_to` must be shown again to open it, but is not inside."""
-    return _head(payload) + _encode(_mark(key, _measured(payload) + bound_to))
+    return _head(payload) + _encode(_mark(key.current, _measured(payload) + bound_to))
 
 
-def sign_all(payload: bytes, *, key: bytes, bound_to: Iterable[bytes]) -> list[str]:
+def sign_all(payload: bytes, *, key: Succession, bound_to: Iterable[bytes]) -> list[str]:
     """What `sign` gives for each of `bound_to`, at a third of the cost."""
     head = _head(payload)
-    marks = _marks(key, bound_to, after=_measured(payload))
+    marks = _marks(key.current, bound_to, after=_measured(payload))
     letters = urlsafe_b64encode(_FILLING.join([*marks, b""])).decode()
     return [head + letters[start : start + _MARK_LETTERS] for start in range(0, len(letters), _MARK_LETTERS + 2)]
 
 
-def unsign(text: str, *, key: bytes, bound_to: bytes = b"") -> bytes:
+def unsign(text: str, *, key: Succession, bound_to: bytes = b"") -> bytes:
     """The payload of a signed text.
 
     :raises InvalidSignature: if it was not signed with `key` for `bound_to`.
@@ -95,12 +116,16 @@ def unsign(text: str, *, key: bytes, bound_to: bytes = b"") -> bytes:
     try:
         encoded, mark = text.split(".")
         payload = _decode(encoded)
-        genuine = hmac.compare_digest(_decode(mark), _mark(key, _measured(payload) + bound_to))
+        genuine = _is_genuine(_decode(mark), _measured(payload) + bound_to, key=key)
     except (ValueError, Base64Error) as error:
         raise InvalidSignature("the signed text is malformed") from error
     if not genuine:
         raise InvalidSignature("the signature does not match")
     return payload
+
+
+def _is_genuine(mark: bytes, signed: bytes, *, key: Succession) -> bool:
+    return any(hmac.compare_digest(mark, _mark(each, signed)) for each in key.all())
 
 
 def _mark(key: bytes, payload: bytes) -> bytes:

@@ -8,6 +8,7 @@ import msgspec
 
 from experiments.errors import InvalidSignature
 from experiments.model import Exposure
+from experiments.signing import Succession
 from experiments.signing import sign
 from experiments.signing import sign_all
 from experiments.signing import unsign
@@ -43,12 +44,12 @@ def expiry(now_ms: int, *, lifetime_seconds: int) -> int:
     return (now_ms // _DAY_MS + 1) * _DAY_MS + lifetime_seconds * 1000
 
 
-def issue(claim: Claim, visitor: str, *, key: bytes) -> str:
+def issue(claim: Claim, visitor: str, *, key: Succession) -> str:
     """The token of an assignment, bound to its visitor."""
     return sign(_payload(claim), key=key, bound_to=visitor.encode("utf-8", "surrogatepass"))
 
 
-def issue_all(claim: Claim, visitors: Iterable[str], *, key: bytes) -> list[str]:
+def issue_all(claim: Claim, visitors: Iterable[str], *, key: Succession) -> list[str]:
     """The tokens of visitors who share an assignment, each bound to its own."""
     bound_to = [visitor.encode("utf-8", "surrogatepass") for visitor in visitors]
     return sign_all(_payload(claim), key=key, bound_to=bound_to)
@@ -59,7 +60,7 @@ def _payload(claim: Claim) -> bytes:
     return msgspec.json.encode(claim if claim.context is not None else claim[:-1])
 
 
-def read(token: str, visitor: str, *, key: bytes) -> Claim:
+def read(token: str, visitor: str, *, key: Succession) -> Claim:
     """What a token of this visitor says; the caller looks at `expires_ms`.
 
     :raises InvalidSignature: if it was not issued here for this visitor.

@@ -14,6 +14,7 @@ from experiments.version import VERSION
 #: Where each command is, in the order in which they are listed; loaded only when it is asked for.
 COMMANDS = {
     "init": "database",
+    "secret": "secret",
     "serve": "serving",
     "scheduler": "serving",
     "shard": "shards",

@@ -9,11 +9,13 @@ from typing import cast
 
 from experiments.errors import InvalidSetting
 from experiments.errors import StorageError
+from experiments.signing import Keyring
+from experiments.signing import Succession
 from experiments.storage.location import Server
 from experiments.storage.shards import THIS_LOG
 from experiments.storage.shards import THIS_SHARD
 from experiments.storage.store import OwnStore
-from experiments.storage.store import open_store
+from experiments.storage.store import open_own
 from experiments.undivided import shards_elsewhere
 from service.config import Config
 
@@ -23,11 +25,11 @@ if TYPE_CHECKING:
     from service.installation import Installation
 
 
-def opened_store(config: Config, *, fingerprint: str, serving: bool) -> OwnStore:
-    """The store, with its shards where visitors are in any; an embedded database has none."""
-    control = open_store(config.database, fingerprint=fingerprint, serving=serving)
+def opened_store(config: Config, *, secrets: Succession, serving: bool) -> tuple[OwnStore, Keyring]:
+    """The store, with its shards where visitors are in any, and the keys in it; an embedded one has no shards."""
+    control, keys = open_own(config.database, secrets=secrets, serving=serving)
     try:
-        return control if config.database_path else _sharded(control, fingerprint=fingerprint)
+        return (control if config.database_path else _sharded(control, fingerprint=keys.fingerprint)), keys
     except BaseException:
         control.close()
         raise
@@ -136,15 +138,11 @@ def shards_beside(installation: Installation) -> list[OwnStore]:
     return [store.placement.store(shard) for shard in store.placement.names() if shard != here]
 
 
-def named_shards(config: Config, *, fingerprint: str) -> list[Server]:
-    """The databases that a database names as its shards."""
+def named_shards(config: Config, control: OwnStore) -> list[Server]:
+    """The databases that a database names as its shards; an embedded one has none."""
     if config.database_path:
         return []
-    control = open_store(config.database, fingerprint=fingerprint)
-    try:
-        return [Server(row.address) for row in control.read(lambda session: session.shards.all())]
-    finally:
-        control.close()
+    return [Server(row.address) for row in control.read(lambda session: session.shards.all())]
 
 
 def connected_log(installation: Installation) -> Log:

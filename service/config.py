@@ -52,6 +52,11 @@ SETTINGS = (
         " with PostgreSQL",
         is_secret=True,
     ),
+    Setting(
+        "SECRET_PREVIOUS", "secret_previous", "off", settings.secret_previous,
+        "while the secret is changed: the one before, whose tokens, links and forms are still good, or the next one",
+        is_secret=True,
+    ),
     Setting("HOST", "host", "127.0.0.1", settings.host, "the interface that the server listens on"),
     Setting("PORT", "port", "8000", settings.whole(1, 65535), "the port that the server listens on"),
     Setting(
@@ -178,6 +183,7 @@ class Config:
 
     database: Location
     secret: bytes | None
+    secret_previous: bytes | None
     host: str
     port: int
     log_level: str
@@ -223,6 +229,11 @@ class Config:
     def secret_path(self) -> Path:
         """The file of the secret that was not given, which lies beside an embedded database."""
         return Path(f"{self.database}.secret")
+
+    @property
+    def previous_secret_path(self) -> Path:
+        """The file of the secret before that one, while it is still good."""
+        return Path(f"{self.secret_path}.previous")
 
     def __repr__(self) -> str:
         return f"Config({', '.join(config_lines(self))})"

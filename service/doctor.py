@@ -10,6 +10,9 @@ from experiments.plugins import plugins
 from experiments.policy_kinds import plugin_fault
 from experiments.storage.guarantees import Finding
 from experiments.storage.guarantees import guarantees
+from experiments.storage.seals import sealed_ms
+from experiments.times import iso
+from experiments.tokens import expiry
 from service.cluster_doctor import examine_cluster
 from service.disk import space
 from service.disk import written
@@ -25,7 +28,8 @@ _VOLATILE = ("ramfs", "tmpfs")
 
 def examine(installation: Installation) -> Iterator[Finding]:
     """Everything that promises rest on; the secret and the schema were looked at when it was opened."""
-    yield Finding("ok", "settings, secret, schema", "they are those that this database was made with")
+    yield Finding("ok", "settings, secret, schema", "they are those of this database")
+    yield from _rotation(installation)
     yield from installation.store.read(lambda session: list(guarantees(session.connection)))
     yield _clock(installation)
     yield from examine_cluster(installation)
@@ -35,6 +39,20 @@ def examine(installation: Installation) -> Iterator[Finding]:
         yield _file_system(installation.config.database_path)
         yield from _permissions(installation)
         yield _disk(installation)
+
+
+def _rotation(installation: Installation) -> Iterator[Finding]:
+    """The secret before, which whoever has it may sign with for as long as it is good."""
+    if installation.keyring.tokens.previous is not None:
+        changed_ms = installation.store.read(sealed_ms)
+        yield Finding("note", "secret before", f"is still good; {_when_to_end(installation, changed_ms)}")
+
+
+def _when_to_end(installation: Installation, changed_ms: int | None) -> str:
+    if changed_ms is None:
+        return "the secret has not been changed yet"
+    last_ms = expiry(changed_ms, lifetime_seconds=installation.config.token_lifetime_seconds)
+    return f"the last token that it has signed ends {iso(last_ms)}: leave it out then, sooner if others know it"
 
 
 def _plugins() -> Iterator[Finding]:
@@ -96,7 +114,9 @@ def _permissions(installation: Installation) -> Iterator[Finding]:
     if not os.access(folder, os.W_OK):
         yield Finding("fault", str(folder), "cannot be written: check its owner and permissions")
     if config.secret is None:
-        yield _private(config.secret_path, "whoever reads it can forge tokens, sessions and links: chmod 600")
+        for path in (config.secret_path, config.previous_secret_path):
+            if path.exists():
+                yield _private(path, "whoever reads it can forge tokens, sessions and links: chmod 600")
     yield _not_for_all(config.database_path, "anybody on this machine may change it: chmod o-w")
 
 

@@ -1,6 +1,7 @@
 """An installation: what one process holds of it while it runs."""
 
 import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import field
@@ -9,6 +10,7 @@ from threading import Thread
 from time import monotonic
 
 from experiments.announcing import Hearing
+from experiments.audit import Deed
 from experiments.consent_counts import keep_counts
 from experiments.errors import StorageError
 from experiments.erasure import Remembering
@@ -19,12 +21,13 @@ from experiments.intake import Intake
 from experiments.overview import Overviews
 from experiments.recent import RecentTraffic
 from experiments.retention import Keeping
+from experiments.rotation import follow
 from experiments.signing import Keyring
-from experiments.signing import keyring
+from experiments.signing import Succession
 from experiments.snapshot import Snapshot
 from experiments.snapshot import Snapshots
 from experiments.storage.store import OwnStore
-from experiments.storage.store import migrate_database
+from experiments.storage.store import migrate_own
 from service.alarms import Alarms
 from service.attempts import Attempts
 from service.clock import Clock
@@ -35,7 +38,7 @@ from service.cluster import opened_store
 from service.config import Config
 from service.logs import said
 from service.rates import Buckets
-from service.secret import secret_of
+from service.secret import secrets_of
 from service.tallies import Labels
 from service.tallies import Tallies
 
@@ -120,7 +123,15 @@ class Installation:
         """Finish what waits and let the database go."""
         while self._endings:
             self._endings.pop()()
+        self._keep_last_consents()
         self.store.close()
+
+    def _keep_last_consents(self) -> None:
+        try:
+            self.keep_consents()
+        except StorageError as error:
+            fields = said("consents_lost")
+            log.warning("the last evaluations are not counted by consent: %s", error, extra=fields)
 
 
 def open_installation(
@@ -133,14 +144,16 @@ def open_installation(
     :raises BespokeError: if its secret is lost or its database cannot be used.
     """
     arm(config.failpoint)
-    keys = keyring(secret_of(config))
+    own = secrets_of(config)
     if serving:
-        migrate_database(config.database, fingerprint=keys.fingerprint)
-    store = opened_store(config, fingerprint=keys.fingerprint, serving=serving)
+        migrate_own(config.database, secrets=own, random=secrets.token_bytes)
+    store, keys = opened_store(config, secrets=own, serving=serving)
     buckets = Buckets(config.client_rate) if config.client_rate else None
     recent = RecentTraffic(config.recent_traffic)
     installation = Installation(config, clock or SystemClock(), keys, store, Snapshots(store), buckets, recent)
     try:
+        if serving:
+            _follow(installation, own)
         installation.snapshots.refresh()
     except BaseException:
         store.close()
@@ -151,6 +164,14 @@ def open_installation(
     if serving or recording:
         _open_log(installation)
     return installation
+
+
+def _follow(installation: Installation, own: Succession) -> None:
+    """Let the secret open the database in place of the one before."""
+    store, deed = installation.store, Deed("service", installation.clock.now_ms())
+    if follow(store, own, random=secrets.token_bytes, deed=deed):
+        # It keeps nothing in the log of the file either: what the one before opens shall be gone.
+        store.forget_exposures()
 
 
 def _open_log(installation: Installation) -> None:

@@ -121,7 +121,7 @@ def _map(written: Written, experiments: Sequence[Experiment]) -> Iterator[Sectio
         "In the database",
         (
             "A visitor's id is never written down: what stands for it is a keyed hash (HMAC-SHA256, 16 bytes), whose "
-            "key is derived from a secret that is kept outside of the database and of its backups. Such data stay "
+            "key opens with a secret alone that is kept outside of the database and of its backups. Such data stay "
             "personal data for whoever has the secret (GDPR, Article 4(5)).",
         ),
         ("What", "Tables", "Why", "How long", "Who can read it"),
@@ -226,14 +226,15 @@ def _assessment(written: Written, experiments: Sequence[Experiment]) -> Iterator
     ))
     yield Section("Risks and what is done against them", (), ("Risk", "What is done", "What is left to you"), (
         ("somebody is recognised in what is stored", "keyed hashes; the secret apart from database and backups",
-         "keep the secret apart, and give few people the database"),
+         "keep the secret apart, change it when it may be known, and give few people the database"),
         ("somebody is recognised in a report",
          f"figures about fewer than {written['BESPOKE_MIN_CELL']} visitors hidden, and those that would tell them",
          "do not lower BESPOKE_MIN_CELL"),
         ("a segment reveals what nobody should infer", "special categories need a legal basis on record",
          "read the rules of segments: words that the list does not know need special"),
         ("somebody is treated worse than others", "guardrails, the report by segment, a log of every decision",
-         "no prices, credit or jobs by segment without a person who decides (GDPR, Article 22)"),
+         "say decision_impact of prices, credit or jobs: no policy decides them then without a reason on record (GDPR, "
+         "Article 22)"),
         ("an objection is not heeded", "consent for each request, the signal, opt-outs on every node in seconds",
          "tell people how to object"),
     ))

@@ -51,6 +51,11 @@ def secret(text: str) -> bytes:
     return text.encode()
 
 
+def secret_previous(text: str) -> bytes | None:
+    """The secret before, or none."""
+    return None if text == "off" else secret(text)
+
+
 def host(text: str) -> str:
     """A name or address to listen on."""
     if not text or any(character.isspace() for character in text):

@@ -167,6 +167,7 @@ _METRIC = Part({
 FORM = Part({
     "name": TEXT, "key": TEXT, "hypothesis": PARAGRAPH, "objective": Choice(words=get_args(Objective)),
     "currency": TEXT, "audience": NUMBER, "local_evaluation": FLAG,
+    "decision_impact": FLAG, "decision_override": PARAGRAPH,
     "attributes": Names(Choice(words=get_args(AttributeType))), "segments": Rows(_SEGMENT), "arms": Rows(_ARM),
     "metrics": Rows(_METRIC), "policy": _POLICY, "control_share": PERCENT,
 })

@@ -26,7 +26,10 @@ from service.setup_names import texts_of
 
 #: The steps in order, each with the fields that it shows.
 STEPS: dict[str, tuple[str, ...]] = {
-    "basics": ("name", "key", "hypothesis", "objective", "currency", "audience", "local_evaluation", MORE),
+    "basics": (
+        "name", "key", "hypothesis", "objective", "currency", "audience", "local_evaluation", "decision_impact",
+        "decision_override", MORE,
+    ),
     "segments": ("attributes", "segments"),
     "messages": ("arms",),
     "metrics": ("metrics",),
@@ -47,7 +50,7 @@ _NEW: dict[str, Any] = {
 }
 _STARTED = ("running", "paused")
 _ENDED = ("stopped", "archived")
-_FREE = re.compile(r"name|hypothesis|audience|policy\..+")
+_FREE = re.compile(r"name|hypothesis|audience|decision_.+|policy\..+")
 _FREE_IN_SEGMENT = re.compile(r"segments\[([0-9]+)\]\.(name|review_by|special|legal_basis)")
 _IN_ARM = re.compile(r"arms\[([0-9]+)\]")
 

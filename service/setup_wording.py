@@ -80,6 +80,15 @@ ADVANCED_BASICS = (
         options=(("false", "No"), ("true", "Yes")), default="false",
     ),
 )
+IMPACT = (
+    Field(
+        "decision_impact", "Does it affect people legally, or as much?",
+        "As prices, credit or jobs do. Then you set the shares, and no policy moves them by itself.",
+        options=(("false", "No"), ("true", "Yes")), default="false",
+    ),
+    Field("decision_override", "If traffic moves by itself all the same: why may it?",
+          "Such as a person who looks at each decision. It is kept in the audit log.", is_long=True),
+)
 SEGMENT = (
     Field("name", "Name"),
     Field("key", "Key", "Left blank, it is made of the name."),

@@ -17,6 +17,8 @@ from experiments.errors import StorageBusy
 from experiments.errors import StorageDamaged
 from experiments.errors import StorageError
 from experiments.errors import StorageLocked
+from experiments.signing import Succession
+from experiments.storage.seals import opens
 from experiments.storage.session import Session
 from experiments.storage.soundness import check_soundness
 from experiments.storage.sqlite import connect
@@ -72,7 +74,7 @@ def vacuum(database: Path, draft: Path) -> None:
 
 
 def put_in_place(
-    copy: Path, database: Path, *, fingerprint: str, aside: Path, now_ms: int, revise: Callable[[Session], None]
+    copy: Path, database: Path, *, secrets: Succession, aside: Path, revise: Callable[[Session], None]
 ) -> bool:
     """Make a copy the database, brought up to date and revised; whether there was one before, kept as `aside`.
 
@@ -84,7 +86,7 @@ def put_in_place(
     fresh = Path(f"{database}.restoring")
     with lock_for_serving(database):
         try:
-            make_ready(copy, fresh, fingerprint=fingerprint, now_ms=now_ms, revise=revise)
+            make_ready(copy, fresh, secrets=secrets, revise=revise)
             is_kept = _set_aside(database, aside)
             os.replace(fresh, database)
             _keep_names(database)
@@ -93,16 +95,14 @@ def put_in_place(
     return is_kept
 
 
-def make_ready(
-    copy: Path, fresh: Path, *, fingerprint: str, now_ms: int, revise: Callable[[Session], None]
-) -> None:
+def make_ready(copy: Path, fresh: Path, *, secrets: Succession, revise: Callable[[Session], None]) -> None:
     """Make a new file of a copy, which is looked through, brought up to date and revised.
 
     :raises InvalidBackup: if the copy is not what was written, or cannot be used here.
     """
     _copy_checked(copy, fresh)
-    _check_contents(copy, fresh, fingerprint=fingerprint)
-    _mark(fresh, now_ms=now_ms, revise=revise)
+    _check_contents(copy, fresh, secrets=secrets)
+    _bring_up(fresh, revise=revise)
     _sync(fresh)
 
 
@@ -133,7 +133,7 @@ def _copy_checked(copy: Path, fresh: Path) -> None:
         raise InvalidBackup(f"{copy} is damaged: it has not the checksum that {sum_path(copy)} names")
 
 
-def _check_contents(copy: Path, fresh: Path, *, fingerprint: str) -> None:
+def _check_contents(copy: Path, fresh: Path, *, secrets: Succession) -> None:
     try:
         check_soundness(fresh)
     except StorageDamaged as error:
@@ -142,26 +142,25 @@ def _check_contents(copy: Path, fresh: Path, *, fingerprint: str) -> None:
     try:
         with _as_refusal(copy, fresh):
             unknown = unknown_steps(connection)
-            kept = connection.execute("SELECT value FROM meta WHERE name = 'secret_fingerprint'").fetchone()
+            is_known = opens(Session(connection), secrets)
     finally:
         connection.close()
     if unknown:
         raise InvalidBackup(f"{copy} was made by a newer version, which knows {', '.join(unknown)}: install that first")
-    if kept is None or kept[0] != fingerprint:
+    if not is_known:
         raise InvalidBackup(
-            f"{copy} was made with another secret: with BESPOKE_SECRET as it is, every visitor would be a stranger"
+            f"{copy} was made with another secret: with BESPOKE_SECRET as it is, every visitor would be a stranger; the"
+            " one that was good then may be given as BESPOKE_SECRET_PREVIOUS"
         )
 
 
-def _mark(fresh: Path, *, now_ms: int, revise: Callable[[Session], None]) -> None:
-    """Let the copy know that it is one, and what may have been lost with it; and have done what it missed."""
+def _bring_up(fresh: Path, *, revise: Callable[[Session], None]) -> None:
+    """Bring the copy up to date, and have done what it missed."""
     connection = connect(fresh, checkpoints=True)
     try:
         migrate(connection, fresh)
         with translated(fresh), immediate(connection):
-            session = Session(connection)
-            session.restores.mark(now_ms=now_ms)
-            revise(session)
+            revise(Session(connection))
         with translated(fresh):
             # The whole of it must be in the one file that gets the database's name.
             connection.execute("PRAGMA journal_mode = DELETE")

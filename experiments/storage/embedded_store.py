@@ -180,8 +180,8 @@ class _Filling(Thread):
         self.join()
 
 
-def migrate_embedded(path: Path, *, check: Callable[[Session], None]) -> list[str]:
-    """Create the file or bring it up to date, then `check` it; the names of the steps taken.
+def migrate_embedded(path: Path) -> list[str]:
+    """Create the file or bring it up to date; the names of the steps taken.
 
     :raises StorageDamaged: if it is not sound, as far as a start has time to look.
     :raises StorageError: if a newer version has been at work on it.
@@ -192,12 +192,9 @@ def migrate_embedded(path: Path, *, check: Callable[[Session], None]) -> list[st
     connection = connect(path, checkpoints=True)
     try:
         check_known(connection, path)
-        taken = migrate(connection, path)
-        with translated(path):
-            check(Session(connection))
+        return migrate(connection, path)
     finally:
         connection.close()
-    return taken
 
 
 def pending_in(path: Path) -> list[str]:

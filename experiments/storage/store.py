@@ -9,9 +9,10 @@ from threading import Event
 from typing import Protocol
 from typing import TypeVar
 
-from experiments.errors import SecretMismatch
 from experiments.errors import StorageError
 from experiments.model import Exposure
+from experiments.signing import Keyring
+from experiments.signing import Succession
 from experiments.storage.embedded_store import SqliteStore
 from experiments.storage.embedded_store import migrate_embedded
 from experiments.storage.embedded_store import pending_in
@@ -19,6 +20,9 @@ from experiments.storage.location import Location
 from experiments.storage.location import Server
 from experiments.storage.pace import Pace
 from experiments.storage.parts import Part
+from experiments.storage.seals import check_fingerprint
+from experiments.storage.seals import found_keys
+from experiments.storage.seals import make_root
 from experiments.storage.session import Session
 
 A = TypeVar("A")
@@ -91,46 +95,74 @@ class OwnStore(Store, Protocol):
 
 
 def migrate_database(location: Location, *, fingerprint: str) -> list[str]:
-    """Create or update the database; the names of the steps taken.
+    """Create or update a database of the installation with this fingerprint; the names of the steps taken.
 
     :raises StorageDamaged: if it is not sound, as far as a start has time to look.
     :raises StorageError: if a newer version has been at work on it.
-    :raises SecretMismatch: if it was made with another secret.
+    :raises SecretMismatch: if it is another installation's.
     """
-    if isinstance(location, Server):
-        return _migrate_shared(location, fingerprint=fingerprint)
-    return migrate_embedded(location, check=lambda session: _check_fingerprint(session, fingerprint))
+    return _migrated(location, lambda session: check_fingerprint(session, fingerprint))
 
 
-def _migrate_shared(server: Server, *, fingerprint: str) -> list[str]:
-    with _client():
-        from experiments.storage.shared_store import SharedStore
-        from experiments.storage.shared_store import migrate_shared
-    taken = migrate_shared(server)
-    store = SharedStore(server)
+def migrate_own(location: Location, *, secrets: Succession, random: Callable[[int], bytes]) -> list[str]:
+    """Create or update the database that an installation has its keys in; the names of the steps taken.
+
+    :raises StorageDamaged: if it is not sound, as far as a start has time to look.
+    :raises StorageError: if a newer version has been at work on it.
+    :raises SecretMismatch: if none of the secrets opens the keys.
+    """
+    return _migrated(location, lambda session: make_root(session, secrets, random=random))
+
+
+def _migrated(location: Location, check: Callable[[Session], None]) -> list[str]:
+    taken = _migrate(location)
+    store = _opened(location)
     try:
-        store.transact(lambda session: _check_fingerprint(session, fingerprint))
+        store.transact(check)
     finally:
         store.close()
     return taken
 
 
+def _migrate(location: Location) -> list[str]:
+    if not isinstance(location, Server):
+        return migrate_embedded(location)
+    with _client():
+        from experiments.storage.shared_store import migrate_shared
+    return migrate_shared(location)
+
+
 def open_store(location: Location, *, fingerprint: str, serving: bool = False, partitions: int = 1) -> OwnStore:
-    """Open a database that is there and up to date.
+    """Open a database of the installation with this fingerprint, which is there and up to date.
 
     :raises StorageError: if it is missing or of another version.
-    :raises SecretMismatch: if it was made with another secret.
+    :raises SecretMismatch: if it is another installation's.
     """
     store = _opened(location, serving=serving, partitions=partitions)
-    try:
-        store.read(lambda session: _check_fingerprint(session, fingerprint))
-    except BaseException:
-        store.close()
-        raise
+    _asked(store, lambda session: check_fingerprint(session, fingerprint))
     return store
 
 
-def _opened(location: Location, *, serving: bool, partitions: int) -> OwnStore:
+def open_own(location: Location, *, secrets: Succession, serving: bool = False) -> tuple[OwnStore, Keyring]:
+    """Open the database that an installation has its keys in, which is there and up to date; and the keys.
+
+    :raises StorageError: if it is missing or of another version.
+    :raises SecretMismatch: if none of the secrets opens the keys.
+    """
+    store = _opened(location, serving=serving)
+    return store, _asked(store, lambda session: found_keys(session, secrets))
+
+
+def _asked(store: OwnStore, work: Callable[[Session], T]) -> T:
+    """What a store says that was opened for this; one that says nothing is closed."""
+    try:
+        return store.read(work)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _opened(location: Location, *, serving: bool = False, partitions: int = 1) -> OwnStore:
     if isinstance(location, Server):
         with _client():
             from experiments.storage.shared_store import SharedStore
@@ -153,14 +185,3 @@ def _client() -> Iterator[None]:
 def _check_steps(location: Location, missing: list[str]) -> None:
     if missing:
         raise StorageError(f"{location} lacks {', '.join(missing)}: `bespoke init` brings it up to date")
-
-
-def _check_fingerprint(session: Session, fingerprint: str) -> None:
-    kept = session.meta.get("secret_fingerprint")
-    if kept is None:
-        session.meta.set("secret_fingerprint", fingerprint)
-    elif kept != fingerprint:
-        raise SecretMismatch(
-            "BESPOKE_SECRET is not the secret that this database was made with; with another one every visitor "
-            "would be a stranger: bring the old secret back"
-        )

@@ -73,6 +73,8 @@ def _assigned(
             keyring=installation.keyring,
             log=installation.log,
         )
+        for assignment, n in answers.counts():
+            installation.tallies.evaluated(order.experiment, assignment, n)
         for row, answer in zip(rows, answers.each(), strict=True):
             if isinstance(answer, InvalidContext) and not isinstance(answer, Capped):
                 raise table.fault(row.line, str(answer))

@@ -1,5 +1,6 @@
 """Commands for backups: make one beside the running server, and bring one back."""
 
+import secrets
 from pathlib import Path
 
 import click
@@ -8,12 +9,11 @@ from experiments.backups import back_up
 from experiments.backups import restore as restored
 from experiments.errors import InvalidSetting
 from experiments.errors import shown
-from experiments.signing import keyring
 from experiments.storage.location import Location
 from service.clock import SystemClock
 from service.commands.opened import config_in_force
 from service.commands.opened import opened
-from service.secret import kept_secret
+from service.secret import kept_secrets
 from service.settings import database
 
 
@@ -57,7 +57,8 @@ def restore(file: Path, others: tuple[str, ...]) -> None:
     done = restored(
         file,
         config.database,
-        keyring=keyring(kept_secret(config)),
+        secrets=kept_secrets(config),
+        random=secrets.token_bytes,
         erasures_of=[_database(text) for text in others],
         now_ms=SystemClock().now_ms(),
     )

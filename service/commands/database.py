@@ -1,13 +1,21 @@
 """Commands for the database: make it, and check it."""
 
+import secrets
+
 import click
 
+from experiments.audit import Deed
 from experiments.errors import BespokeError
-from experiments.signing import keyring
+from experiments.rotation import follow
+from experiments.signing import Succession
 from experiments.storage.location import Location
+from experiments.storage.store import Store
 from experiments.storage.store import migrate_database
+from experiments.storage.store import migrate_own
+from experiments.storage.store import open_own
 from experiments.verification import verify as differences
 from experiments.verification import verify_histories
+from service.clock import SystemClock
 from service.cluster import named_shards
 from service.cluster import shards_beside
 from service.commands.histories import all_histories
@@ -16,7 +24,7 @@ from service.commands.histories import history_options
 from service.commands.opened import config_in_force
 from service.commands.opened import opened
 from service.installation import Installation
-from service.secret import secret_of
+from service.secret import secrets_of
 
 
 @click.command()
@@ -28,15 +36,25 @@ def init() -> None:
       BESPOKE_DATABASE_URL=sqlite:////var/lib/bespoke/bespoke.db bespoke init
     """
     config = config_in_force()
-    fingerprint = keyring(secret_of(config)).fingerprint
-    _bring_up(config.database, fingerprint=fingerprint)
-    for shard in named_shards(config, fingerprint=fingerprint):
-        _bring_up(shard, fingerprint=fingerprint)
+    own = secrets_of(config)
+    _tell(config.database, migrate_own(config.database, secrets=own, random=secrets.token_bytes))
+    store, keys = open_own(config.database, secrets=own)
+    try:
+        _follow(store, own)
+        shards = named_shards(config, store)
+    finally:
+        store.close()
+    for shard in shards:
+        _tell(shard, migrate_database(shard, fingerprint=keys.fingerprint))
 
 
-def _bring_up(database: Location, *, fingerprint: str) -> None:
-    steps = migrate_database(database, fingerprint=fingerprint)
+def _tell(database: Location, steps: list[str]) -> None:
     click.echo(f"{database}: {', '.join(steps) + ' applied' if steps else 'is up to date'}")
+
+
+def _follow(store: Store, own: Succession) -> None:
+    if follow(store, own, random=secrets.token_bytes, deed=Deed("command line", SystemClock().now_ms())):
+        click.echo("the secret has changed: from now on only BESPOKE_SECRET as it is opens the database")
 
 
 class Differences(BespokeError):

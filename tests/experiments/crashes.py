@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any
 
 from experiments.backups import restore
@@ -25,6 +26,7 @@ from experiments.storage.sqlite import connect
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
 from tests.experiments.house import HOUR
+from tests.experiments.house import SECRET
 from tests.experiments.house import SECRETS
 from tests.experiments.house import START
 from tests.experiments.house import House
@@ -60,7 +62,7 @@ def _migrate(path: Path) -> None:
 
 
 def _restore(path: Path) -> None:
-    restore(backup_beside(path.parent), path, keyring=SECRETS, now_ms=START)
+    restore(backup_beside(path.parent), path, secrets=SECRET, random=token_bytes, now_ms=START)
 
 
 def backup_beside(folder: Path) -> Path:

@@ -15,6 +15,7 @@ from experiments import cautions
 from experiments import counting
 from experiments import evaluation
 from experiments import exposing
+from experiments import opted_out
 from experiments import tokens
 from experiments.receipts import Receipt
 from experiments.storage import cells
@@ -99,6 +100,10 @@ def _no_tombstones(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(admission.Admission, "_tombstones", lambda self: {})
 
 
+def _no_objections(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(opted_out.OptedOut, "holds", lambda self, visitor, *, keyring: False)
+
+
 def _no_sums_of_the_removed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(cells.Cells, "remove", lambda self, changes: None)
 
@@ -151,6 +156,7 @@ GUARDS: dict[str, Patch] = {
     "end of waiting": _waits_for_ever,
     "slots": _no_fence,
     "tombstones": _no_tombstones,
+    "objections": _no_objections,
     "sums of the removed": _no_sums_of_the_removed,
 }
 

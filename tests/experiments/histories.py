@@ -27,6 +27,8 @@ from experiments.events import Terms
 from experiments.history import ExportedHistory
 from experiments.history_export import export_history
 from experiments.ledger import allocation_of
+from experiments.opt_outs import opt_in
+from experiments.opt_outs import opt_out
 from experiments.reallocation import reallocate
 from experiments.reallocation import reallocate_due
 from experiments.receipts import Receipt
@@ -209,6 +211,16 @@ class History:
             each.look(self._oracle.sheets)
             each.store.forget_exposures()
         assert not self._store.read(lambda session: rows_of(session, _stand_in(visitor))), f"{visitor} is still there"
+
+    def object(self, rng: Random) -> None:
+        """A visitor, known or not, objects or takes that back, and every process sees it."""
+        node, visitor, objects = rng.choice(self._nodes), rng.choice(_VISITORS), rng.random() < 0.6
+        self._say(f"{visitor} {'objects' if objects else 'objects no longer'}")
+        change = opt_out if objects else opt_in
+        change(node.store, node.snapshots, [visitor], keyring=SECRETS, now_ms=self._now_ms)
+        self._oracle.object(visitor, objects=objects)
+        for each in self._nodes:
+            each.look(self._oracle.sheets)
 
     def retry(self, rng: Random) -> None:
         """A client that had no answer sends its batch again."""
@@ -455,6 +467,7 @@ WHAT: dict[str, tuple[Callable[[History, Random], None], int]] = {
     "assign": (History.assign, 2),
     "retry": (History.retry, 3),
     "erase": (History.erase, 1),
+    "object": (History.object, 1),
     "send at once": (History.send_at_once, 1),
     "let time pass": (History.let_time_pass, 5),
     "look": (History.look, 3),

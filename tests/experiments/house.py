@@ -15,6 +15,7 @@ from experiments.receipts import Receipt
 from experiments.recording import Sender
 from experiments.recording import record
 from experiments.reports import build_report
+from experiments.signing import Succession
 from experiments.signing import keyring
 from experiments.snapshot import Snapshots
 from experiments.storage.cells import CellRow
@@ -23,7 +24,8 @@ from experiments.storage.session import Session
 from experiments.storage.store import Store
 from experiments.times import iso
 
-SECRETS = keyring(b"a secret that only tests know, long enough")
+SECRET = Succession(b"a secret that only tests know, long enough")
+SECRETS = keyring(SECRET.current)
 
 DAY = 86_400_000
 HOUR = 3_600_000

@@ -135,6 +135,7 @@ class Oracle:
         self.tokens: dict[str, Token] = {}
         self.stored: dict[tuple[str, str], Stored] = {}
         self.erased: dict[str, int] = {}
+        self.objecting: set[str] = set()
         self._unnamed = 0
         self._left: dict[str, Cells] = {}
         self._left_orphans: dict[str, int] = {}
@@ -166,6 +167,8 @@ class Oracle:
             return None
         sheet = self.sheets[key]
         mass = Given(sheet.first_mass(), "no-personalisation", 10_000, view.epoch, "no_consent")
+        if visitor in self.objecting:
+            return mass._replace(cause="opted_out")
         if consent == "none":
             return mass
         kept = self._kept(view, key, visitor, token=token, now_ms=now_ms)
@@ -216,6 +219,8 @@ class Oracle:
             return "ignored", "not_counted"
         if at_ms < now_ms - HORIZON_MS:
             return "rejected", "too_old"
+        if item["userId"] in self.objecting:
+            return "ignored", "opted_out"
         if now_ms < self.erased.get(item["userId"], 0):
             return "ignored", "erased"
         body = json.dumps([item["type"], item["event"], item["properties"], item.get("timestamp")], sort_keys=True)
@@ -308,6 +313,10 @@ class Oracle:
             self._left[key] = _less(self._left[key], self._counted_cells(key))
             self._left_orphans[key] -= sum(self._counted_waiting(key, now_ms=now_ms))
         self.erased[visitor] = now_ms + HORIZON_MS
+
+    def object(self, visitor: str, *, objects: bool) -> None:
+        """From now on nothing of a visitor is stored or counted, until that is taken back; what was before stays."""
+        (self.objecting.add if objects else self.objecting.discard)(visitor)
 
     def firsts(self, key: str) -> dict[str, First]:
         """Each visitor's first exposure: the one that was stored first."""

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from secrets import token_bytes
 
 import pytest
 from pysqlite3 import dbapi2 as sqlite3
@@ -25,6 +26,7 @@ from tests.experiments.crashes import backup_beside
 from tests.experiments.crashes import crashed_copies
 from tests.experiments.crashes import record
 from tests.experiments.documents import tiny
+from tests.experiments.house import SECRET
 from tests.experiments.house import SECRETS
 from tests.experiments.house import House
 from tests.service.processes import Installed
@@ -136,11 +138,11 @@ def test_a_restore_leaves_the_old_database_or_the_new_one_whole_and_can_be_done_
         [*asides] = path.parent.glob(f"{path.name}.before-*Z")
         # The new one has its name once the old one is safe under another.
         assert found[-1] == 102 or [exposed(aside) for aside in asides] == [102]
-        restore(backup_beside(path.parent), path, keyring=SECRETS, now_ms=SLOT_MS)
+        restore(backup_beside(path.parent), path, secrets=SECRET, random=token_bytes, now_ms=SLOT_MS)
         assert exposed(path) == 100
         assert not Path(f"{path}.restoring").exists()
     with pytest.raises(InvalidBackup, match="is there already"):
-        restore(backup_beside(path.parent), path, keyring=SECRETS, now_ms=SLOT_MS)
+        restore(backup_beside(path.parent), path, secrets=SECRET, random=token_bytes, now_ms=SLOT_MS)
     assert exposed(path) == 100
     assert sorted(found, reverse=True) == found
     assert set(found) == {100, 102}

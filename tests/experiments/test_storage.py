@@ -138,10 +138,10 @@ def test_a_second_server_on_the_same_file_is_refused(opened: Callable[[bool], St
     opened(True).close()
 
 
-def test_another_secret_is_refused(tmp_path: Path) -> None:
+def test_another_installations_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bespoke.db"
     migrate_database(path, fingerprint="one")
-    with pytest.raises(SecretMismatch, match="BESPOKE_SECRET"):
+    with pytest.raises(SecretMismatch, match="another installation"):
         open_store(path, fingerprint="another")
     with pytest.raises(SecretMismatch):
         migrate_database(path, fingerprint="another")

@@ -1,6 +1,7 @@
 """Stored attributes: kept with the exposure as they were when the arm was drawn, coarsened, and nothing else."""
 
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from experiments.storage.contexts import ContextRow
 from experiments.verification import verify
 from tests.experiments.documents import tiny
 from tests.experiments.house import DAY
+from tests.experiments.house import SECRET
 from tests.experiments.house import SECRETS
 from tests.experiments.house import House
 
@@ -164,7 +166,7 @@ def test_backups_bring_contexts_back(house: House, location: Location, tmp_path:
     key = house.start(stored())
     house.record(house.exposure(key, "ann", recency=7))
     back_up(house.store, location, tmp_path / "copy.db", now_ms=house.now_ms)
-    restore(tmp_path / "copy.db", tmp_path / "new.db", keyring=SECRETS, now_ms=house.now_ms)
+    restore(tmp_path / "copy.db", tmp_path / "new.db", secrets=SECRET, random=token_bytes, now_ms=house.now_ms)
     brought_back = open_store(tmp_path / "new.db", fingerprint=SECRETS.fingerprint)
     assert contexts(House(brought_back)) == ['{"recency":1}'] and verify(brought_back) == []
     brought_back.close()

@@ -106,7 +106,7 @@ _ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("shard", "move"): ("1", "first"),
     ("spool", "forget"): ("5f3a09c1d2e4b687", "--reason", "its disk has died"),
 }
-_WITHOUT_A_DATABASE = {("simulate",), ("restore",), ("config",), ("demo",)}
+_WITHOUT_A_DATABASE = {("secret", "new"), ("simulate",), ("restore",), ("config",), ("demo",)}
 
 
 @pytest.mark.parametrize("path", [each for each in commands(cli) if each not in _WITHOUT_A_DATABASE], ids=" ".join)

@@ -15,7 +15,7 @@ from service.config import config_lines
 from service.config import load_config
 from service.installation import open_installation
 from service.rates import Rate
-from service.secret import secret_of
+from service.secret import secrets_of
 
 SECRET = "long enough to be a secret, and then some"
 
@@ -132,9 +132,9 @@ def test_every_setting_has_help() -> None:
 
 def test_a_secret_is_made_once_and_kept_for_its_owner_only(tmp_path: Path) -> None:
     config = load_config({"BESPOKE_DATABASE_URL": f"sqlite:///{tmp_path}/bespoke.db"})
-    made = secret_of(config)
-    assert len(made) >= 32
-    assert secret_of(config) == made
+    made = secrets_of(config)
+    assert len(made.current) >= 32
+    assert secrets_of(config) == made
     assert stat.S_IMODE(os.stat(config.secret_path).st_mode) == 0o600
     assert os.listdir(config.secret_path.parent) == [config.secret_path.name]
 

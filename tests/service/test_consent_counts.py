@@ -1,17 +1,22 @@
 """How many come without consent, counted without anybody's identity, and how far the report holds for them."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from experiments.consent_counts import counts_of
 from experiments.reports import build_report
 from experiments.verification import verify
 from service.installation import Installation
 from service.report_checks import checks
+from tests.experiments.documents import spring_mailing
 from tests.service.conftest import SetClock
 from tests.service.conftest import bearer
 from tests.service.conftest import count_rows
+from tests.service.processes import Installed
+from tests.service.processes import ServerProcess
 
 EVALUATE = "/ofrep/v1/evaluate/flags/spring-mailing"
 _DAY_SECONDS = 86_400
@@ -124,3 +129,22 @@ def test_those_who_are_measured_only_tell_how_far_the_figures_hold_for_others(
     [(_, found, meaning)] = words(installation)
     assert found == "40%"
     assert says in meaning
+
+
+def counted(installed: Installed) -> dict[str, int]:
+    """Evaluations by consent, as they are kept."""
+    with installed.beside() as installation:
+        return counts_of(installation.store.read(lambda session: session.counters.of("spring-mailing")))
+
+
+def test_a_server_that_ends_keeps_the_last_counts_and_a_mailing_is_counted(tmp_path: Path) -> None:
+    installed = Installed(tmp_path)
+    installed.run_experiment(spring_mailing())
+    installed.done("assign", "spring-mailing", "-", stdin="visitor\n" + "\n".join(f"v{n}" for n in range(20)) + "\n")
+    assert counted(installed) == {"personalise": 20, "measure": 0, "none": 0}
+    server = ServerProcess(installed)
+    key = installed.done("key", "create", "--scope", "server")
+    for level in ("none", "none", "measure"):
+        assert server.ask("POST", EVALUATE, {"context": {"targetingKey": "ann", "consent": level}}, key=key)[0] == 200
+    assert server.end() == 0
+    assert counted(installed) == {"personalise": 20, "measure": 1, "none": 2}

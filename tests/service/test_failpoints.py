@@ -19,6 +19,7 @@ from experiments.retention import retain
 from experiments.storage.cells import CellRow
 from experiments.storage.ledger import LedgerRow
 from experiments.storage.session import Session
+from experiments.storage.store import migrate_database
 from experiments.verification import verify
 from service import create_app
 from service.config import load_config
@@ -26,6 +27,8 @@ from service.current import EXTENSION
 from service.installation import Installation
 from tests.experiments.documents import spring_mailing
 from tests.experiments.documents import tiny
+from tests.experiments.house import SECRET
+from tests.experiments.house import SECRETS
 from tests.experiments.house import House
 from tests.service.conftest import DEED
 from tests.service.conftest import bearer
@@ -37,10 +40,11 @@ from tests.service.processes import wait_until
 from tests.service.witnesses import KEY
 from tests.service.witnesses import events
 
-#: Those that a batch of events reaches, and those of whatever is removed; all others are a slot's.
+#: Those that a batch of events reaches, those of whatever is removed, and those of the secret; all others are a slot's.
 OF_EVENTS = [point for point in Failpoint if point.startswith(("events", "visitors", "counters"))]
 OF_REMOVALS = [point for point in Failpoint if point.startswith("removal")]
-OF_SLOTS = [point for point in Failpoint if point not in (*OF_EVENTS, *OF_REMOVALS)]
+OF_ROTATIONS = [point for point in Failpoint if point.startswith("rotation")]
+OF_SLOTS = [point for point in Failpoint if point not in (*OF_EVENTS, *OF_REMOVALS, *OF_ROTATIONS)]
 
 SECOND_MS = 1000
 
@@ -190,10 +194,11 @@ def test_retention_that_is_killed_does_no_harm_and_goes_on(tmp_path: Path, point
 @pytest.mark.parametrize("point", [Failpoint.VISITORS_REMOVED, Failpoint.REMOVAL_COMMITTED])
 def test_an_erasure_that_is_killed_is_done_whole_or_not_at_all(tmp_path: Path, point: Failpoint) -> None:
     installed = Installed(tmp_path)
-    # The same as a house has.
-    secret = {"BESPOKE_SECRET": "a secret that only tests know, long enough"}
+    # The keys that a house has.
+    secret = {"BESPOKE_SECRET": SECRET.current.decode()}
     installed.settings |= secret
     installed.environ |= secret
+    migrate_database(installed.database, fingerprint=SECRETS.fingerprint)
     with installed.opened() as installation:
         cells = long_ago(installation)
         before = check_balanced(installation, cells)

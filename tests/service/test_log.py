@@ -18,7 +18,9 @@ from experiments.collecting import collect
 from experiments.errors import InvalidBackup
 from experiments.errors import InvalidSetting
 from experiments.errors import LogUnreachable
+from experiments.errors import SecretMismatch
 from experiments.sharding import add_shard
+from experiments.signing import pseudonym
 from experiments.storage.location import Server
 from experiments.storage.log import Log
 from experiments.storage.shards import ShardRow
@@ -151,6 +153,26 @@ def report(client: FlaskClient, keys: dict[str, str]) -> dict[str, Any]:
 def visitors_in(report: dict[str, Any]) -> int:
     """How many were exposed."""
     return sum(row["visitors"] for row in report["totals"])
+
+
+@pytest.mark.usefixtures("running")
+def test_shards_need_nothing_done_when_the_secret_changes(
+    client: FlaskClient, keys: dict[str, str], installation: Installation, clock: SetClock, settings: dict[str, str]
+) -> None:
+    sent(client, keys, exposed(client, keys, "ann"))
+    counted(installation, clock)
+    spool = settings["BESPOKE_SPOOL"] + "-of-another"
+    following = {**settings, "BESPOKE_SECRET": "of all nodes, next" * 2, "BESPOKE_SPOOL": spool}
+    for named in ({**following, "BESPOKE_SECRET_PREVIOUS": _SECRET}, following):
+        other = open_installation(load_config(named), serving=True)
+        try:
+            stand_in = pseudonym("ann", key=other.keyring.visitors)
+            assert list(other.store.exposures_of(stand_in, [KEY])) == [KEY]
+            assert verify(other.store, shards_beside(other)) == []
+        finally:
+            other.close()
+    with pytest.raises(SecretMismatch):
+        open_installation(load_config(settings))
 
 
 @pytest.mark.usefixtures("running")

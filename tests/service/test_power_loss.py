@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.signing import keyring
 from experiments.signing import pseudonym
 from experiments.verification import verify
-from service.config import load_config
-from service.secret import secret_of
 from tests.experiments.documents import spring_mailing
 from tests.service import power
 from tests.service.processes import Installed
@@ -67,8 +64,8 @@ def test_whatever_was_acknowledged_before_a_loss_of_power_is_there_after_it(tmp_
 def check(installed: Installed, acknowledged: set[str]) -> None:
     """The database must hold together, and hold every visitor who was acknowledged."""
     assert integrity(installed.database) == "ok"
-    key = keyring(secret_of(load_config(installed.settings))).visitors
     with installed.opened() as installation:
         stored = dict(installation.store.read(lambda session: session.exposures.all(KEY)))
+        key = installation.keyring.visitors
         assert {pseudonym(visitor, key=key) for visitor in acknowledged} <= stored.keys()
         assert verify(installation.store) == []

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from experiments.signing import keyring
 from experiments.signing import pseudonym
 from experiments.verification import verify
 from service.installation import Installation
@@ -197,8 +196,8 @@ def test_what_a_command_erases_leaves_no_byte_in_the_file_and_log_of_a_running_s
     server = ServerProcess(installed)
     beside = Beside(server)
     beside.come("ann")
-    secret = Path(f"{installed.database}.secret").read_text().strip().encode()
-    stand_in = pseudonym("ann", key=keyring(secret).visitors)
+    with installed.beside() as installation:
+        stand_in = pseudonym("ann", key=installation.keyring.visitors)
     log = Path(f"{installed.database}-wal")
     assert stand_in in installed.database.read_bytes() + log.read_bytes()
     installed.done("erase", "ann")
