@@ -2,7 +2,7 @@ import os
 
 from service import create_app
 from service.config import load_config
-from service.logs import configure_logs
+from service.operation.logs import configure_logs
 
 config = load_config(os.environ)
 configure_logs(config.log_level)

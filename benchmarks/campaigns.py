@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments import simulation
-from experiments import world
 from experiments.counting import EXPOSURES
 from experiments.diagnostics import ALARM
 from experiments.diagnostics import sample_ratio_evidence
 from experiments.document import parse_document
 from experiments.model import Experiment
+from experiments.simulation import campaigns as simulation
+from experiments.simulation import world
 
 MASS = "one-letter"
 GOAL = "purchase"

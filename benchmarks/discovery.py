@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from experiments.allocation import GRAIN
 from experiments.contexts import Contexts
+from experiments.discovery.searches import FALSE_RATE
+from experiments.discovery.searches import Record
+from experiments.discovery.searches import Search
 from experiments.document import parse_document
-from experiments.model import EVERYONE_ELSE
 from experiments.model import Allocation
-from experiments.searches import FALSE_RATE
-from experiments.searches import Record
-from experiments.searches import Search
+from experiments.model import EVERYONE_ELSE
 from experiments.storage.contexts import ContextRow
 from stats.interactions import discoveries
 from stats.posteriors import BetaPosterior

@@ -16,21 +16,21 @@ from benchmarks.cores import ASKING
 from benchmarks.cores import on_core
 from benchmarks.decision import plan_of
 from benchmarks.growthbook_sdk import Sdk
+from benchmarks.mailing import Customer
 from benchmarks.mailing import KEY
 from benchmarks.mailing import RULES
-from benchmarks.mailing import Customer
 from benchmarks.mailing import customers
 from benchmarks.mailing import document
 from benchmarks.rounds import alternate
-from benchmarks.rows import PER_SECOND
 from benchmarks.rows import Bound
+from benchmarks.rows import PER_SECOND
 from benchmarks.rows import Row
 from benchmarks.site import site
 from benchmarks.size import Size
 from experiments.assignment import Plan
-from experiments.attribute_columns import AttributeColumn
 from experiments.deciding import Decisions
 from experiments.deciding import decide_all
+from experiments.rules.attribute_columns import AttributeColumn
 
 _CALL = 10_000
 _CALLS = 5

@@ -17,16 +17,16 @@ from benchmarks.growth import sizes
 from benchmarks.mailing import KEY
 from benchmarks.mailing import document
 from benchmarks.rounds import alternate
-from benchmarks.rows import MICROSECONDS
-from benchmarks.rows import MILLISECONDS
 from benchmarks.rows import Bound
 from benchmarks.rows import Curve
+from benchmarks.rows import MICROSECONDS
+from benchmarks.rows import MILLISECONDS
 from benchmarks.rows import Row
 from benchmarks.site import Site
 from benchmarks.site import site
 from benchmarks.size import Size
 from service.installation import Installation
-from service.links import report_link
+from service.people.links import report_link
 
 _SMALL = 10_000
 _REQUESTS = 5

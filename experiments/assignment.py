@@ -14,16 +14,16 @@ from experiments.hashing import choose
 from experiments.hashing import position
 from experiments.hashing import ranges
 from experiments.hashing import seed_state
-from experiments.messages import compile_message
-from experiments.model import EVERYONE_ELSE
-from experiments.model import NO_PERSONALISATION
+from experiments.messages.message import compile_message
 from experiments.model import Allocation
+from experiments.model import EVERYONE_ELSE
 from experiments.model import Experiment
 from experiments.model import Exposure
+from experiments.model import NO_PERSONALISATION
 from experiments.model import State
-from experiments.rule_columns import ColumnRule
-from experiments.rule_columns import compile_column_rule
-from experiments.rules import compile_rule
+from experiments.rules.columns import ColumnRule
+from experiments.rules.columns import compile_column_rule
+from experiments.rules.conditions import compile_rule
 
 Cause = Literal["allocated", "sticky", "not_running", "no_consent", "opted_out", "forced", "fallback"]
 Consent = Literal["none", "measure", "personalise"]

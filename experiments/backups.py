@@ -12,12 +12,12 @@ from experiments.audit import Change
 from experiments.audit import Deed
 from experiments.audit import configure
 from experiments.batches import batched
-from experiments.erasure import erase_all
-from experiments.erasure import find_erased
-from experiments.erasure import forget_all
 from experiments.errors import InvalidBackup
 from experiments.errors import StorageError
 from experiments.partitions import EVERYBODY
+from experiments.privacy.erasure import erase_all
+from experiments.privacy.erasure import find_erased
+from experiments.privacy.erasure import forget_all
 from experiments.signing import Succession
 from experiments.snapshot import all_experiments
 from experiments.storage.copies import asked_in

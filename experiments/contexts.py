@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from experiments.attribute_columns import AttributeColumn
 from experiments.codes import Codes
 from experiments.codes import coded
 from experiments.model import Attribute
+from experiments.rules.attribute_columns import AttributeColumn
 
 #: A text without bands that is longer is one of the others: no band is that long, and free text tells too much.
 LONGEST_KEPT = 100

@@ -18,11 +18,11 @@ from experiments.assignment import Plan
 from experiments.assignment import decide
 from experiments.codes import coded
 from experiments.codes import gathered
-from experiments.model import NO_PERSONALISATION
 from experiments.model import Exposure
+from experiments.model import NO_PERSONALISATION
 from experiments.model import State
 from experiments.positions import positions
-from experiments.rule_columns import Columns
+from experiments.rules.columns import Columns
 
 _Places = NDArray[np.intp]
 

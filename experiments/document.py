@@ -13,6 +13,7 @@ from experiments.errors import Problem
 from experiments.model import Experiment
 from experiments.model import Objective
 from experiments.model import State
+from experiments.privacy.special_categories import special_faults
 from experiments.reading.arms import ARMS
 from experiments.reading.arms import read_arms
 from experiments.reading.attributes import ATTRIBUTES
@@ -40,7 +41,6 @@ from experiments.reading.values import number
 from experiments.reading.values import one_of
 from experiments.reading.values import paragraph
 from experiments.reading.values import whole
-from experiments.special_categories import special_faults
 
 
 class Standing(TypedDict):

@@ -10,8 +10,6 @@ from experiments.assignment import Assignment
 from experiments.assignment import Consent
 from experiments.assignment import Plan
 from experiments.assignment import decide
-from experiments.attributes import declared_attributes
-from experiments.consent import consent_of
 from experiments.errors import InvalidContext
 from experiments.errors import InvalidSignature
 from experiments.errors import NotLookedUp
@@ -22,7 +20,9 @@ from experiments.lost_epochs import is_lost
 from experiments.model import Experiment
 from experiments.model import Exposure
 from experiments.model import Role
+from experiments.privacy.consent import consent_of
 from experiments.recent import RecentTraffic
+from experiments.rules.attributes import declared_attributes
 from experiments.signing import Keyring
 from experiments.signing import pseudonym
 from experiments.snapshot import Entry

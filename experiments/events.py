@@ -12,11 +12,11 @@ from typing import NamedTuple
 import msgspec
 
 from experiments.assignment import Consent
-from experiments.consent import consent_of
 from experiments.errors import RejectedEvent
 from experiments.errors import shown
 from experiments.event_shape import LONGEST_ID
 from experiments.event_shape import LONGEST_NAME
+from experiments.privacy.consent import consent_of
 
 #: The event by which front-ends say that a slot was reached, in any arm.
 EXPOSURE_EVENT = "Experiment Viewed"

@@ -23,6 +23,7 @@ from experiments.ledger import ledger_json
 from experiments.lifecycle import find
 from experiments.model import Experiment
 from experiments.partitions import Span
+from experiments.privacy.suppression import withheld
 from experiments.signing import Keyring
 from experiments.signing import disguised
 from experiments.storage.cells import CellKey
@@ -31,7 +32,6 @@ from experiments.storage.events import EventRow
 from experiments.storage.session import Session
 from experiments.storage.store import Store
 from experiments.storage.visitors import ExposureRow
-from experiments.suppression import withheld
 from experiments.times import date_of
 
 Kind = Literal["text", "whole", "number", "flag", "time"]

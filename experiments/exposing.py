@@ -4,7 +4,6 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from experiments.assignment import Plan
-from experiments.attributes import declared_attributes
 from experiments.errors import InvalidContext
 from experiments.errors import InvalidSignature
 from experiments.errors import RejectedEvent
@@ -12,9 +11,10 @@ from experiments.errors import shown
 from experiments.events import ExposureEvent
 from experiments.lost_epochs import is_lost
 from experiments.model import EVERYONE_ELSE
-from experiments.model import NO_PERSONALISATION
 from experiments.model import Experiment
+from experiments.model import NO_PERSONALISATION
 from experiments.model import State
+from experiments.rules.attributes import declared_attributes
 from experiments.signing import Succession
 from experiments.tokens import read
 

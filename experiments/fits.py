@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.attributes import is_of_type
-from experiments.examples import operands_of
 from experiments.model import Attribute
 from experiments.recent import Context
-from experiments.rules import compile_rule
+from experiments.review.examples import operands_of
+from experiments.rules.attributes import is_of_type
+from experiments.rules.conditions import compile_rule
 
 Flags = NDArray[np.bool_]
 Codes = NDArray[np.int64]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Literal
 from typing import NamedTuple
 
-from experiments.columns import NO_CELLS
 from experiments.columns import Columns
+from experiments.columns import NO_CELLS
 from experiments.columns import Table
 from experiments.counting import EXPOSURES
 from experiments.counting import PROFIT
@@ -24,10 +24,10 @@ from experiments.model import StoredExperiment
 from experiments.publishing import allocations_of
 from experiments.readings import Readings
 from experiments.restraints import restraints_of
-from experiments.reviews import REVIEWED
-from experiments.reviews import due_soon
-from experiments.reviews import overdue
-from experiments.reviews import review_days
+from experiments.review.days import REVIEWED
+from experiments.review.days import due_soon
+from experiments.review.days import overdue
+from experiments.review.days import review_days
 from experiments.snapshot import Snapshot
 from experiments.snapshot import stored_experiment
 from experiments.storage.configuration import ExperimentRow

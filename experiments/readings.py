@@ -14,7 +14,7 @@ from experiments.publishing import curve_in_use
 from experiments.restraints import FREE
 from experiments.restraints import Restraints
 from experiments.restraints import restraints_of
-from experiments.reviews import LastReviews
+from experiments.review.days import LastReviews
 from experiments.storage.session import Session
 from experiments.storage.spools import LostSpool
 

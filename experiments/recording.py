@@ -20,9 +20,9 @@ from experiments.events import Terms
 from experiments.events import read_event
 from experiments.failpoints import Failpoint
 from experiments.failpoints import reached
-from experiments.intake import Intake
-from experiments.opted_out import OptedOut
+from experiments.log.intake import Intake
 from experiments.partitions import partition_of
+from experiments.privacy.opted_out import OptedOut
 from experiments.receipts import Receipt
 from experiments.signing import Keyring
 from experiments.signing import pseudonym

@@ -1,10 +1,10 @@
 """The report: for whom tailoring pays, read from the cells alone, so that its cost does not grow with traffic."""
 
+import msgspec
 from collections.abc import Mapping
 from collections.abc import Sequence
 from decimal import Decimal
 from math import hypot
-import msgspec
 
 from experiments.allocation import GRAIN
 from experiments.beliefs import Beliefs
@@ -22,16 +22,18 @@ from experiments.estimates import corrected
 from experiments.estimates import naive
 from experiments.estimates import over_segments
 from experiments.estimates import visitors_by_segment
-from experiments.figures import INTERVAL
 from experiments.figures import Comparison
+from experiments.figures import INTERVAL
 from experiments.figures import economics
-from experiments.generality import consent_shares
 from experiments.guardrails import guardrails
 from experiments.information import information
 from experiments.inputs import unit_of
 from experiments.model import Arm
 from experiments.model import Experiment
 from experiments.objective import profit_posteriors
+from experiments.privacy.generality import consent_shares
+from experiments.privacy.suppression import coarse_share
+from experiments.privacy.suppression import suppress
 from experiments.readings import Readings
 from experiments.readings import read
 from experiments.report_shape import AfterFixedCost
@@ -40,13 +42,11 @@ from experiments.report_shape import Economics
 from experiments.report_shape import Method
 from experiments.report_shape import MetricFigures
 from experiments.report_shape import Report
-from experiments.report_shape import Verdict
 from experiments.report_shape import Savings
 from experiments.report_shape import TotalRow
+from experiments.report_shape import Verdict
 from experiments.savings import savings
 from experiments.storage.store import Store
-from experiments.suppression import coarse_share
-from experiments.suppression import suppress
 from experiments.times import date_of
 from experiments.times import iso
 from experiments.verdicts import verdict

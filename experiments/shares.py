@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from experiments.counting import EXPOSURES
+from experiments.privacy.suppression import withheld
 from experiments.storage.store import Store
-from experiments.suppression import withheld
 from experiments.times import DAY_MS
 from experiments.times import day_of
 

@@ -12,13 +12,14 @@ from typing import Any
 import msgspec
 
 from experiments.audit import audit_faults
-from experiments.cell_faults import cell_faults
 from experiments.chains import chain_faults
 from experiments.chains import is_whole
-from experiments.history import ExportedHistory
+from experiments.history.cell_faults import cell_faults
+from experiments.history.record import ExportedHistory
 from experiments.lifecycle import find
 from experiments.model import Experiment
 from experiments.plugin_errors import PolicyRefused
+from experiments.privacy.removals import know_removed
 from experiments.publishing import recompute
 from experiments.recount import Cells
 from experiments.recount import Histories
@@ -27,7 +28,6 @@ from experiments.recount import Total
 from experiments.recount import cells_of
 from experiments.recount import histories
 from experiments.recount import totals_of
-from experiments.removals import know_removed
 from experiments.storage.cells import CellSums
 from experiments.storage.cells import added
 from experiments.storage.heads import AUDIT_LOG

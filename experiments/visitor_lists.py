@@ -16,8 +16,6 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.assignment import Consent
-from experiments.attribute_columns import AttributeColumn
-from experiments.attributes import are_of_type
 from experiments.errors import InvalidContext
 from experiments.errors import RejectedEvent
 from experiments.errors import shown
@@ -27,7 +25,9 @@ from experiments.evaluation import read_caller
 from experiments.event_shape import LONGEST_ID
 from experiments.events import checked_visitor
 from experiments.model import Experiment
-from experiments.rule_columns import Columns
+from experiments.rules.attribute_columns import AttributeColumn
+from experiments.rules.attributes import are_of_type
+from experiments.rules.columns import Columns
 
 _MEMBERS = ("id", "attributes", "consent", "token")
 #: Names of attributes that say something else of the visitor.

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flask import Flask
 
-    from service.clock import Clock
     from service.config import Config
+    from service.operation.clock import Clock
 
 
 def create_app(config: Config | None = None, *, clock: Clock | None = None) -> Flask:
@@ -30,14 +30,14 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> F
     from flask import Flask
 
     from service import endpoints
-    from service import express
     from service import ingest
-    from service import journal
-    from service import ofrep
-    from service import throttle
     from service.config import load_config
     from service.current import EXTENSION
+    from service.evaluations import express
+    from service.evaluations import ofrep
     from service.installation import open_installation
+    from service.requests import journal
+    from service.requests import throttle
     from service.scheduler import start_scheduler
 
     app = Flask(__name__)

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 from typing import Literal
-from typing import TypedDict
 from typing import TypeVar
+from typing import TypedDict
 
 import msgspec
 from flask import Blueprint
@@ -15,8 +15,8 @@ from experiments.acts import AnyAct
 from experiments.acts import do
 from experiments.acts import states_for
 from experiments.audit import Deed
-from experiments.discovery import Discovery
-from experiments.discovery import discover
+from experiments.discovery.proposals import Discovery
+from experiments.discovery.proposals import discover
 from experiments.document import DOCUMENT
 from experiments.errors import ExperimentExists
 from experiments.errors import FrozenDocument
@@ -27,8 +27,8 @@ from experiments.errors import NothingToDiscover
 from experiments.errors import UnansweredPast
 from experiments.errors import UnknownExperiment
 from experiments.errors import shown
-from experiments.frequency import FrequencyReport
-from experiments.frequency import frequency_report
+from experiments.frequency.sends import FrequencyReport
+from experiments.frequency.sends import frequency_report
 from experiments.keys import includes
 from experiments.ledger import Decision
 from experiments.ledger import ledger_json
@@ -43,25 +43,25 @@ from experiments.reading.reasons import REASON
 from experiments.reading.reasons import parse_reason
 from experiments.reallocation import reallocate
 from experiments.repetition import Reply
-from experiments.replay import Replay
-from experiments.replay import replay
+from experiments.replay.records import Replay
+from experiments.replay.records import replay
 from experiments.report_shape import Report
 from experiments.reports import build_report
 from experiments.snapshot import stored_experiment
 from experiments.storage.ledger import LedgerRow
 from experiments.storage.session import Session
 from experiments.storage.store import Store
-from service.answers import json_answer
 from service.auth import requires
-from service.bodies import read_object
-from service.bodies import read_object_if_any
-from service.components import EXPERIMENT
 from service.current import current_installation
 from service.current import current_key
-from service.idempotency import answer_once
-from service.operations import Answer
-from service.operations import Example
-from service.operations import describes
+from service.reference.components import EXPERIMENT
+from service.reference.operations import Answer
+from service.reference.operations import Example
+from service.reference.operations import describes
+from service.requests.answers import json_answer
+from service.requests.bodies import read_object
+from service.requests.bodies import read_object_if_any
+from service.requests.idempotency import answer_once
 
 T = TypeVar("T")
 

@@ -8,16 +8,16 @@ from flask import Response
 
 from experiments.audit import Selection
 from experiments.audit import audit_of
-from service.answers import json_answer
 from service.auth import requires
 from service.current import current_installation
-from service.operations import TEXT
-from service.operations import Example
-from service.operations import Parameter
-from service.operations import describes
-from service.queries import read_query
-from service.queries import whole
-from service.queries import whole_number
+from service.reference.operations import Example
+from service.reference.operations import Parameter
+from service.reference.operations import TEXT
+from service.reference.operations import describes
+from service.requests.answers import json_answer
+from service.requests.queries import read_query
+from service.requests.queries import whole
+from service.requests.queries import whole_number
 
 bp = Blueprint("audit", __name__)
 

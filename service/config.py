@@ -13,15 +13,15 @@ from experiments.assignment import Consent
 from experiments.errors import InvalidSetting
 from experiments.errors import shown
 from experiments.failpoints import Failpoint
-from experiments.frequency_caps import Cap
+from experiments.frequency.caps import Cap
 from experiments.storage.location import Location
 from experiments.storage.location import Server
 from service import settings
-from service.outlets import Outlet
-from service.outlets import outlets
-from service.rates import Rate
-from service.relay import Relay
-from service.relay import parse_relay
+from service.mail.relay import Relay
+from service.mail.relay import parse_relay
+from service.outlets.kinds import Outlet
+from service.outlets.kinds import outlets
+from service.requests.rates import Rate
 
 PREFIX = "BESPOKE_"
 _FROM_FILE = "_FILE"

@@ -2,46 +2,46 @@
 
 from flask import Flask
 
-from service import actions
 from service import admin
-from service import assignments
 from service import audit
 from service import auth
-from service import cors
-from service import discovery_page
 from service import errors
 from service import exports
-from service import express
-from service import frequency_page
-from service import gallery_list
-from service import gallery_page
-from service import growthbook
-from service import headers
-from service import health
-from service import idempotency
 from service import ingest
-from service import journal
-from service import login
-from service import metrics
-from service import ofrep
 from service import opt_outs
 from service import pages
-from service import people
-from service import people_page
-from service import preferences
-from service import preflight_page
-from service import privacy_page
-from service import reference
-from service import replay_page
-from service import report_files
-from service import review
-from service import review_page
 from service import sdk
-from service import setup
-from service import throttle
-from service import traces
-from service import users
 from service import visitors
+from service.campaigns import actions
+from service.discovery import page as discovery_page
+from service.evaluations import assignments
+from service.evaluations import express
+from service.evaluations import growthbook
+from service.evaluations import ofrep
+from service.frequency import page as frequency_page
+from service.gallery import api as gallery_list
+from service.gallery import page as gallery_page
+from service.operation import health
+from service.operation import metrics
+from service.people import api as users
+from service.people import login
+from service.people import page as people_page
+from service.people import roles as people
+from service.preflight import page as preflight_page
+from service.privacy import page as privacy_page
+from service.reference import pages as reference
+from service.replay import page as replay_page
+from service.report import files as report_files
+from service.requests import cors
+from service.requests import headers
+from service.requests import idempotency
+from service.requests import journal
+from service.requests import preferences
+from service.requests import throttle
+from service.requests import traces
+from service.review import api as review
+from service.review import page as review_page
+from service.setup import pages as setup
 
 # Preflights come before keys, since they bring none; rates after them, since they are the keys'.
 _DOOR = (journal, traces, errors, cors, auth, people, throttle, headers, idempotency, reference, express)

@@ -21,11 +21,11 @@ from experiments.errors import InvalidReason
 from experiments.errors import InvalidReview
 from experiments.errors import InvalidSignature
 from experiments.errors import InvalidTransition
+from experiments.errors import InvalidUser
 from experiments.errors import LastAdmin
 from experiments.errors import MissingExtra
-from experiments.errors import RejectedEvent
-from experiments.errors import InvalidUser
 from experiments.errors import NothingToDiscover
+from experiments.errors import RejectedEvent
 from experiments.errors import StorageBusy
 from experiments.errors import StorageError
 from experiments.errors import StorageFull
@@ -40,7 +40,7 @@ from experiments.errors import VerdictChanged
 from experiments.errors import WrongLogin
 from experiments.errors import shown
 from experiments.plugin_errors import PolicyRefused
-from service.answers import json_answer
+from service.requests.answers import json_answer
 
 PROBLEM = "application/problem+json"
 

@@ -14,13 +14,13 @@ from experiments.exports import ROW_LEVEL
 from experiments.exports import export
 from service.auth import requires
 from service.current import current_installation
-from service.export_files import KINDS
-from service.export_files import file_of
-from service.operations import TEXT
-from service.operations import Answer
-from service.operations import Example
-from service.operations import Parameter
-from service.operations import describes
+from service.reference.operations import Answer
+from service.reference.operations import Example
+from service.reference.operations import Parameter
+from service.reference.operations import TEXT
+from service.reference.operations import describes
+from service.tables.export_files import KINDS
+from service.tables.export_files import file_of
 
 bp = Blueprint("exports", __name__, url_prefix="/v1/experiments/<key>/export")
 

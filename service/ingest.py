@@ -18,22 +18,22 @@ from experiments.receipts import Status
 from experiments.recording import Sender
 from experiments.recording import record
 from experiments.storage.configuration import KeyRow
-from service.answers import JSON
-from service.answers import json_answer
-from service.asked import Asked
-from service.asked import Lane
 from service.auth import requires
-from service.bodies import read_object
 from service.current import current_installation
 from service.current import current_key
 from service.errors import PROBLEM
 from service.errors import Problem
 from service.errors import Refused
 from service.installation import Installation
-from service.operations import Answer
-from service.operations import Example
-from service.operations import describes
-from service.preferences import objects_to_tracking
+from service.reference.operations import Answer
+from service.reference.operations import Example
+from service.reference.operations import describes
+from service.requests.answers import JSON
+from service.requests.answers import json_answer
+from service.requests.asked import Asked
+from service.requests.asked import Lane
+from service.requests.bodies import read_object
+from service.requests.preferences import objects_to_tracking
 
 bp = Blueprint("ingest", __name__, url_prefix="/v1")
 

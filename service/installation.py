@@ -9,18 +9,18 @@ from threading import Event
 from threading import Thread
 from time import monotonic
 
-from experiments.announcing import Hearing
 from experiments.audit import Deed
-from experiments.consent_counts import keep_counts
 from experiments.errors import StorageError
-from experiments.erasure import Remembering
 from experiments.evaluation import Asking
 from experiments.events import Terms
 from experiments.failpoints import arm
-from experiments.intake import Intake
+from experiments.log.announcing import Hearing
+from experiments.log.intake import Intake
 from experiments.overview import Overviews
+from experiments.privacy.consent_counts import keep_counts
+from experiments.privacy.erasure import Remembering
+from experiments.privacy.retention import Keeping
 from experiments.recent import RecentTraffic
-from experiments.retention import Keeping
 from experiments.rotation import follow
 from experiments.signing import Keyring
 from experiments.signing import Succession
@@ -28,19 +28,19 @@ from experiments.snapshot import Snapshot
 from experiments.snapshot import Snapshots
 from experiments.storage.store import OwnStore
 from experiments.storage.store import migrate_own
-from service.alarms import Alarms
-from service.attempts import Attempts
-from service.clock import Clock
-from service.clock import SystemClock
-from service.cluster import collecting
-from service.cluster import open_log
-from service.cluster import opened_store
+from service.cluster.joining import collecting
+from service.cluster.joining import open_log
+from service.cluster.joining import opened_store
 from service.config import Config
-from service.logs import said
-from service.rates import Buckets
-from service.secret import secrets_of
-from service.tallies import Labels
-from service.tallies import Tallies
+from service.operation.alarms import Alarms
+from service.operation.clock import Clock
+from service.operation.clock import SystemClock
+from service.operation.logs import said
+from service.operation.secret import secrets_of
+from service.operation.tallies import Labels
+from service.operation.tallies import Tallies
+from service.people.attempts import Attempts
+from service.requests.rates import Buckets
 
 _WATCH_SECONDS = 0.25
 

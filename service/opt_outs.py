@@ -8,18 +8,18 @@ from flask import Response
 from experiments.errors import RejectedEvent
 from experiments.errors import shown
 from experiments.event_shape import Id
-from experiments.opt_outs import opt_in
-from experiments.opt_outs import opt_out
-from experiments.opt_outs import standing
+from experiments.privacy.opt_outs import opt_in
+from experiments.privacy.opt_outs import opt_out
+from experiments.privacy.opt_outs import standing
 from experiments.times import iso
-from service.answers import json_answer
 from service.auth import requires
-from service.bodies import read_object
 from service.current import current_installation
 from service.errors import Refused
 from service.installation import Installation
-from service.operations import Example
-from service.operations import describes
+from service.reference.operations import Example
+from service.reference.operations import describes
+from service.requests.answers import json_answer
+from service.requests.bodies import read_object
 
 bp = Blueprint("opt_outs", __name__, url_prefix="/v1/opt-outs")
 

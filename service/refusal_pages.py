@@ -15,12 +15,12 @@ from experiments.errors import BespokeError
 from service.errors import refusal
 from service.errors import retry_later
 from service.errors import status_of
-from service.operations import HTML
-from service.operations import TEXT
-from service.operations import Answer
-from service.operations import Example
-from service.operations import View
-from service.operations import describes
+from service.reference.operations import Answer
+from service.reference.operations import Example
+from service.reference.operations import HTML
+from service.reference.operations import TEXT
+from service.reference.operations import View
+from service.reference.operations import describes
 
 #: What a page may answer: itself, the way to somewhere else, or a page that says why not.
 _STATUSES = (200, 303, 400, 403, 404, 408, 409, 413, 422, 429, 503, 507)

@@ -16,19 +16,19 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from experiments.digests import claim_digest
 from experiments.digests import digest_slot
 from experiments.errors import BespokeError
+from experiments.privacy.retention import retain
 from experiments.reallocation import reallocate_due
-from experiments.reminders import remind
-from experiments.retention import retain
-from service.clock import AcceleratedClock
-from service.clock import Clock
-from service.disk import space
-from service.disk import written
-from service.errands import errands
+from experiments.review.reminders import remind
 from service.installation import Installation
-from service.logs import said
-from service.relay import send
-from service.reminder import reminder
-from service.signals import when_told_to_end
+from service.mail.relay import send
+from service.mail.reminder import reminder
+from service.operation.clock import AcceleratedClock
+from service.operation.clock import Clock
+from service.operation.disk import space
+from service.operation.disk import written
+from service.operation.logs import said
+from service.operation.signals import when_told_to_end
+from service.outlets.errands import errands
 
 _EVERY_SECONDS = 1.0
 _SHORTEST_SECONDS = 0.05
@@ -120,8 +120,8 @@ class Scheduler:
         slot = digest_slot("daily" if config.digest == "daily" else "weekly", now_ms=now_ms)
         if claim_digest(installation.store, slot, now_ms=now_ms):
             # Charts are slow to load, and few schedulers send any.
-            from service.digest import digest
-            from service.digest import live_campaigns
+            from service.mail.digest import digest
+            from service.mail.digest import live_campaigns
 
             send(digest(installation, live_campaigns(installation), recipients=config.digest_to), config.relay)
             log.info("the %s digest was sent", config.digest, extra=said("digest_sent"))

@@ -13,13 +13,13 @@ from flask import Response
 from flask import abort
 from flask import request
 
-from service.answers import json_answer
 from service.auth import public
-from service.operations import TEXT
-from service.operations import Answer
-from service.operations import Example
-from service.operations import Parameter
-from service.operations import describes
+from service.reference.operations import Answer
+from service.reference.operations import Example
+from service.reference.operations import Parameter
+from service.reference.operations import TEXT
+from service.reference.operations import describes
+from service.requests.answers import json_answer
 
 bp = Blueprint("sdk", __name__)
 

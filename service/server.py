@@ -31,23 +31,23 @@ from granian.log import LogLevels
 from experiments.errors import BespokeError
 from experiments.errors import StorageLocked
 from service import create_app
-from service.address import Address
-from service.address import AddressTaken
-from service.address import free_address
-from service.clock import Clock
 from service.config import Config
-from service.collector import spare_the_collector
 from service.config import load_config
 from service.current import EXTENSION
 from service.installation import Installation
 from service.installation import open_installation
-from service.logs import configure_logs
-from service.logs import said
-from service.patience import Patience
-from service.signals import ENDING
-from service.signals import wake_when_told_to_end
-from service.signals import when_told_to_end
-from service.turns import Turns
+from service.operation.clock import Clock
+from service.operation.collector import spare_the_collector
+from service.operation.logs import configure_logs
+from service.operation.logs import said
+from service.operation.signals import ENDING
+from service.operation.signals import wake_when_told_to_end
+from service.operation.signals import when_told_to_end
+from service.requests.address import Address
+from service.requests.address import AddressTaken
+from service.requests.address import free_address
+from service.requests.patience import Patience
+from service.requests.turns import Turns
 
 _CONNECTIONS = 4096
 #: Made when they are needed and ended when they are not: whoever half-sends a body keeps one waiting.
@@ -212,7 +212,7 @@ def end_with(parent: int) -> None:
 
 
 _LOGGING: dict[str, Any] = {
-    "formatters": {"line": {"()": "service.logs.JsonLines"}},
+    "formatters": {"line": {"()": "service.operation.logs.JsonLines"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "loggers": {"_granian": {"handlers": ["stderr"], "propagate": False}},
 }

@@ -8,11 +8,11 @@ from typing import Any
 from experiments.durations import parse_duration
 from experiments.errors import InvalidUser
 from experiments.failpoints import Failpoint
-from experiments.frequency_caps import Cap
+from experiments.frequency.caps import Cap
 from experiments.people import parse_email
 from experiments.storage.location import Location
 from experiments.storage.location import Server
-from service.rates import Rate
+from service.requests.rates import Rate
 
 SHORTEST_SECRET = 32
 

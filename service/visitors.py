@@ -5,22 +5,22 @@ from typing import TypedDict
 from flask import Blueprint
 from flask import Response
 
-from experiments.access import Access
-from experiments.access import access
 from experiments.audit import Deed
-from experiments.erasure import Erased
-from experiments.erasure import erase
 from experiments.errors import shown
 from experiments.event_shape import Id
+from experiments.privacy.access import Access
+from experiments.privacy.access import access
+from experiments.privacy.erasure import Erased
+from experiments.privacy.erasure import erase
 from experiments.times import iso
-from service.answers import json_answer
 from service.auth import requires
-from service.bodies import read_object
 from service.current import current_installation
 from service.current import current_key
 from service.errors import Refused
-from service.operations import Example
-from service.operations import describes
+from service.reference.operations import Example
+from service.reference.operations import describes
+from service.requests.answers import json_answer
+from service.requests.bodies import read_object
 
 bp = Blueprint("visitors", __name__, url_prefix="/v1/visitors")
 

@@ -14,7 +14,7 @@ from playwright.sync_api import BrowserContext
 from playwright.sync_api import Page
 from playwright.sync_api import sync_playwright
 
-from service.setup_state import STEPS
+from service.setup.state import STEPS
 from tests.service.browsers import NEW
 from tests.service.browsers import log_in
 from tests.service.conftest import CHROMIUM_FLAGS

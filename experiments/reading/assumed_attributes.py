@@ -1,7 +1,5 @@
 """The `attributes` section of assumptions: what is assumed of stored attributes, by the values that are kept."""
 
-from experiments.context_world import AssumedValue
-from experiments.context_world import kept_name
 from experiments.contexts import kept_values
 from experiments.model import Experiment
 from experiments.reading.fields import Fields
@@ -10,6 +8,8 @@ from experiments.reading.shapes import Named
 from experiments.reading.shapes import Section
 from experiments.reading.values import key
 from experiments.reading.values import number
+from experiments.simulation.context_world import AssumedValue
+from experiments.simulation.context_world import kept_name
 
 MAX_GAIN = 100.0
 _TOLERANCE = 1e-6

@@ -3,15 +3,11 @@
 from collections.abc import Iterable
 from collections.abc import Mapping
 
-from experiments.assumptions import BASE_RATE
-from experiments.assumptions import UPLIFT
-from experiments.assumptions import VISITORS_PER_DAY
-from experiments.assumptions import Assumptions
 from experiments.errors import InvalidDocument
 from experiments.errors import Problem
-from experiments.model import NO_PERSONALISATION
 from experiments.model import Experiment
 from experiments.model import Metric
+from experiments.model import NO_PERSONALISATION
 from experiments.reading.assumed_attributes import ATTRIBUTES
 from experiments.reading.assumed_attributes import read_assumed_attributes
 from experiments.reading.fields import Fields
@@ -26,7 +22,11 @@ from experiments.reading.values import duration
 from experiments.reading.values import key
 from experiments.reading.values import number
 from experiments.reading.values import whole
-from experiments.world import Values
+from experiments.simulation.assumptions import Assumptions
+from experiments.simulation.assumptions import BASE_RATE
+from experiments.simulation.assumptions import UPLIFT
+from experiments.simulation.assumptions import VISITORS_PER_DAY
+from experiments.simulation.world import Values
 
 MAX_VISITORS_PER_DAY = 10**7
 MAX_DELAY_SECONDS = 365 * 86_400

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from experiments.contexts import MOST_COMBINATIONS
 from experiments.contexts import combinations
 from experiments.errors import Problem
-from experiments.messages import check_message
+from experiments.messages.message import check_message
 from experiments.model import Arm
 from experiments.model import EVERYONE_ELSE
 from experiments.model import Experiment
@@ -19,7 +19,7 @@ from experiments.model import Policy
 from experiments.model import Segment
 from experiments.reading.local_evaluation import local_attributes_mean_the_same
 from experiments.reading.local_evaluation import local_payload_fits_a_page
-from experiments.rule_checks import check_rule
+from experiments.rules.checks import check_rule
 
 _INDEX = re.compile(r"\[[0-9]+\]")
 _TOLERANCE = 1e-6

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from experiments.disagreements import name_disagreements
 from experiments.errors import Problem
 from experiments.model import Experiment
+from experiments.rules.disagreements import name_disagreements
 
 #: Bytes that one experiment may put into a page.
 LARGEST_PAYLOAD = 1 << 20

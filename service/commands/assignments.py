@@ -19,11 +19,11 @@ from experiments.evaluation import live_entry
 from experiments.events import message_id
 from service.commands.opened import opened
 from service.installation import Installation
-from service.mailing import Mailing
-from service.output import output
-from service.progress import watched
-from service.tables import Row
-from service.tables import Table
+from service.tables.mailing import Mailing
+from service.tables.output import output
+from service.tables.progress import watched
+from service.tables.reader import Row
+from service.tables.reader import Table
 
 
 @click.command()

@@ -10,10 +10,10 @@ from experiments.backups import restore as restored
 from experiments.errors import InvalidSetting
 from experiments.errors import shown
 from experiments.storage.location import Location
-from service.clock import SystemClock
 from service.commands.opened import config_in_force
 from service.commands.opened import opened
-from service.secret import kept_secrets
+from service.operation.clock import SystemClock
+from service.operation.secret import kept_secrets
 from service.settings import database
 
 

@@ -15,16 +15,16 @@ from experiments.storage.store import migrate_own
 from experiments.storage.store import open_own
 from experiments.verification import verify as differences
 from experiments.verification import verify_histories
-from service.clock import SystemClock
-from service.cluster import named_shards
-from service.cluster import shards_beside
+from service.cluster.joining import named_shards
+from service.cluster.joining import shards_beside
 from service.commands.histories import all_histories
 from service.commands.histories import check_unnamed
 from service.commands.histories import history_options
 from service.commands.opened import config_in_force
 from service.commands.opened import opened
 from service.installation import Installation
-from service.secret import secrets_of
+from service.operation.clock import SystemClock
+from service.operation.secret import secrets_of
 
 
 @click.command()

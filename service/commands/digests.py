@@ -5,9 +5,9 @@ import click
 from experiments.errors import InvalidSetting
 from experiments.people import parse_email
 from service.commands.opened import opened
-from service.digest import digest as digest_of
-from service.digest import live_campaigns
-from service.relay import send
+from service.mail.digest import digest as digest_of
+from service.mail.digest import live_campaigns
+from service.mail.relay import send
 
 
 @click.command()

@@ -3,12 +3,12 @@
 import click
 import msgspec
 
-from experiments.discovery import discover as discover_segments
+from experiments.discovery.proposals import discover as discover_segments
 from experiments.lifecycle import find
 from service.commands.histories import history_options
 from service.commands.histories import source_of
 from service.commands.opened import opened
-from service.discovery_text import discovery_text
+from service.discovery.text import discovery_text
 
 
 @click.command()

@@ -4,7 +4,7 @@ import click
 
 from experiments.errors import BespokeError
 from service.commands.opened import opened
-from service.doctor import examine
+from service.operation.doctor import examine
 
 
 class Unsound(BespokeError):

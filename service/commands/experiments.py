@@ -14,7 +14,7 @@ from experiments.reallocation import reallocate as reallocate_now
 from experiments.storage.session import Session
 from service.commands.opened import deed
 from service.commands.opened import opened
-from service.documents import read_document
+from service.setup.documents import read_document
 
 _HELP_BY_ACT: dict[AnyAct, str] = {
     "start": "Start an experiment: from now on it assigns and counts.",

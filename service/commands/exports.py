@@ -7,12 +7,12 @@ import click
 from experiments.exports import AGGREGATE
 from experiments.exports import ROW_LEVEL
 from experiments.exports import export as exported
-from experiments.history_export import export_history
+from experiments.history.export import export_history
 from experiments.storage.history_folder import HistoryFolder
 from service.commands.opened import opened
-from service.export_files import KINDS
-from service.export_files import file_of
-from service.output import output
+from service.tables.export_files import KINDS
+from service.tables.export_files import file_of
+from service.tables.output import output
 
 
 @click.command()

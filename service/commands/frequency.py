@@ -5,10 +5,10 @@ from collections.abc import Callable
 import click
 import msgspec
 
-from experiments.frequency import FrequencyReport
-from experiments.frequency import frequency_report
+from experiments.frequency.sends import FrequencyReport
+from experiments.frequency.sends import frequency_report
 from service.commands.opened import opened
-from service.frequency_text import frequency_text
+from service.frequency.text import frequency_text
 
 
 def _json(found: FrequencyReport) -> str:

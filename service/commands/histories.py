@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from experiments.history import ExportedHistory
-from experiments.sources import DATABASE
-from experiments.sources import Source
+from experiments.history.record import ExportedHistory
+from experiments.history.sources import DATABASE
+from experiments.history.sources import Source
 from experiments.storage.history_folder import HistoryFolder
 from experiments.storage.history_folder import engine_of
 from experiments.storage.history_folder import histories_in

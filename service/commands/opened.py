@@ -9,7 +9,7 @@ from service.config import Config
 from service.config import load_config
 from service.installation import Installation
 from service.installation import open_installation
-from service.logs import configure_logs
+from service.operation.logs import configure_logs
 
 
 def config_in_force() -> Config:

@@ -7,11 +7,11 @@ from typing import IO
 import click
 
 from experiments.batches import batched
-from experiments.opt_outs import opt_in
-from experiments.opt_outs import opt_out as let_object
+from experiments.privacy.opt_outs import opt_in
+from experiments.privacy.opt_outs import opt_out as let_object
 from service.commands.opened import opened
-from service.tables import InvalidTable
-from service.tables import Table
+from service.tables.reader import InvalidTable
+from service.tables.reader import Table
 
 
 @click.command("opt-out")

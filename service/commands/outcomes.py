@@ -17,11 +17,11 @@ from experiments.recording import Sender
 from experiments.recording import record as record_events
 from service.commands.opened import opened
 from service.installation import Installation
-from service.outcomes import Outcomes
-from service.outcomes import added_up
-from service.progress import watched
-from service.tables import Row
-from service.tables import Table
+from service.tables.outcomes import Outcomes
+from service.tables.outcomes import added_up
+from service.tables.progress import watched
+from service.tables.reader import Row
+from service.tables.reader import Table
 
 #: Rows that are told one by one; there may be a million of them.
 _MOST_TOLD = 20

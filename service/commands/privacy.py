@@ -3,9 +3,9 @@
 import click
 
 from service.commands.opened import opened
-from service.privacy_page import campaigns_in_use
-from service.privacy_papers import papers
-from service.privacy_text import privacy_text
+from service.privacy.page import campaigns_in_use
+from service.privacy.papers import papers
+from service.privacy.text import privacy_text
 
 _NAMES = ("map", "consent", "notice", "assessment")
 

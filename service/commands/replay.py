@@ -2,36 +2,36 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping
-from typing import IO
 from typing import Any
+from typing import IO
 
 import click
 import msgspec
 import numpy as np
 
 from experiments.errors import shown
+from experiments.history.sources import Source
 from experiments.metric_kinds import MetricUnit
 from experiments.model import Policy
-from experiments.past import Past
-from experiments.replay import Replay
-from experiments.replay import answered
-from experiments.replay import replay as replay_experiment
 from experiments.reading.shapes import Refusal
 from experiments.reading.values import currency_code
 from experiments.reading.values import number as amount
-from experiments.sources import Source
-from service.cells import number
+from experiments.replay.past import Past
+from experiments.replay.records import Replay
+from experiments.replay.records import answered
+from experiments.replay.records import replay as replay_experiment
 from service.commands.histories import history_options
 from service.commands.histories import source_of
 from service.commands.opened import config_in_force
 from service.commands.opened import opened
-from service.logged_table import MOST
-from service.logged_table import Asked
-from service.logged_table import InvalidQuestion
-from service.logged_table import read_past
-from service.progress import watched
-from service.replay_text import replay_text
-from service.tables import Table
+from service.replay.logged_table import Asked
+from service.replay.logged_table import InvalidQuestion
+from service.replay.logged_table import MOST
+from service.replay.logged_table import read_past
+from service.replay.text import replay_text
+from service.tables.cells import number
+from service.tables.progress import watched
+from service.tables.reader import Table
 
 
 def _json(found: Replay) -> str:

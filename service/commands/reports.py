@@ -12,12 +12,12 @@ from flask import Flask
 from experiments.ledger import ledger_of
 from experiments.lifecycle import find
 from experiments.reports import build_report
-from service.address import Address
 from service.commands.opened import opened
 from service.installation import Installation
-from service.links import report_link
-from service.report_csv import report_csv
-from service.report_text import report_text
+from service.people.links import report_link
+from service.report.table import report_csv
+from service.report.text import report_text
+from service.requests.address import Address
 
 Report = Mapping[str, Any]
 

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import click
 import msgspec
 
-from experiments.reviews import mark_reviewed
-from experiments.segment_review import Review
-from experiments.segment_review import review as review_segments
+from experiments.review.days import mark_reviewed
+from experiments.review.segments import Review
+from experiments.review.segments import review as review_segments
 from service.commands.opened import deed
 from service.commands.opened import opened
-from service.review_text import review_text
+from service.review.text import review_text
 
 
 def _json(found: Review) -> str:

@@ -11,10 +11,10 @@ from service.commands.opened import config_in_force
 from service.commands.opened import deed
 from service.config import Config
 from service.installation import open_installation
-from service.secret import forget_previous
-from service.secret import fresh_secret
-from service.secret import kept_secrets
-from service.secret import replace_secret
+from service.operation.secret import forget_previous
+from service.operation.secret import fresh_secret
+from service.operation.secret import kept_secrets
+from service.operation.secret import replace_secret
 
 
 @click.group()

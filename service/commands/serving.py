@@ -3,9 +3,9 @@
 import click
 
 from experiments.errors import InvalidSetting
-from service.address import Address
 from service.commands.opened import config_in_force
 from service.commands.opened import opened
+from service.requests.address import Address
 from service.scheduler import run_scheduler
 
 

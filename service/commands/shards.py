@@ -7,27 +7,27 @@ from threading import Event
 
 import click
 
-from experiments.applying import Worker
-from experiments.comparison import ArmCounts
-from experiments.comparison import compare as compared
-from experiments.sharding import add_shard
-from experiments.sharding import move_partition
+from experiments.log.applying import Worker
+from experiments.log.comparison import ArmCounts
+from experiments.log.comparison import compare as compared
+from experiments.log.sharding import add_shard
+from experiments.log.sharding import move_partition
 from experiments.storage.location import Server
 from experiments.storage.shards import ShardRow
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
 from experiments.times import iso
-from service.cluster import check_can_have_shards
-from service.cluster import connected_log
-from service.cluster import hear
-from service.cluster import sharded_store
-from service.cluster import shards_beside
-from service.collector import spare_the_collector
+from service.cluster.joining import check_can_have_shards
+from service.cluster.joining import connected_log
+from service.cluster.joining import hear
+from service.cluster.joining import sharded_store
+from service.cluster.joining import shards_beside
 from service.commands.database import Differences
 from service.commands.opened import config_in_force
 from service.commands.opened import opened
 from service.installation import open_installation
-from service.signals import when_told_to_end
+from service.operation.collector import spare_the_collector
+from service.operation.signals import when_told_to_end
 
 
 @click.group()

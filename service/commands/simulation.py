@@ -11,11 +11,11 @@ from typing import TypeVar
 import click
 import msgspec
 
-from experiments.preflight import Preflight
-from experiments.preflight import preflight
 from experiments.reading.flights import read_flight
-from service.documents import read_document
-from service.preflight_text import preflight_text
+from experiments.simulation.preflight import Preflight
+from experiments.simulation.preflight import preflight
+from service.preflight.text import preflight_text
+from service.setup.documents import read_document
 
 T = TypeVar("T")
 

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 import click
 
+from experiments.log.spool_losses import forget_spool
+from experiments.log.spool_losses import is_away
 from experiments.reading.reasons import parse_reason
-from experiments.spool_losses import forget_spool
-from experiments.spool_losses import is_away
 from experiments.storage.spools import SpoolRow
 from experiments.times import iso
-from service.cluster import sharded_store
+from service.cluster.joining import sharded_store
 from service.commands.opened import deed
 from service.commands.opened import opened
-from service.disk import written
+from service.operation.disk import written
 
 
 @click.group()

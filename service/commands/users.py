@@ -14,7 +14,7 @@ from experiments.people import remove_user
 from experiments.times import iso
 from service.commands.opened import deed
 from service.commands.opened import opened
-from service.passwords import hash_password
+from service.people.passwords import hash_password
 
 _from_stdin = click.option("--password-stdin", "from_stdin", is_flag=True, help="Read the password from stdin.")
 

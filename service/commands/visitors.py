@@ -5,9 +5,9 @@ import sys
 import click
 import msgspec
 
-from experiments.access import access
-from experiments.erasure import erase as erase_visitor
-from experiments.erasure import erase_again
+from experiments.privacy.access import access
+from experiments.privacy.erasure import erase as erase_visitor
+from experiments.privacy.erasure import erase_again
 from experiments.times import iso
 from service.commands.opened import deed
 from service.commands.opened import opened

@@ -11,8 +11,8 @@ from typing import Any
 from typing import NamedTuple
 
 from experiments.document import parse_document
-from service.address import Address
-from service.clock import Clock
+from service.operation.clock import Clock
+from service.requests.address import Address
 
 #: What is counted of visitors, by (segment, arm, "visitors" or a metric), in the campaign's units.
 Counts = Counter[tuple[str, str, str]]

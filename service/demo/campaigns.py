@@ -9,7 +9,7 @@ from experiments.errors import shown
 from service.demo.campaign import Campaign
 from service.demo.hillstrom import hillstrom
 from service.demo.simulated import simulated
-from service.gallery import gallery
+from service.gallery.entries import gallery
 
 
 class UnknownCampaign(BespokeError):

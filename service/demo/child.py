@@ -13,10 +13,10 @@ from os import getpid
 from threading import Thread
 
 from experiments.errors import BespokeError
-from service.address import Address
-from service.clock import Clock
 from service.config import load_config
-from service.logs import configure_logs
+from service.operation.clock import Clock
+from service.operation.logs import configure_logs
+from service.requests.address import Address
 from service.server import end_with
 from service.server import serve
 

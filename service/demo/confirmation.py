@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.errors import BespokeError
-from experiments.truth import Truth
+from experiments.simulation.truth import Truth
 
 
 class Unconfirmed(BespokeError):

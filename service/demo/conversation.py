@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from experiments.errors import BespokeError
-from service.address import Address
+from service.requests.address import Address
 
 _PATIENCE_SECONDS = 30
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.model import Metric
-from experiments.world import Values
-from service.gallery import Attributes
-from service.gallery import Entry
+from experiments.simulation.world import Values
+from service.gallery.entries import Attributes
+from service.gallery.entries import Entry
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,6 @@ from typing import Any
 import click
 import msgspec
 
-from service.customers import customers
 from service.demo.bookkeeping import total
 from service.demo.campaign import Campaign
 from service.demo.campaign import Place
@@ -18,6 +17,7 @@ from service.demo.gain import Gain
 from service.demo.gain import gain_over
 from service.demo.replay import Log
 from service.demo.replay import replay
+from service.tables.customers import customers
 
 _DOCUMENT = Path(__file__).parents[1] / "data" / "hillstrom_campaign.json"
 

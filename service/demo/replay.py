@@ -18,12 +18,12 @@ from threading import Event
 from typing import Any
 from typing import NamedTuple
 
-from service.customers import Customer
 from service.demo.campaign import Counts
 from service.demo.campaign import Place
 from service.demo.campaign import Tally
 from service.demo.conversation import Conversation
 from service.demo.conversation import Unanswered
+from service.tables.customers import Customer
 
 _THREADS = 4
 _BATCH = 20

@@ -12,19 +12,13 @@ from typing import NamedTuple
 
 import click
 
-from experiments.errors import BespokeError
 from experiments.audit import Deed
+from experiments.errors import BespokeError
 from experiments.keys import create_key
 from experiments.storage.sqlite import lock_for_serving
 from experiments.times import DAY_MS
 from experiments.times import day_of
 from experiments.verification import verify
-from service.address import Address
-from service.address import AddressTaken
-from service.address import free_address
-from service.clock import AcceleratedClock
-from service.clock import Clock
-from service.clock import SystemClock
 from service.config import Config
 from service.config import load_config
 from service.demo.bookkeeping import check_counts
@@ -36,9 +30,15 @@ from service.demo.campaign import Tally
 from service.demo.child import server
 from service.demo.conversation import Conversation
 from service.installation import open_installation
-from service.links import report_link
-from service.report_text import report_text
-from service.signals import when_told_to_end
+from service.operation.clock import AcceleratedClock
+from service.operation.clock import Clock
+from service.operation.clock import SystemClock
+from service.operation.signals import when_told_to_end
+from service.people.links import report_link
+from service.report.text import report_text
+from service.requests.address import Address
+from service.requests.address import AddressTaken
+from service.requests.address import free_address
 
 _HOST = "127.0.0.1"
 _AGO_DAYS = 90

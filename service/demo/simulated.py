@@ -18,7 +18,6 @@ import click
 
 from experiments.currency import minor_digits
 from experiments.times import DAY_MS
-from service.clock import Clock
 from service.demo.campaign import Campaign
 from service.demo.campaign import Place
 from service.demo.campaign import Tally
@@ -28,7 +27,8 @@ from service.demo.conversation import Conversation
 from service.demo.conversation import Unanswered
 from service.demo.crowd import Visitor
 from service.demo.crowd import crowd
-from service.gallery import Entry
+from service.gallery.entries import Entry
+from service.operation.clock import Clock
 
 _BATCH = 1_000
 _LOOK_SECONDS = 0.05

@@ -10,7 +10,7 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from experiments.history_export import export_history
+from experiments.history.export import export_history
 from experiments.storage.history_folder import HistoryFolder
 from experiments.storage.store import open_store
 from tests.experiments.house import SECRETS

@@ -14,8 +14,8 @@ import pyarrow
 from pyarrow import compute
 from pyarrow import parquet
 
-from experiments.cubes import all_terms
 from experiments.document import parse_document
+from experiments.history.cubes import all_terms
 from experiments.storage.cubes import TABLES
 from experiments.storage.cubes import Terms
 from experiments.storage.history_folder import engine_of

@@ -8,27 +8,27 @@ from threading import Event
 from threading import Thread
 from typing import Any
 
-from experiments.appending import Appending
-from experiments.appending import Keeper
-from experiments.applying import Worker
-from experiments.collecting import collect
+from experiments.log.appending import Appending
+from experiments.log.appending import Keeper
+from experiments.log.applying import Worker
+from experiments.log.collecting import collect
+from experiments.log.sharding import add_shard
+from experiments.log.sharding import move_partition
 from experiments.partitions import partition_of
 from experiments.receipts import Receipt
-from experiments.sharding import add_shard
-from experiments.sharding import move_partition
 from experiments.signing import pseudonym
 from experiments.storage.log import Log
 from experiments.storage.sharded_store import ShardedStore
 from experiments.storage.sharded_store import open_shards
-from experiments.storage.shards import THIS_LOG
 from experiments.storage.shards import ShardRow
+from experiments.storage.shards import THIS_LOG
 from experiments.storage.spool import Spool
 from experiments.storage.store import OwnStore
 from experiments.storage.store import open_store
 from tests.experiments.histories import rows_of
+from tests.experiments.house import House
 from tests.experiments.house import SECRETS
 from tests.experiments.house import START
-from tests.experiments.house import House
 from tests.postgres import Databases
 from tests.service.processes import wait_until
 

@@ -15,13 +15,13 @@ from experiments import cautions
 from experiments import counting
 from experiments import evaluation
 from experiments import exposing
-from experiments import opted_out
 from experiments import tokens
+from experiments.privacy import opted_out
 from experiments.receipts import Receipt
 from experiments.storage import cells
 from experiments.storage import events
 from experiments.storage import ledger
-from service import rates
+from service.requests import rates
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 

@@ -8,7 +8,7 @@ from experiments.evaluation import Asking
 from experiments.evaluation import Evaluation
 from experiments.evaluation import evaluate
 from experiments.events import Terms
-from experiments.intake import Intake
+from experiments.log.intake import Intake
 from experiments.publishing import publish_act
 from experiments.reallocation import reallocate
 from experiments.receipts import Receipt

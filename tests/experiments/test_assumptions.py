@@ -8,7 +8,7 @@ from experiments.document import parse_document
 from experiments.errors import InvalidDocument
 from experiments.reading.assumptions import read_assumptions
 from experiments.reading.flights import read_flight
-from experiments.world import Values
+from experiments.simulation.world import Values
 from tests.experiments.documents import spring_mailing
 from tests.experiments.flights import flight
 from tests.experiments.flights import goal

@@ -15,7 +15,7 @@ from experiments.overview import overview
 from experiments.reallocation import reallocate_due
 from experiments.storage.store import Store
 from experiments.verification import verify
-from service.report_checks import warnings
+from service.report.checks import warnings
 from tests.experiments.documents import spring_mailing
 from tests.experiments.documents import tiny
 from tests.experiments.house import DAY

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from experiments.candidates import MOST_CANDIDATES
-from experiments.candidates import Attributes
-from experiments.candidates import Candidate
 from experiments.contexts import Contexts
+from experiments.discovery.candidates import Attributes
+from experiments.discovery.candidates import Candidate
+from experiments.discovery.candidates import MOST_CANDIDATES
 from experiments.model import Attribute
-from experiments.rules import compile_rule
+from experiments.rules.conditions import compile_rule
 
 DECLARED = {
     "recency": Attribute("number", True, (-1.0, 2.5, 6.0)),

@@ -2,14 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.coercions import comparable
-from experiments.coercions import identity
-from experiments.coercions import is_truthy
-from experiments.coercions import number_text
-from experiments.coercions import to_number
-from experiments.coercions import to_text
-from experiments.versions import is_version
-from experiments.versions import version_order
+from experiments.rules.coercions import comparable
+from experiments.rules.coercions import identity
+from experiments.rules.coercions import is_truthy
+from experiments.rules.coercions import number_text
+from experiments.rules.coercions import to_number
+from experiments.rules.coercions import to_text
+from experiments.rules.versions import is_version
+from experiments.rules.versions import version_order
 
 
 # By node 20: String(x)

@@ -5,17 +5,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.context_campaign import ContextCampaign
-from experiments.context_world import kept_name
 from experiments.contexts import Contexts
 from experiments.contexts import combinations
 from experiments.contexts import kept_values
 from experiments.document import parse_document
 from experiments.errors import InvalidDocument
-from experiments.forecasts import Forecast
 from experiments.model import Attribute
-from experiments.preflight import preflight
 from experiments.reading.assumptions import read_assumptions
+from experiments.simulation.context_campaign import ContextCampaign
+from experiments.simulation.context_world import kept_name
+from experiments.simulation.forecasts import Forecast
+from experiments.simulation.preflight import preflight
 from tests.experiments.flights import flight
 from tests.experiments.flights import goal
 

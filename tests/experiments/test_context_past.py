@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.alternatives import Alternative
 from experiments.columns import Cell
 from experiments.columns import by_metric
 from experiments.counting import PROFIT
@@ -14,8 +13,9 @@ from experiments.document import parse_document
 from experiments.model import Allocation
 from experiments.model import StoredExperiment
 from experiments.readings import Readings
-from experiments.replay import Replay
-from experiments.replay import replay_of
+from experiments.replay.alternatives import Alternative
+from experiments.replay.records import Replay
+from experiments.replay.records import replay_of
 from experiments.storage.contexts import ContextRow
 from experiments.times import DAY_MS
 from tests.experiments.documents import tiny

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.attribute_columns import AttributeColumn
-from experiments.contexts import LONGEST_KEPT
 from experiments.contexts import Contexts
+from experiments.contexts import LONGEST_KEPT
 from experiments.contexts import read_context
 from experiments.model import Attribute
+from experiments.rules.attribute_columns import AttributeColumn
 
 DECLARED = {
     "recency": Attribute("number", True, (2.0, 6.0)),

@@ -11,14 +11,12 @@ from experiments.allocation import GRAIN
 from experiments.assignment import Consent
 from experiments.assignment import Plan
 from experiments.assignment import decide
-from experiments.attribute_columns import AttributeColumn
 from experiments.audit import Deed
 from experiments.columns import Cell
 from experiments.columns import by_metric
 from experiments.columns import columns_of
 from experiments.deciding import decide_all
 from experiments.document import parse_document
-from experiments.erasure import erase_all
 from experiments.errors import FrozenDocument
 from experiments.errors import InvalidDocument
 from experiments.exports import export
@@ -29,9 +27,11 @@ from experiments.ledger import allocation_of
 from experiments.ledger import ledger_json
 from experiments.model import Allocation
 from experiments.model import StoredExperiment
-from experiments.preflight import preflight
+from experiments.privacy.erasure import erase_all
 from experiments.readings import Readings
-from experiments.replay import replay_of
+from experiments.replay.records import replay_of
+from experiments.rules.attribute_columns import AttributeColumn
+from experiments.simulation.preflight import preflight
 from experiments.snapshot import all_experiments
 from experiments.storage.ledger import LedgerRow
 from experiments.storage.store import Store
@@ -39,8 +39,8 @@ from experiments.strata import segment_strata
 from experiments.verification import verify
 from tests.experiments.documents import tiny
 from tests.experiments.house import DAY
-from tests.experiments.house import SECRETS
 from tests.experiments.house import House
+from tests.experiments.house import SECRETS
 from tests.experiments.house import bar
 
 BANDED = {"type": "number", "store": True, "bands": [30, 60]}

@@ -16,7 +16,6 @@ from experiments.allocation import first_allocation
 from experiments.assignment import Assignment
 from experiments.assignment import Plan
 from experiments.assignment import decide
-from experiments.attribute_columns import AttributeColumn
 from experiments.deciding import Decisions
 from experiments.deciding import decide_all
 from experiments.document import parse_document
@@ -26,6 +25,7 @@ from experiments.model import Attribute
 from experiments.model import Exposure
 from experiments.model import Segment
 from experiments.model import State
+from experiments.rules.attribute_columns import AttributeColumn
 from tests.experiments.documents import spring_mailing
 from tests.experiments.people import TYPES
 from tests.experiments.people import attributes

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from experiments.audit import Deed
-from experiments.discovered import Wanted
-from experiments.discovered import draft_of
-from experiments.discovered import put_to_test
-from experiments.discovery import Discovery
-from experiments.discovery import Interval
-from experiments.discovery import Proposal
-from experiments.discovery import Side
-from experiments.discovery import discover
+from experiments.discovery.drafts import Wanted
+from experiments.discovery.drafts import draft_of
+from experiments.discovery.drafts import put_to_test
+from experiments.discovery.proposals import Discovery
+from experiments.discovery.proposals import Interval
+from experiments.discovery.proposals import Proposal
+from experiments.discovery.proposals import Side
+from experiments.discovery.proposals import discover
 from experiments.document import parse_document
 from experiments.errors import NothingToDiscover
 from experiments.errors import UnknownExperiment
@@ -27,8 +27,8 @@ from experiments.storage.store import Store
 from experiments.storage.store import open_store
 from tests.experiments.documents import tiny
 from tests.experiments.house import HOUR
-from tests.experiments.house import SECRETS
 from tests.experiments.house import House
+from tests.experiments.house import SECRETS
 from tests.experiments.tastes import Visitor
 from tests.experiments.tastes import letters
 from tests.experiments.tastes import likes

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from experiments.access import access
 from experiments.audit import Deed
 from experiments.errors import RejectedEvent
-from experiments.erasure import Erased
-from experiments.erasure import Remembering
-from experiments.erasure import erase
 from experiments.events import Terms
+from experiments.privacy.access import access
+from experiments.privacy.erasure import Erased
+from experiments.privacy.erasure import Remembering
+from experiments.privacy.erasure import erase
 from experiments.signing import disguised
 from experiments.signing import pseudonym
 from experiments.storage.location import Location
@@ -20,8 +20,8 @@ from experiments.verification import verify
 from tests.experiments.documents import tiny
 from tests.experiments.histories import rows_of
 from tests.experiments.house import DAY
-from tests.experiments.house import SECRETS
 from tests.experiments.house import House
+from tests.experiments.house import SECRETS
 from tests.service.processes import wait_until
 
 TABLES = ("events", "exposures", "totals", "waiting")

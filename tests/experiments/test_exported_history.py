@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.discovery import discover
-from experiments.erasure import erase_all
+from experiments.discovery.proposals import discover
 from experiments.events import Terms
-from experiments.history import ExportedHistory
-from experiments.history_export import export_history
-from experiments.replay import replay
-from experiments.retention import Keeping
-from experiments.retention import retain
+from experiments.history.export import export_history
+from experiments.history.record import ExportedHistory
+from experiments.privacy.erasure import erase_all
+from experiments.privacy.retention import Keeping
+from experiments.privacy.retention import retain
+from experiments.replay.records import replay
 from experiments.signing import disguised
 from experiments.signing import pseudonym
 from experiments.snapshot import all_experiments
@@ -35,8 +35,8 @@ from experiments.verification import verify_histories
 from tests.experiments.documents import tiny
 from tests.experiments.house import DAY
 from tests.experiments.house import HOUR
-from tests.experiments.house import SECRETS
 from tests.experiments.house import House
+from tests.experiments.house import SECRETS
 from tests.experiments.replays import play
 from tests.experiments.tampering import tamper
 from tests.experiments.tastes import letters

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from experiments.fits import fits_of
 from experiments.fits import typical_visitors
-from experiments.model import EVERYONE_ELSE
 from experiments.model import Attribute
+from experiments.model import EVERYONE_ELSE
 from experiments.recent import Context
 from experiments.recent import RecentTraffic
-from experiments.rules import compile_rule
+from experiments.rules.conditions import compile_rule
 
 _TYPES = {"city": "string", "recency": "number", "womens": "boolean", "app": "version", "tags": "list"}
 _ATTRIBUTES = {name: Attribute(type_) for name, type_ in _TYPES.items()}  # type: ignore[arg-type]

@@ -23,14 +23,14 @@ from experiments.storage.store import Store
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
 from experiments.verification import verify
-from service.report_checks import warnings
+from service.report.checks import warnings
 from tests.experiments.forgers import Forger
 from tests.experiments.forgers import Siege
 from tests.experiments.forgers import shop
 from tests.experiments.guards import taken_away
 from tests.experiments.house import DAY
-from tests.experiments.house import SECRETS
 from tests.experiments.house import House
+from tests.experiments.house import SECRETS
 
 
 @pytest.fixture(name="stores")

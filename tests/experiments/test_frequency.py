@@ -5,17 +5,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.frequency import FrequencyReport
-from experiments.frequency import Raise
-from experiments.frequency import frequency_report
-from experiments.frequency_caps import cap_of
+from experiments.frequency.caps import cap_of
+from experiments.frequency.sends import FrequencyReport
+from experiments.frequency.sends import Raise
+from experiments.frequency.sends import frequency_report
 from experiments.model import Frequency
 from experiments.signing import pseudonym
 from experiments.storage.store import Store
 from tests.experiments.documents import tiny
 from tests.experiments.house import DAY
-from tests.experiments.house import SECRETS
 from tests.experiments.house import House
+from tests.experiments.house import SECRETS
 from tests.experiments.test_frequency_caps import mailed
 
 KEY = "tiny"

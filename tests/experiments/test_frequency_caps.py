@@ -13,17 +13,17 @@ from experiments.document import parse_document
 from experiments.errors import Capped
 from experiments.errors import InvalidDocument
 from experiments.evaluation import Asking
-from experiments.exposure_caps import CAPPED
-from experiments.frequency_caps import Cap
-from experiments.frequency_caps import cap_of
+from experiments.frequency.caps import Cap
+from experiments.frequency.caps import cap_of
+from experiments.frequency.reached import CAPPED
 from experiments.model import Frequency
 from experiments.signing import pseudonym
 from experiments.storage.store import Store
 from tests.experiments.documents import spring_mailing
 from tests.experiments.documents import tiny
 from tests.experiments.house import DAY
-from tests.experiments.house import SECRETS
 from tests.experiments.house import House
+from tests.experiments.house import SECRETS
 
 NAMES = [f"v{number}" for number in range(60)]
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from experiments.document import parse_document
-from experiments.doses import Exposed
-from experiments.doses import doses
-from experiments.frequency import raises_of
-from experiments.frequency import rows_of
-from experiments.frequency_caps import cap_of
+from experiments.frequency.caps import cap_of
+from experiments.frequency.doses import Exposed
+from experiments.frequency.doses import doses
+from experiments.frequency.sends import raises_of
+from experiments.frequency.sends import rows_of
 from experiments.storage.visitors import ExposureRow
 from tests.experiments.documents import tiny
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from experiments.disagreements import name_disagreements
-from experiments.growthbook_conditions import condition_of
 from experiments.model import Attribute
-from experiments.rule_checks import check_rule
-from experiments.rules import compile_rule
+from experiments.rules.checks import check_rule
+from experiments.rules.conditions import compile_rule
+from experiments.rules.disagreements import name_disagreements
+from experiments.rules.growthbook import condition_of
 from tests.growthbook_clients import Node
 from tests.growthbook_clients import Python
 

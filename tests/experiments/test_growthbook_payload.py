@@ -19,7 +19,7 @@ from experiments.assignment import Consent
 from experiments.assignment import Plan
 from experiments.assignment import decide
 from experiments.document import parse_document
-from experiments.growthbook_payload import payload_of
+from experiments.growthbook.payload import payload_of
 from experiments.hashing import bucket
 from experiments.hashing import choose
 from experiments.hashing import ranges

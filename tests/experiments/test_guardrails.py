@@ -4,7 +4,7 @@ import pytest
 
 from experiments.storage.cells import CellKey
 from experiments.storage.store import Store
-from service.report_checks import warnings
+from service.report.checks import warnings
 from tests.experiments.documents import spring_mailing
 from tests.experiments.house import DAY
 from tests.experiments.house import House

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from experiments.document import parse_document
-from experiments.looks import looks
 from experiments.reading.assumptions import read_assumptions
-from experiments.simulation import Campaign
+from experiments.simulation.campaigns import Campaign
+from experiments.simulation.looks import looks
 from tests.experiments.flights import flight
 from tests.experiments.flights import goal
 from tests.experiments.flights import uplift

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from experiments.allocation import first_allocation
 from experiments.assignment import Plan
-from experiments.attribute_columns import AttributeColumn
 from experiments.deciding import decide_all
 from experiments.document import parse_document
-from experiments.message_columns import write_all
+from experiments.messages.columns import write_all
 from experiments.model import Arm
 from experiments.model import Attribute
+from experiments.rules.attribute_columns import AttributeColumn
 from tests.experiments.documents import spring_mailing
 from tests.experiments.people import TYPES
 from tests.experiments.people import attributes

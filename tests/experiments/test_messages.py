@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.message_bounds import LARGEST_MESSAGE
-from experiments.messages import LARGEST_WRITTEN
-from experiments.messages import check_message
-from experiments.messages import compile_message
+from experiments.messages.bounds import LARGEST_MESSAGE
+from experiments.messages.message import LARGEST_WRITTEN
+from experiments.messages.message import check_message
+from experiments.messages.message import compile_message
 from experiments.model import Attribute
 
 ATTRIBUTES = {

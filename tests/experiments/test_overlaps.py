@@ -10,10 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies
 
 from experiments.document import parse_document
-from experiments.examples import example_values
-from experiments.overlaps import Overlap
-from experiments.overlaps import overlaps
-from experiments.rules import compile_rule
+from experiments.review.examples import example_values
+from experiments.review.overlaps import Overlap
+from experiments.review.overlaps import overlaps
+from experiments.rules.conditions import compile_rule
 from tests.experiments.documents import spring_mailing
 from tests.experiments.wide import fifty_segments
 

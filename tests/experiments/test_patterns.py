@@ -4,10 +4,10 @@ from itertools import product
 
 import pytest
 
-from experiments.patterns import LONGEST_PATTERN
-from experiments.patterns import InvalidPattern
-from experiments.patterns import compile_pattern
-from experiments.patterns import found_in
+from experiments.rules.patterns import InvalidPattern
+from experiments.rules.patterns import LONGEST_PATTERN
+from experiments.rules.patterns import compile_pattern
+from experiments.rules.patterns import found_in
 
 _ATOMS = ("a", "[a-z]", ".", "(a|a)", "(a|ab)", r"\w", "(a?b?)", "[^!]", "(aa|a)", "(?:a|b|ab)")
 _REPEATED = (

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from experiments.document import parse_document
-from experiments.effects import effects
 from experiments.errors import InvalidDocument
-from experiments.forecasts import Forecast
-from experiments.outcomes import Plan
-from experiments.outcomes import run
-from experiments.preflight import Preflight
-from experiments.preflight import preflight
 from experiments.reading.assumptions import read_assumptions
-from experiments.truth import truth_of
+from experiments.simulation.effects import effects
+from experiments.simulation.forecasts import Forecast
+from experiments.simulation.outcomes import Plan
+from experiments.simulation.outcomes import run
+from experiments.simulation.preflight import Preflight
+from experiments.simulation.preflight import preflight
+from experiments.simulation.truth import truth_of
 from tests.experiments.flights import flight
 from tests.experiments.flights import goal
 from tests.experiments.flights import uplift

@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.alternatives import Alternative
-from experiments.alternatives import Unanswered
 from experiments.columns import Cell
 from experiments.columns import by_metric
 from experiments.counting import PROFIT
@@ -15,8 +13,10 @@ from experiments.errors import UnansweredPast
 from experiments.model import Allocation
 from experiments.model import StoredExperiment
 from experiments.readings import Readings
-from experiments.replay import Replay
-from experiments.replay import replay_of
+from experiments.replay.alternatives import Alternative
+from experiments.replay.alternatives import Unanswered
+from experiments.replay.records import Replay
+from experiments.replay.records import replay_of
 from experiments.times import DAY_MS
 
 ARMS = ["none", "one-letter", "fans-letter"]

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from experiments import retention
-from experiments.erasure import erase_all
 from experiments.events import Terms
 from experiments.partitions import EVERYBODY
-from experiments.removals import remove_events
-from experiments.retention import STEP
-from experiments.retention import Keeping
-from experiments.retention import retain
+from experiments.privacy import retention
+from experiments.privacy.erasure import erase_all
+from experiments.privacy.removals import remove_events
+from experiments.privacy.retention import Keeping
+from experiments.privacy.retention import STEP
+from experiments.privacy.retention import retain
 from experiments.signing import pseudonym
 from experiments.snapshot import all_experiments
 from experiments.storage.replies import ReplyRow
@@ -31,9 +31,9 @@ from tests.experiments.documents import three_kinds
 from tests.experiments.documents import tiny
 from tests.experiments.house import DAY
 from tests.experiments.house import HOUR
+from tests.experiments.house import House
 from tests.experiments.house import SECRETS
 from tests.experiments.house import START
-from tests.experiments.house import House
 
 #: As the settings have them.
 KEEPING = Keeping(Terms("personalise", 90 * 86_400), 90 * 86_400, 30 * 86_400, 30 * 86_400)

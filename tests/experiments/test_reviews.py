@@ -15,10 +15,10 @@ from experiments.lifecycle import create
 from experiments.lifecycle import replace
 from experiments.overview import Concern
 from experiments.overview import overview
-from experiments.reminders import Reminder
-from experiments.reminders import remind
-from experiments.reviews import mark_reviewed
-from experiments.reviews import review_days
+from experiments.review.days import mark_reviewed
+from experiments.review.days import review_days
+from experiments.review.reminders import Reminder
+from experiments.review.reminders import remind
 from experiments.storage.store import Store
 from tests.experiments.documents import spring_mailing
 from tests.experiments.house import DAY

@@ -4,11 +4,11 @@ import pytest
 import re2
 
 from experiments.model import Attribute
-from experiments.patterns import InvalidPattern
-from experiments.patterns import compile_pattern
-from experiments.patterns import found_in
-from experiments.rule_checks import check_rule
-from experiments.rules import compile_rule
+from experiments.rules.checks import check_rule
+from experiments.rules.conditions import compile_rule
+from experiments.rules.patterns import InvalidPattern
+from experiments.rules.patterns import compile_pattern
+from experiments.rules.patterns import found_in
 
 ATTRIBUTES = {
     "recency": Attribute("number"),

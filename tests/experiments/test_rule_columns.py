@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from experiments.attribute_columns import AttributeColumn
-from experiments.rule_columns import compile_column_rule
-from experiments.rules import compile_rule
+from experiments.rules.attribute_columns import AttributeColumn
+from experiments.rules.columns import compile_column_rule
+from experiments.rules.conditions import compile_rule
 from tests.experiments.people import TYPES
 from tests.experiments.people import attributes
 from tests.experiments.people import rules

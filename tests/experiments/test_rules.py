@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.rules import CONNECTIVES
-from experiments.rules import OPERATORS
-from experiments.rules import compile_rule
+from experiments.rules.conditions import CONNECTIVES
+from experiments.rules.conditions import OPERATORS
+from experiments.rules.conditions import compile_rule
 
 SUPPORTED = {*CONNECTIVES, *OPERATORS}
 

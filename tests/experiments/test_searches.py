@@ -2,11 +2,11 @@
 
 import pytest
 
+from experiments.discovery.searches import Record
+from experiments.discovery.searches import Search
 from experiments.document import parse_document
-from experiments.model import EVERYONE_ELSE
 from experiments.model import Allocation
-from experiments.searches import Record
-from experiments.searches import Search
+from experiments.model import EVERYONE_ELSE
 from experiments.storage.contexts import ContextRow
 from tests.experiments.tastes import letters
 

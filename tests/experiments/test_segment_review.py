@@ -12,16 +12,16 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from experiments.errors import InvalidReview
+from experiments.privacy.suppression import hidden_counts
 from experiments.recent import Context
-from experiments.review_effects import Span
-from experiments.segment_review import Review
-from experiments.segment_review import SegmentReview
-from experiments.segment_review import review
+from experiments.review.effects import Span
+from experiments.review.segments import Review
+from experiments.review.segments import SegmentReview
+from experiments.review.segments import review
 from experiments.storage.store import Store
-from experiments.suppression import hidden_counts
 from tests.experiments.house import DAY
-from tests.experiments.house import START
 from tests.experiments.house import House
+from tests.experiments.house import START
 from tests.service.showroom import in_days
 from tests.service.showroom import two_tastes
 

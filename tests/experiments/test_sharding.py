@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from experiments.sharding import add_shard
-from experiments.sharding import move_partition
-from experiments.storage.shards import ShardRow
+from experiments.log.sharding import add_shard
+from experiments.log.sharding import move_partition
 from experiments.storage.sharded_store import ShardedStore
 from experiments.storage.sharded_store import beside
 from experiments.storage.sharded_store import open_shards
+from experiments.storage.shards import ShardRow
 from experiments.storage.store import open_store
 from tests.experiments.house import SECRETS
 from tests.postgres import Databases

@@ -13,7 +13,7 @@ from experiments.document import parse_document
 from experiments.ledger import allocation_of
 from experiments.policies import next_weights
 from experiments.reading.assumptions import read_assumptions
-from experiments.simulation import Campaign
+from experiments.simulation.campaigns import Campaign
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
 from stats.weights import by_two_chances

@@ -10,7 +10,7 @@ from experiments.errors import InvalidDocument
 from experiments.lifecycle import apply_document
 from experiments.lifecycle import find
 from experiments.lifecycle import replace
-from experiments.special_categories import category_of
+from experiments.privacy.special_categories import category_of
 from experiments.storage.store import Store
 from tests.experiments.documents import spring_mailing
 from tests.experiments.house import House

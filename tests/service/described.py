@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
-from service.openapi import openapi
-from service.openapi import routes
-from service.operations import operation_of
+from service.reference.openapi import openapi
+from service.reference.openapi import routes
+from service.reference.operations import operation_of
 
 
 class DescribedClient(FlaskClient):

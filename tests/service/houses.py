@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from experiments.batches import batched
 from experiments.keys import create_key
-from experiments.sharding import move_partition
+from experiments.log.sharding import move_partition
 from experiments.storage.location import Server
-from service.cluster import sharded_store
+from service.cluster.joining import sharded_store
 from tests.clusters import Cluster
 from tests.clusters import running_cluster
 from tests.experiments.documents import spring_mailing

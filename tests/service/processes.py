@@ -21,7 +21,7 @@ from experiments.keys import create_key
 from experiments.lifecycle import act
 from experiments.lifecycle import apply_document
 from experiments.verification import verify
-from service.cluster import shards_beside
+from service.cluster.joining import shards_beside
 from service.config import load_config
 from service.installation import Installation
 from service.installation import open_installation

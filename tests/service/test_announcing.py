@@ -9,17 +9,17 @@ from threading import Event
 import msgspec
 import pytest
 
-from experiments.announcing import CHANGES
-from experiments.announcing import CONFIGURATION
-from experiments.announcing import Announcer
-from experiments.announcing import Hearing
-from experiments.picture import packed
-from experiments.picture import take_picture
-from experiments.picture import unpacked
+from experiments.log.announcing import Announcer
+from experiments.log.announcing import CHANGES
+from experiments.log.announcing import CONFIGURATION
+from experiments.log.announcing import Hearing
+from experiments.log.picture import packed
+from experiments.log.picture import take_picture
+from experiments.log.picture import unpacked
 from experiments.snapshot import Snapshots
 from experiments.snapshot import take_snapshot
-from experiments.storage.bucket import SILENCE_SECONDS
 from experiments.storage.bucket import Bucket
+from experiments.storage.bucket import SILENCE_SECONDS
 from experiments.storage.listener import Listener
 from experiments.storage.location import Server
 from experiments.storage.log import Log

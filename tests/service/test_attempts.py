@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address
 
-from service.attempts import Attempts
+from service.people.attempts import Attempts
 from tests.service.conftest import NOW_MS
 
 

@@ -11,8 +11,8 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from service.bodies import DEEPEST
 from service.installation import Installation
+from service.requests.bodies import DEEPEST
 from tests.experiments.documents import tiny
 from tests.service.conftest import bearer
 from tests.service.conftest import count_rows

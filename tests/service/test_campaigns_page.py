@@ -16,8 +16,8 @@ from experiments.lifecycle import create
 from experiments.people import Role
 from experiments.storage.cells import CellKey
 from experiments.times import day_of
-from service.campaigns_view import SPARK_DAYS
-from service.campaigns_view import spark
+from service.campaigns.view import SPARK_DAYS
+from service.campaigns.view import spark
 from service.installation import Installation
 from tests.experiments.documents import tiny
 from tests.service.conftest import DEED

@@ -8,8 +8,8 @@ from flask.testing import FlaskClient
 
 from experiments.acts import do
 from experiments.lifecycle import create
-from service.digest import digest
 from service.installation import Installation
+from service.mail.digest import digest
 from tests.experiments.documents import tiny
 from tests.experiments.house import bar
 from tests.service.conftest import DEED

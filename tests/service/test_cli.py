@@ -13,7 +13,7 @@ from experiments.storage.sqlite import connect
 from experiments.version import VERSION
 from service.cli import COMMANDS
 from service.cli import cli
-from service.links import read_link
+from service.people.links import read_link
 from tests.experiments.documents import spring_mailing
 from tests.experiments.tampering import tamper
 from tests.service.conftest import Run

@@ -7,15 +7,15 @@ import pytest
 from experiments.errors import InvalidSetting
 from experiments.errors import SecretMismatch
 from experiments.storage.location import Server
-from service.clock import AcceleratedClock
-from service.clock import SystemClock
-from service.config import SETTINGS
 from service.config import Config
+from service.config import SETTINGS
 from service.config import config_lines
 from service.config import load_config
 from service.installation import open_installation
-from service.rates import Rate
-from service.secret import secrets_of
+from service.operation.clock import AcceleratedClock
+from service.operation.clock import SystemClock
+from service.operation.secret import secrets_of
+from service.requests.rates import Rate
 
 SECRET = "long enough to be a secret, and then some"
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from experiments.consent_counts import counts_of
+from experiments.privacy.consent_counts import counts_of
 from experiments.reports import build_report
 from experiments.verification import verify
 from service.installation import Installation
-from service.report_checks import checks
+from service.report.checks import checks
 from tests.experiments.documents import spring_mailing
 from tests.service.conftest import SetClock
 from tests.service.conftest import bearer

@@ -3,7 +3,7 @@
 import pytest
 
 from experiments.model import Attribute
-from service.context_words import context_words
+from service.campaigns.context_words import context_words
 
 ATTRIBUTES = {
     "age": Attribute("number", True, (30, 60)),

@@ -14,7 +14,7 @@ from service.config import Config
 from service.current import EXTENSION
 from service.installation import Installation
 from service.installation import open_installation
-from service.rates import Rate
+from service.requests.rates import Rate
 from tests.service.conftest import DEED
 from tests.service.conftest import SetClock
 from tests.service.conftest import bearer

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from service.customers import COUNTS
-from service.customers import Customer
-from service.customers import customers
+from service.tables.customers import COUNTS
+from service.tables.customers import Customer
+from service.tables.customers import customers
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,7 @@ from experiments.ledger import allocation_of
 from experiments.storage.ledger import LedgerRow
 from experiments.storage.sqlite import lock_for_serving
 from experiments.verification import verify
-from service.address import Address
 from service.config import load_config
-from service.customers import customers
 from service.demo.bookkeeping import Idle
 from service.demo.bookkeeping import Miscounted
 from service.demo.bookkeeping import check_counts
@@ -39,12 +37,14 @@ from service.demo.gain import gain_over
 from service.demo.hillstrom import hillstrom
 from service.demo.replay import counted
 from service.demo.run import run_demo
-from service.gallery import gallery
+from service.gallery.entries import gallery
 from service.installation import open_installation
+from service.requests.address import Address
+from service.tables.customers import customers
 from tests.service.conftest import Run
+from tests.service.processes import Installed
 from tests.service.processes import PATIENCE_SECONDS
 from tests.service.processes import REPOSITORY
-from tests.service.processes import Installed
 from tests.service.processes import free_port
 
 HILLSTROM = hillstrom()

@@ -17,8 +17,8 @@ from playwright.sync_api import expect
 from experiments.lifecycle import find
 from service.config import Config
 from service.config import load_config
+from service.discovery.rule_words import rule_words
 from service.installation import Installation
-from service.rule_words import rule_words
 from tests.experiments.house import House
 from tests.experiments.tastes import Visitor
 from tests.experiments.tastes import letters

@@ -15,27 +15,27 @@ import numpy as np
 import psycopg
 import pytest
 
-from experiments import sharding
-from experiments.access import access
 from experiments.audit import Deed
-from experiments.discovery import discover
-from experiments.erasure import Erased
-from experiments.erasure import Remembering
-from experiments.erasure import erase
-from experiments.erasure import erase_again
+from experiments.discovery.proposals import discover
 from experiments.errors import StorageBusy
 from experiments.errors import StorageError
 from experiments.events import Terms
 from experiments.exports import ROW_LEVEL
 from experiments.exports import export
-from experiments.frequency import frequency_report
-from experiments.opt_outs import opt_out
+from experiments.frequency.sends import frequency_report
+from experiments.log import sharding
+from experiments.log.sharding import move_partition
 from experiments.partitions import partition_of
-from experiments.replay import replay
-from experiments.retention import Keeping
-from experiments.retention import retain
-from experiments.segment_review import review
-from experiments.sharding import move_partition
+from experiments.privacy.access import access
+from experiments.privacy.erasure import Erased
+from experiments.privacy.erasure import Remembering
+from experiments.privacy.erasure import erase
+from experiments.privacy.erasure import erase_again
+from experiments.privacy.opt_outs import opt_out
+from experiments.privacy.retention import Keeping
+from experiments.privacy.retention import retain
+from experiments.replay.records import replay
+from experiments.review.segments import review
 from experiments.signing import disguised
 from experiments.storage import movable_part
 from experiments.storage.location import Server
@@ -44,16 +44,16 @@ from experiments.storage.sharded_store import ShardedStore
 from experiments.storage.sharded_store import open_shards
 from experiments.storage.store import open_store
 from experiments.verification import verify
-from service.export_files import file_of
+from service.tables.export_files import file_of
+from tests.experiments.divided import Divided
 from tests.experiments.divided import PARTITIONS
 from tests.experiments.divided import SHARDS
-from tests.experiments.divided import Divided
 from tests.experiments.divided import divided_house
 from tests.experiments.divided import stand_in
 from tests.experiments.documents import tiny
 from tests.experiments.house import DAY
-from tests.experiments.house import SECRETS
 from tests.experiments.house import House
+from tests.experiments.house import SECRETS
 from tests.experiments.tastes import letters
 from tests.experiments.tastes import send
 from tests.logs import running_log
@@ -459,7 +459,7 @@ def killed_while_retaining(house: Divided, point: str) -> None:
 _RETAINING = """
 import sys
 from experiments.failpoints import Failpoint, arm
-from experiments.retention import retain
+from experiments.privacy.retention import retain
 from experiments.snapshot import Snapshots
 from experiments.storage.location import Server
 from experiments.storage.sharded_store import open_shards

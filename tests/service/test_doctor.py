@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.storage.location import Server
-from service.doctor import file_system_of
+from service.operation.doctor import file_system_of
 from tests.postgres import Databases
 from tests.service.conftest import Run
 from tests.service.nodes import InstalledNode

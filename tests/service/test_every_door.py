@@ -15,11 +15,11 @@ from experiments.keys import revoke_key
 from experiments.people import ROLES
 from experiments.people import suffices
 from service.config import Config
-from service.forms import FIELD
-from service.headers import ALWAYS
 from service.installation import Installation
 from service.installation import open_installation
-from service.links import report_link
+from service.people.forms import FIELD
+from service.people.links import report_link
+from service.requests.headers import ALWAYS
 from tests.service.conftest import DEED
 from tests.service.conftest import NOW_MS
 from tests.service.conftest import SetClock

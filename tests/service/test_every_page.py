@@ -10,9 +10,9 @@ from playwright.sync_api import Page
 from playwright.sync_api import StorageState
 from playwright.sync_api import expect
 
-from service.operations import HTML
-from service.operations import operation_of
-from service.setup_state import STEPS
+from service.reference.operations import HTML
+from service.reference.operations import operation_of
+from service.setup.state import STEPS
 from tests.service.browsers import NEW
 from tests.service.browsers import barriers
 from tests.service.browsers import log_in

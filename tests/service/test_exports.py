@@ -86,7 +86,8 @@ def test_a_cell_that_alone_is_small_hides_another_so_that_nobody_subtracts(
     assert run("experiment", "apply", "-", stdin=json.dumps(document)).status == 0
     assert run("experiment", "start", "tiny").status == 0
     for day, visitors in (("1", 30), ("2", 4), ("3", 12)):
-        monkeypatch.setattr("service.clock.SystemClock.now_ms", lambda _, day=day: NOW_MS + int(day) * 86_400_000)
+        clock = "service.operation.clock.SystemClock.now_ms"
+        monkeypatch.setattr(clock, lambda _, day=day: NOW_MS + int(day) * 86_400_000)
         people = "".join(f"d{day}-{number}\n" for number in range(visitors))
         assert run("assign", "tiny", "-", stdin=f"visitor\n{people}").status == 0
     shown = {row["visitors"] for row in table(run, "cells", key="tiny") if row["metric"] == "$exposures"}

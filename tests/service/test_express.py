@@ -17,8 +17,8 @@ from werkzeug.test import TestResponse
 from experiments.audit import Deed
 from experiments.keys import revoke_key
 from service.installation import Installation
-from service.rates import Buckets
-from service.rates import Rate
+from service.requests.rates import Buckets
+from service.requests.rates import Rate
 from tests.service.conftest import bearer
 
 ADDRESS = "/ofrep/v1/evaluate/flags/spring-mailing"

@@ -12,14 +12,14 @@ import pytest
 
 from experiments.plugins import plugins
 from experiments.reading.policy import policy_section
-from service import setup_wording
-from service.setup_form import FORM
-from service.setup_kinds import Reading
+from service.setup import wording as setup_wording
+from service.setup.form import FORM
+from service.setup.kinds import Reading
 from tests.experiments.documents import tiny
 from tests.packages import EXAMPLE
 from tests.packages import install_example
-from tests.service.processes import REPOSITORY
 from tests.service.processes import Installed
+from tests.service.processes import REPOSITORY
 from tests.service.processes import ServerProcess
 from tests.service.processes import wait_until
 

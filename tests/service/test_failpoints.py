@@ -14,8 +14,8 @@ import pytest
 
 from experiments.failpoints import Failpoint
 from experiments.keys import create_key
+from experiments.privacy.retention import retain
 from experiments.reallocation import reallocate_due
-from experiments.retention import retain
 from experiments.storage.cells import CellRow
 from experiments.storage.ledger import LedgerRow
 from experiments.storage.session import Session
@@ -27,14 +27,14 @@ from service.current import EXTENSION
 from service.installation import Installation
 from tests.experiments.documents import spring_mailing
 from tests.experiments.documents import tiny
+from tests.experiments.house import House
 from tests.experiments.house import SECRET
 from tests.experiments.house import SECRETS
-from tests.experiments.house import House
 from tests.service.conftest import DEED
 from tests.service.conftest import bearer
 from tests.service.conftest import count_rows
-from tests.service.processes import PATIENCE_SECONDS
 from tests.service.processes import Installed
+from tests.service.processes import PATIENCE_SECONDS
 from tests.service.processes import ServerProcess
 from tests.service.processes import wait_until
 from tests.service.witnesses import KEY

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from experiments.assignment import Assignment
 from experiments.evaluation import Evaluation
 from experiments.model import Role
-from service.flags import success
-from service.flags import written
+from service.evaluations.flags import success
+from service.evaluations.flags import written
 
 _KEYS = st.text("abc019._-", min_size=1, max_size=8)
 _ASSIGNMENTS = st.builds(

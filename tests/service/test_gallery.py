@@ -11,15 +11,15 @@ from flask.testing import FlaskClient
 from experiments.allocation import first_allocation
 from experiments.assignment import Plan as Deciding
 from experiments.lifecycle import find
-from experiments.outcomes import Outcome
-from experiments.outcomes import Plan
-from experiments.outcomes import run
-from experiments.preflight import preflight
 from experiments.reading.segments import SegmentKind
+from experiments.simulation.outcomes import Outcome
+from experiments.simulation.outcomes import Plan
+from experiments.simulation.outcomes import run
+from experiments.simulation.preflight import preflight
 from service.demo.crowd import crowd
 from service.demo.simulated import simulated
-from service.gallery import Entry
-from service.gallery import gallery
+from service.gallery.entries import Entry
+from service.gallery.entries import gallery
 from service.installation import Installation
 from tests.service.conftest import bearer
 from tests.service.conftest import count_rows

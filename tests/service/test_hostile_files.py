@@ -13,16 +13,16 @@ import pytest
 from playwright.sync_api import Browser
 from playwright.sync_api import expect
 
-from experiments.lifecycle import create
 from experiments.lifecycle import act
+from experiments.lifecycle import create
 from service.charts import headed
 from service.charts import render_svg
 from service.current import EXTENSION
-from service.digest import digest
+from service.mail.digest import digest
 from service.pages import inline_stylesheet
 from service.pages import render_report
-from service.report_charts import report_charts
-from service.report_csv import report_csv
+from service.report.charts import report_charts
+from service.report.table import report_csv
 from tests.experiments.documents import tiny
 from tests.hostile import LINES
 from tests.service.browsers import log_in

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from experiments.errors import IdempotencyKeyReused
-from experiments.repetition import KEPT_SECONDS
 from experiments.repetition import Claim
+from experiments.repetition import KEPT_SECONDS
 from experiments.repetition import Reply
 from experiments.repetition import once
 from experiments.storage.session import Session
@@ -25,10 +25,10 @@ from experiments.storage.sqlite import steps
 from experiments.storage.store import Store
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
-from service.idempotency import HEADER
-from service.idempotency import REPLAYED
-from service.idempotency import InFlight
 from service.installation import Installation
+from service.requests.idempotency import HEADER
+from service.requests.idempotency import InFlight
+from service.requests.idempotency import REPLAYED
 from tests.experiments.documents import spring_mailing
 from tests.experiments.documents import tiny
 from tests.service.conftest import SetClock

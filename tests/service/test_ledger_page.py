@@ -14,9 +14,9 @@ from experiments.ledger import ledger_excerpt
 from experiments.lifecycle import create
 from experiments.reallocation import reallocate
 from experiments.storage.cells import CellKey
+from service.campaigns.ledger_view import ROWS
 from service.installation import Installation
-from service.ledger_view import ROWS
-from service.links import report_link
+from service.people.links import report_link
 from tests.experiments.documents import spring_mailing
 from tests.service.conftest import DEED
 from tests.service.conftest import NOW_MS

@@ -5,8 +5,8 @@ import pytest
 from experiments.errors import InvalidSignature
 from experiments.signing import keyring
 from experiments.signing import sign
-from service.links import read_link
-from service.links import report_link
+from service.people.links import read_link
+from service.people.links import report_link
 
 KEYS = keyring(b"s" * 32)
 NOW_MS = 1_800_000_000_000

@@ -13,13 +13,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from experiments.applying import Worker
-from experiments.collecting import collect
 from experiments.errors import InvalidBackup
 from experiments.errors import InvalidSetting
 from experiments.errors import LogUnreachable
 from experiments.errors import SecretMismatch
-from experiments.sharding import add_shard
+from experiments.log.applying import Worker
+from experiments.log.collecting import collect
+from experiments.log.sharding import add_shard
 from experiments.signing import pseudonym
 from experiments.storage.location import Server
 from experiments.storage.log import Log
@@ -28,9 +28,9 @@ from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
 from experiments.verification import verify
 from service import create_app
-from service.cluster import connected_log
-from service.cluster import sharded_store
-from service.cluster import shards_beside
+from service.cluster.joining import connected_log
+from service.cluster.joining import sharded_store
+from service.cluster.joining import shards_beside
 from service.config import Config
 from service.config import load_config
 from service.current import EXTENSION

@@ -19,11 +19,11 @@ from experiments.people import remove_user
 from service.config import Config
 from service.config import load_config
 from service.installation import Installation
-from service.local_paths import is_local
-from service.login import ROOM
-from service.passwords import hash_password
-from service.passwords import nobodys_hash
-from service.passwords import verify_password
+from service.people.login import ROOM
+from service.people.passwords import hash_password
+from service.people.passwords import nobodys_hash
+from service.people.passwords import verify_password
+from service.requests.local_paths import is_local
 from tests.service.conftest import DEED
 from tests.service.conftest import NOW_MS
 from tests.service.conftest import SetClock

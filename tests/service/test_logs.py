@@ -22,15 +22,15 @@ from service.auth import public
 from service.config import load_config
 from service.current import EXTENSION
 from service.installation import Installation
-from service.logs import JsonLines
-from service.logs import said
-from service.openapi import routes
-from service.traces import trace_of
+from service.operation.logs import JsonLines
+from service.operation.logs import said
+from service.reference.openapi import routes
+from service.requests.traces import trace_of
 from tests.experiments.documents import spring_mailing
 from tests.service.conftest import SetClock
 from tests.service.conftest import bearer
-from tests.service.processes import REPOSITORY
 from tests.service.processes import Installed
+from tests.service.processes import REPOSITORY
 from tests.service.processes import ServerProcess
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

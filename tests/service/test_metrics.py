@@ -14,7 +14,7 @@ from experiments.backups import back_up
 from experiments.overview import ConcernKind
 from service.config import Config
 from service.installation import Installation
-from service.tallies import Tally
+from service.operation.tallies import Tally
 from tests.service.conftest import SetClock
 from tests.service.conftest import bearer
 from tests.service.processes import wait_until

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from typing import Any
 
 import jsonschema_rs
@@ -27,17 +27,17 @@ from experiments.audit import Deed
 from experiments.lifecycle import create
 from experiments.reading.soundness import unsound_values
 from service import create_app
-from service import reference
 from service.auth import public
 from service.auth import scope_of
 from service.config import load_config
 from service.current import EXTENSION
-from service.examples import example_path
 from service.installation import Installation
-from service.openapi import Route
-from service.openapi import routes
-from service.operations import KEY
-from service.operations import Example
+from service.reference import pages as reference
+from service.reference.examples import example_path
+from service.reference.openapi import Route
+from service.reference.openapi import routes
+from service.reference.operations import Example
+from service.reference.operations import KEY
 from tests.experiments.documents import spring_mailing
 from tests.experiments.house import bar
 from tests.experiments.test_document_schema import beyond
@@ -46,7 +46,7 @@ from tests.service.conftest import NOW_MS
 from tests.service.conftest import bearer
 
 #: What these refuse is told by a page, in words.
-PAGES = ("forms", "gallery_page", "login", "people", "report_files", "setup")
+PAGES = ("people/forms", "gallery/page", "people/login", "people/roles", "report/files", "setup/pages")
 
 #: How an experiment comes to a state.
 _WAYS: dict[str, tuple[Any, ...]] = {
@@ -97,8 +97,9 @@ def test_every_operation_has_a_name_of_its_own_a_summary_and_its_scope(app: Flas
 
 
 def test_every_code_that_a_view_or_a_door_refuses_with_is_in_it(document: dict[str, Any]) -> None:
-    modules = (path for path in Path(service.__file__).parent.glob("*.py") if path.stem not in PAGES)
-    sources = "\n".join(path.read_text() for path in modules)
+    folder = Path(service.__file__).parent
+    modules = {str(path.relative_to(folder).with_suffix("")): path for path in folder.rglob("*.py")}
+    sources = "\n".join(path.read_text() for name, path in modules.items() if name not in PAGES)
     refused = {(status, code) for status, code in re.findall(r'Refused\(\s*(\d+), "(\w+)"', sources)}
     known = {
         (status, code)
@@ -123,7 +124,7 @@ def test_it_is_sent_once_to_whoever_has_it(client: FlaskClient) -> None:
 def all_examples() -> list[Any]:
     """Every route with its example; found without an application, since tests are collected before there is one."""
     app = Flask("service", root_path=str(Path(service.__file__).parent))
-    for module in iter_modules(service.__path__, "service."):
+    for module in walk_packages(service.__path__, "service."):
         endpoints = getattr(import_module(module.name), "bp", None)
         if endpoints is not None:
             app.register_blueprint(endpoints)

@@ -4,7 +4,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from service.installation import Installation
-from service.links import report_link
+from service.people.links import report_link
 from tests.service.conftest import NOW_MS
 from tests.service.conftest import Run
 from tests.service.conftest import SetClock

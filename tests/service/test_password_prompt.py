@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from service.passwords import verify_password
-from tests.service.processes import PATIENCE_SECONDS
+from service.people.passwords import verify_password
 from tests.service.processes import Installed
+from tests.service.processes import PATIENCE_SECONDS
 
 PASSWORD = "typed by hand, unseen"
 

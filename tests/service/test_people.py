@@ -11,9 +11,9 @@ from experiments.errors import StorageFull
 from experiments.people import ROLES
 from experiments.people import Role
 from experiments.people import suffices
-from service.forms import FIELD
 from service.installation import Installation
-from service.people import for_people
+from service.people.forms import FIELD
+from service.people.roles import for_people
 from tests.service.conftest import SetClock
 from tests.service.conftest import bearer
 from tests.service.conftest import count_rows

@@ -10,7 +10,7 @@ from experiments.lifecycle import act
 from experiments.lifecycle import create
 from service.config import load_config
 from service.installation import Installation
-from service.privacy_papers import data_map
+from service.privacy.papers import data_map
 from tests.experiments.documents import spring_mailing
 from tests.service.conftest import DEED
 from tests.service.conftest import Run

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from service import quick_json
-from service.bodies import DEEPEST
-from service.bodies import parse
-from service.bodies import parse_strictly
 from service.errors import Refused
+from service.requests import quick_json
+from service.requests.bodies import DEEPEST
+from service.requests.bodies import parse
+from service.requests.bodies import parse_strictly
 
 _characters = st.sampled_from('ab"\\[]{}:,é😀\x00\x1f\x7f\u2028') | st.characters(exclude_categories=["Cs"])
 _texts = st.text(_characters, max_size=8)

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from service.rates import Buckets
-from service.rates import Rate
-from service.rates import Standing
+from service.requests.rates import Buckets
+from service.requests.rates import Rate
+from service.requests.rates import Standing
 
 NOW_MS = 1_796_119_200_000
 

@@ -8,8 +8,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from playwright.sync_api import Browser
 
-from service.openapi import routes
-from service.reference_view import kind
+from service.reference.openapi import routes
+from service.reference.view import kind
 from tests.service.processes import Installed
 from tests.service.processes import ServerProcess
 

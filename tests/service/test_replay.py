@@ -11,9 +11,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from experiments.replay import replay
+from experiments.replay.records import replay
 from service.installation import Installation
-from service.replay_text import replay_text
+from service.replay.text import replay_text
 from tests.experiments.house import DAY
 from tests.experiments.house import House
 from tests.service.conftest import NOW_MS

@@ -1,7 +1,7 @@
 """The report's charts: that what is drawn are the report's figures, and that thin data draw no winner."""
 
-from xml.etree import ElementTree
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from scipy import stats as peer
@@ -9,17 +9,17 @@ from scipy import stats as peer
 from service.charts import MOST_FACETS
 from service.charts import headed
 from service.charts import render_svg
-from service.densities import densities
-from service.density_chart import density_chart
 from service.palette import MUTED
 from service.palette import SAVED
 from service.palette import UNSETTLED
 from service.palette import arm_colours
-from service.report_charts import NAMES
-from service.report_charts import Chart
-from service.report_charts import report_charts
-from service.report_units import units_of
-from service.savings_chart import savings_chart
+from service.report.charts import Chart
+from service.report.charts import NAMES
+from service.report.charts import report_charts
+from service.report.densities import densities
+from service.report.density_chart import density_chart
+from service.report.savings_chart import savings_chart
+from service.report.units import units_of
 from service.wording import PLAIN
 from service.wording import RATE
 from tests.service.reports import HOSTILE

@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 
 from experiments.storage.cells import CellKey
 from service.installation import Installation
-from service.links import report_link
-from service.report_charts import NAMES
-from service.report_csv import COLUMNS
+from service.people.links import report_link
+from service.report.charts import NAMES
+from service.report.table import COLUMNS
 from tests.service.conftest import NOW_MS
 from tests.service.conftest import SetClock
 

@@ -11,10 +11,10 @@ from flask import Flask
 from playwright.sync_api import Browser
 from playwright.sync_api import Page
 
-from service import headers
 from service.pages import bp
 from service.pages import render_report
-from service.report_charts import NAMES
+from service.report.charts import NAMES
+from service.requests import headers
 from tests.service.browsers import barriers
 from tests.service.browsers import opened
 from tests.service.browsers import overflow

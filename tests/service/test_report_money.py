@@ -10,9 +10,9 @@ from experiments.report_shape import AfterFixedCost
 from experiments.report_shape import Economics
 from service.pages import bp
 from service.pages import render_report
-from service.report_csv import COLUMNS
-from service.report_money import OF_SEGMENTS
-from service.report_money import OVER_SEGMENTS
+from service.report.money import OF_SEGMENTS
+from service.report.money import OVER_SEGMENTS
+from service.report.table import COLUMNS
 from tests.service.reports import sample_report
 from tests.service.reports import suppressed
 

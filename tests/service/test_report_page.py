@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 import pytest
 from flask import Flask
 
-from service.explanations import EXPLANATIONS
 from service.pages import bp
 from service.pages import inline_stylesheet
 from service.pages import minus
 from service.pages import render_report
+from service.report.explanations import EXPLANATIONS
 from tests.service.reports import HOSTILE
 from tests.service.reports import hostile_allocations
 from tests.service.reports import hostile_report

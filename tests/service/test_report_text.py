@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from service.report_csv import COLUMNS
-from service.report_text import report_csv
-from service.report_text import report_text
+from service.report.table import COLUMNS
+from service.report.text import report_csv
+from service.report.text import report_text
 from tests.service.reports import HOSTILE
 from tests.service.reports import hostile_report
 from tests.service.reports import sample_report

@@ -10,11 +10,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from service.clock import AcceleratedClock
-from service.clock import SystemClock
 from service.config import load_config
 from service.installation import Installation
 from service.installation import open_installation
+from service.operation.clock import AcceleratedClock
+from service.operation.clock import SystemClock
 from service.scheduler import Scheduler
 from tests.experiments.documents import spring_mailing
 from tests.experiments.house import DAY

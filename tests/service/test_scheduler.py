@@ -11,9 +11,9 @@ import pytest
 
 from experiments.errors import StorageBusy
 from experiments.storage.ledger import LedgerRow
-from service.clock import AcceleratedClock
-from service.clock import SystemClock
 from service.installation import Installation
+from service.operation.clock import AcceleratedClock
+from service.operation.clock import SystemClock
 from service.scheduler import Scheduler
 from service.scheduler import start_scheduler
 from tests.experiments.documents import spring_mailing

@@ -12,22 +12,22 @@ from typing import Any
 
 import pytest
 
-from experiments.access import access
 from experiments.errors import InvalidSignature
 from experiments.errors import SecretMismatch
 from experiments.failpoints import Failpoint
+from experiments.privacy.access import access
 from experiments.verification import verify
 from service.config import load_config
 from service.installation import Installation
 from service.installation import open_installation
-from service.links import read_link
-from service.links import report_link
+from service.people.links import read_link
+from service.people.links import report_link
 from tests.experiments.documents import spring_mailing
 from tests.postgres import Databases
 from tests.service.nodes import InstalledNode
 from tests.service.nodes import Node
-from tests.service.processes import PATIENCE_SECONDS
 from tests.service.processes import Installed
+from tests.service.processes import PATIENCE_SECONDS
 from tests.service.processes import ServerProcess
 from tests.service.processes import wait_until
 from tests.service.test_failpoints import OF_ROTATIONS

@@ -18,10 +18,10 @@ from experiments.lifecycle import create
 from experiments.lifecycle import find
 from experiments.people import remove_user
 from service.installation import Installation
-from service.preflight_page import SIMULATING
-from service.setup_form import sheet_of
-from service.setup_names import texts_of
-from service.setup_state import STEPS
+from service.preflight.page import SIMULATING
+from service.setup.form import sheet_of
+from service.setup.names import texts_of
+from service.setup.state import STEPS
 from tests.experiments.documents import at_home
 from tests.experiments.documents import spring_mailing
 from tests.service.conftest import DEED

@@ -12,7 +12,7 @@ from experiments.lifecycle import act
 from experiments.lifecycle import create
 from experiments.lifecycle import find
 from service.installation import Installation
-from service.setup_state import STEPS
+from service.setup.state import STEPS
 from tests.experiments.wide import fifty_segments
 from tests.service.conftest import DEED
 from tests.service.forms import fields_of

@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from experiments.suppression import coarse_share
-from experiments.suppression import withheld
+from experiments.privacy.suppression import coarse_share
+from experiments.privacy.suppression import withheld
 from service.installation import Installation
 from tests.experiments.documents import spring_mailing
 from tests.service.conftest import Run

@@ -12,7 +12,7 @@ from experiments.outcome_sources import fetch
 from experiments.receipts import Receipt
 from experiments.storage.store import Store
 from service.config import load_config
-from service.folders import FolderSource
+from service.outlets.folders import FolderSource
 from tests.experiments.documents import tiny
 from tests.experiments.house import START
 from tests.service.processes import Installed

@@ -10,10 +10,10 @@ from werkzeug.test import TestResponse
 from service import create_app
 from service.config import Config
 from service.current import EXTENSION
-from service.rates import Rate
-from service.rates import Standing
-from service.throttle import network_of
-from service.throttle import rate_headers
+from service.requests.rates import Rate
+from service.requests.rates import Standing
+from service.requests.throttle import network_of
+from service.requests.throttle import rate_headers
 from tests.experiments.guards import taken_away
 from tests.service.conftest import SetClock
 from tests.service.conftest import bearer

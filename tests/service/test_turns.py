@@ -14,9 +14,9 @@ from werkzeug.test import TestResponse
 from experiments.storage.session import Session
 from service.errors import Refused
 from service.installation import Installation
-from service.patience import Patience
-from service.turns import LEAVE
-from service.turns import Turns
+from service.requests.patience import Patience
+from service.requests.turns import LEAVE
+from service.requests.turns import Turns
 from tests.service.conftest import bearer
 from tests.service.processes import wait_until
 

@@ -9,10 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from experiments.errors import InvalidContext
-from service.bodies import DEEPEST
-from service.bodies import parse
 from service.errors import Refused
-from service.visitor_lines import read_visitors
+from service.evaluations.visitor_lines import read_visitors
+from service.requests.bodies import DEEPEST
+from service.requests.bodies import parse
 
 VISITOR = '{"id": "ann", "attributes": {"womens": %s, "tags": [1, "a", null]}, "consent": "none", "token": "a.b"}'
 

@@ -1,0 +1,1 @@
+"""Segments that an experiment's own visitors suggest."""

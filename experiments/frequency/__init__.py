@@ -1,0 +1,1 @@
+"""How often visitors are exposed, caps on it, and whether one more send is worth it."""

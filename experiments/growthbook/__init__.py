@@ -1,0 +1,1 @@
+"""What GrowthBook's SDKs are given and send."""

@@ -1,0 +1,1 @@
+"""Events through a log to several databases: taken in, applied to shards, collected."""

@@ -1,0 +1,1 @@
+"""Messages: templates, written for one visitor or for many, within bounds."""

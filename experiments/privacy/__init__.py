@@ -1,0 +1,1 @@
+"""What visitors are owed: consent, objection, access, erasure, retention, small cells."""

@@ -1,0 +1,1 @@
+"""What other policies would have earned with the same visitors."""

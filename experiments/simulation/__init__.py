@@ -1,0 +1,1 @@
+"""Campaigns that have not begun: worlds assumed, campaigns simulated, and what follows."""

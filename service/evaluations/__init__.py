@@ -1,0 +1,1 @@
+"""Evaluations for programs: OpenFeature's protocol, GrowthBook's payload, lists of visitors."""

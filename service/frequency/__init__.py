@@ -1,0 +1,1 @@
+"""How often visitors are written to, for people: as a page and as text."""

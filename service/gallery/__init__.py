@@ -1,0 +1,1 @@
+"""Ready campaigns: their entries, over HTTP and as a page."""

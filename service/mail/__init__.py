@@ -1,0 +1,1 @@
+"""E-mails: digests and reminders, and the relay that takes them."""

@@ -1,0 +1,1 @@
+"""What whoever runs it needs: health, figures, alarms, logs, and the processes of a cluster."""

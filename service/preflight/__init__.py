@@ -1,0 +1,1 @@
+"""The pre-flight for people: its form, as a page and as text."""

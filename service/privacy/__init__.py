@@ -1,0 +1,1 @@
+"""The papers on privacy: as a page and as text."""

@@ -1,0 +1,1 @@
+"""The reference: what endpoints say of themselves, as OpenAPI and as a page."""

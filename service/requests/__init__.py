@@ -1,0 +1,1 @@
+"""What every request goes through: bodies in, answers out, origins, rates, traces."""

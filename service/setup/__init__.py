@@ -1,0 +1,1 @@
+"""The guided set-up: the experiment document as a form in steps."""

@@ -1,0 +1,1 @@
+"""Tables in CSV: visitors in and letters out, outcomes, exports."""
