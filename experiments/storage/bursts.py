@@ -5,6 +5,7 @@ with a sync and with nothing after it: only where the server knows that it waits
 we leave alone for too long.
 """
 
+import select
 from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -39,8 +40,17 @@ class Bursts:
             self._pipeline = self._ending.enter_context(self._raw.pipeline())
         for statement in waiting:
             statement.run()
+        self._push()
         # Leaving the pipeline instead would ask the server to flush, after which it minds no time.
         self._pipeline.sync()
+
+    def _push(self) -> None:
+        """Have all of it on its way: whoever waits for answers sends nothing any more, however much is still here."""
+        connection, poll = self._raw.pgconn, select.poll()
+        poll.register(connection.socket, select.POLLIN | select.POLLOUT)
+        while connection.flush():
+            if any(event & select.POLLIN for _, event in poll.poll()):
+                connection.consume_input()
 
     def end(self) -> None:
         """Send nothing more."""
