@@ -21,6 +21,7 @@ from experiments.storage.location import Server
 from experiments.storage.pace import Pace
 from experiments.storage.parts import Part
 from experiments.storage.seals import check_fingerprint
+from experiments.storage.seals import fingerprint_of
 from experiments.storage.seals import found_keys
 from experiments.storage.seals import make_root
 from experiments.storage.session import Session
@@ -118,7 +119,9 @@ def _migrated(location: Location, check: Callable[[Session], None]) -> list[str]
     taken = _migrate(location)
     store = _opened(location)
     try:
-        store.transact(check)
+        # Whoever only looks must not need to write.
+        is_new = store.read(lambda session: fingerprint_of(session) is None)
+        (store.transact if is_new else store.read)(check)
     finally:
         store.close()
     return taken

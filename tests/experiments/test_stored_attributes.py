@@ -8,6 +8,7 @@ import pytest
 
 from experiments.backups import back_up
 from experiments.backups import restore
+from experiments.partitions import EVERYBODY
 from experiments.receipts import Receipt
 from experiments.storage.location import Location
 from experiments.storage.store import Store
@@ -51,7 +52,7 @@ def contexts(house: House, key: str = "tiny") -> list[str | None]:
 def past(house: House, key: str, *, before_ms: int) -> dict[str, int]:
     """How many visitors of each context came before a time."""
     rows = house.store.read(
-        lambda session: session.contexts.past(key, metric="signup", most=1, before_ms=before_ms)
+        lambda session: session.contexts.past(EVERYBODY, key, metric="signup", most=1, before_ms=before_ms)
     )
     return {context: sum(row.n for row in rows if row.context == context) for context in {row.context for row in rows}}
 
@@ -119,7 +120,7 @@ def test_visitors_are_counted_by_context_and_by_what_they_reached(house: House) 
         if number % 5 == 0:
             house.record(house.event(visitor, "Ordered", revenue=4 + 8 * (recency > 0)), trusted=True)
     house.record(house.exposure(key, "measured", consent="measure"))
-    rows = house.store.read(lambda session: session.contexts.of(key, metric="spend", most=1000))
+    rows = house.store.read(lambda session: session.contexts.of(EVERYBODY, key, metric="spend", most=1000))
     assert {(row.context, row.segment) for row in rows} == {
         ('{"recency":0}', "everyone-else"), ('{"recency":1}', "lapsed")
     }
@@ -146,7 +147,7 @@ def test_halves_are_even_and_do_not_know_of_arms(house: House) -> None:
     key = house.start(stored())
     for batch in range(10):
         house.record(*(house.exposure(key, f"visitor-{batch}-{number}") for number in range(200)))
-    rows = house.store.read(lambda session: session.contexts.of(key, metric="signup", most=1))
+    rows = house.store.read(lambda session: session.contexts.of(EVERYBODY, key, metric="signup", most=1))
     table = {(row.arm, row.half): row.n for row in rows}
     # Four standard deviations of a binomial of half of 1,000 are 63.
     assert len(table) == 4 and all(437 < n < 563 for n in table.values())
@@ -156,7 +157,7 @@ def test_asserted_exposures_are_left_out(house: House) -> None:
     house.start(stored())
     for number in range(20):
         by_word(house, f"visitor-{number}", {"recency": 2})
-    rows = house.store.read(lambda session: session.contexts.of("tiny", metric="signup", most=1))
+    rows = house.store.read(lambda session: session.contexts.of(EVERYBODY, "tiny", metric="signup", most=1))
     kept = house.store.read(lambda session: [row for _, row in session.exposures.all("tiny") if not row.asserted])
     assert 0 < len(kept) < 20 and sum(row.n for row in rows) == len(kept)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from experiments.keys import create_key
+from experiments.partitions import EVERYBODY
 from experiments.verification import verify
 from tests.experiments.test_stored_attributes import stored
 from tests.service.deeds import DEED
@@ -42,7 +43,9 @@ class Fed:
         assert self.server.end() == 0
         with self.installed.opened() as installation:
             assert verify(installation.store) == []
-            rows = installation.store.read(lambda session: session.contexts.of("tiny", metric="spend", most=9))
+            rows = installation.store.read(
+                lambda session: session.contexts.of(EVERYBODY, "tiny", metric="spend", most=9)
+            )
         kept: dict[str, int] = {}
         for row in rows:
             kept[row.context] = kept.get(row.context, 0) + row.n
