@@ -17,7 +17,7 @@ from benchmarks.cores import SERVING
 from benchmarks.cores import on_core
 from benchmarks.mailing import KEY
 from benchmarks.mailing import Customer
-from experiments.assigning import Assigned
+from experiments.assigned_lists import Assigned
 from experiments.assigning import Order
 from experiments.assigning import assign
 from experiments.audit import Deed

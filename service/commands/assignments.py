@@ -7,7 +7,7 @@ from typing import IO
 
 import click
 
-from experiments.assigning import Assigned
+from experiments.assigned_lists import Assigned
 from experiments.assigning import Order
 from experiments.assigning import assign as assign_visitors
 from experiments.batches import BATCH

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 import msgspec
 
-from experiments.assigning import Answers
+from experiments.assigned_lists import Answers
 from experiments.assignment import Assignment
 from experiments.assignment import Cause
 from experiments.errors import BespokeError

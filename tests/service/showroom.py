@@ -9,7 +9,7 @@ import numpy as np
 from experiments import lifecycle
 from experiments.acts import AnyAct
 from experiments.acts import do
-from experiments.assigning import Assigned
+from experiments.assigned_lists import Assigned
 from experiments.assigning import Order
 from experiments.assigning import assign
 from experiments.audit import Deed
