@@ -23,7 +23,7 @@ BENCH_ARGS ?=
 # Processes that share the tests, a file of them at a time: two for each of two cores, since many tests wait for servers. Files
 # come in their order: by the number of tests, those of a single long one would come last, and others wait for them.
 # PYTEST_JOBS=0 runs them in this one.
-PYTEST_JOBS ?= 5
+PYTEST_JOBS ?= 4
 
 # Tests start hundreds of processes: each would compile the sources again.
 unexport PYTHONDONTWRITEBYTECODE

@@ -138,6 +138,7 @@ def check_that_it_does_not_start(installed: InstalledNode) -> None:
     assert "BESPOKE_LOG_URL: must be given, since visitors are in the shards second" in refused.stderr
 
 
+@pytest.mark.long
 def test_an_installation_moves_up_without_stopping(tmp_path: Path) -> None:
     with side_by_side(tmp_path, log_nodes=1) as house:
         kill_the_worker(house)
