@@ -130,6 +130,12 @@ def test_every_link_leads_somewhere(page: str) -> None:
             assert not anchor or anchor in _anchors(target), link
 
 
+@pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md"])
+def test_every_file_that_is_named_is_there(page: str) -> None:
+    ours = r"`((?:benchmarks|docs|examples|experiments|service|stats|tests)/[\w./-]+\.\w+)(?:::\w+)?`"
+    assert [name for name in re.findall(ours, _text(page)) if not (_ROOT / name).exists()] == []
+
+
 def _printed_commands() -> Iterator[tuple[str, str]]:
     """What pages say of `bespoke`, in a line or within a sentence."""
     for page in [*PAGES, "CONTRIBUTING.md"]:
