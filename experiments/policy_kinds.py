@@ -60,12 +60,14 @@ class PolicyKind:
         parameters: what a document may say of this kind alone, beside the fields of every policy; the values are JSON,
             and stand in `policy.parameters`.
         is_ranked: whether it asks which arm is probably the best, the slowest of what is known.
+        called: what people call it within a sentence; its name in documents where nothing is said.
     """
 
     shares: Callable[[Policy, Sequence[Candidate]], ArrayLike]
     help: str
     parameters: tuple[Field[Reading[Any]], ...] = ()
     is_ranked: bool = True
+    called: str = ""
 
 
 def _thompson(_: Policy, arms: Sequence[Candidate]) -> Shares:
@@ -82,12 +84,17 @@ def _epsilon_greedy(policy: Policy, arms: Sequence[Candidate]) -> Shares:
 
 #: To add a kind here, add its function and its name; the fixed one learns nothing.
 LEARNING: dict[str, PolicyKind] = {
-    "thompson": PolicyKind(_thompson, "Move traffic to what works"),
-    "top_two_thompson": PolicyKind(_top_two, "Move traffic to what works, and keep the runner-up in play"),
-    "epsilon_greedy": PolicyKind(_epsilon_greedy, "Give nearly all traffic to whatever leads", is_ranked=False),
+    "thompson": PolicyKind(_thompson, "Move traffic to what works", called="Thompson sampling"),
+    "top_two_thompson": PolicyKind(
+        _top_two, "Move traffic to what works, and keep the runner-up in play", called="top-two Thompson sampling"
+    ),
+    "epsilon_greedy": PolicyKind(
+        _epsilon_greedy, "Give nearly all traffic to whatever leads", is_ranked=False, called="epsilon-greedy"
+    ),
     # Of a segment as a whole; its contexts have weights of their own.
     "contextual_thompson": PolicyKind(
-        _thompson, "Move traffic to what works, for each combination of stored attributes"
+        _thompson, "Move traffic to what works, for each combination of stored attributes",
+        called="Thompson by context",
     ),
 }
 FIXED = "fixed"
@@ -101,6 +108,11 @@ def installed_kinds() -> dict[str, PolicyKind]:
         for name, plugin in plugins("bespoke.policies").items()
         if isinstance(plugin.value, PolicyKind) and not plugin_fault(plugin)
     }
+
+
+def usable_kinds() -> dict[str, PolicyKind]:
+    """The kinds that learn and can be used here, by name: the house's own, then those of packages."""
+    return {**LEARNING, **installed_kinds()}
 
 
 def kind_names() -> tuple[str, ...]:

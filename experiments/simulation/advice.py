@@ -9,6 +9,7 @@ from experiments.contests import ALPHA
 from experiments.durations import format_duration
 from experiments.headlines import listed
 from experiments.policy_kinds import FIXED
+from experiments.policy_kinds import usable_kinds
 from experiments.simulation.effects import Effect
 from experiments.simulation.effects import POWER
 from experiments.simulation.effects import seen_share
@@ -25,10 +26,7 @@ _LEAST_MOVED = 0.5
 #: A chance of a verdict below this is not one to rely on.
 _LIKELY = 0.8
 
-_NAMES = {
-    "fixed": "an even split", "thompson": "Thompson sampling", "top_two_thompson": "top-two Thompson sampling",
-    "contextual_thompson": "Thompson by context", "epsilon_greedy": "epsilon-greedy", "shares": "your shares",
-}
+_OF_FIXED = {"fixed": "an even split", "shares": "your shares"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,8 @@ class Advice:
 
 def policy_name(policy: str) -> str:
     """A policy as people call it."""
-    return _NAMES.get(policy, policy)
+    kind = usable_kinds().get(policy)
+    return _OF_FIXED.get(policy) or kind and kind.called or policy
 
 
 def advise(plan: Plan, forecasts: Sequence[Forecast], effects: Sequence[Effect]) -> Advice:

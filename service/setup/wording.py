@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from experiments.policy_kinds import installed_kinds
+from experiments.policy_kinds import FIXED
+from experiments.policy_kinds import usable_kinds
 
 #: What can be chosen, in the order of the page: the word of the document, and what it means.
 Options = tuple[tuple[str, str], ...]
@@ -48,12 +49,6 @@ METRIC_KINDS: Options = (
 METRIC_ROLES: Options = (
     ("goal", "The goal: it decides (exactly one)"), ("secondary", "To look at, beside the goal"),
     ("guardrail", "A guardrail: must stay within a limit"),
-)
-POLICIES: Options = (
-    ("thompson", "Move traffic to what works (recommended)"), ("fixed", "Keep shares fixed"),
-    ("top_two_thompson", "Move traffic to what works, and keep the runner-up in play"),
-    ("epsilon_greedy", "Give nearly all to whatever leads, and a fixed share to the rest"),
-    ("contextual_thompson", "Move traffic to what works, for each combination of stored attributes"),
 )
 MATURITIES: Options = (
     ("observed", "Compare messages sent on the same day"), ("corrected", "Allow for conversions still to come"),
@@ -180,6 +175,7 @@ def label_of(path: str) -> str:
 
 
 def policy() -> Field:
-    """The kinds of policies, those that packages bring in their own words."""
-    brought = tuple((name, kind.help) for name, kind in installed_kinds().items())
-    return Field("kind", "How should traffic be shared out?", options=POLICIES + brought, default="fixed")
+    """The kinds of policies in their own words, the one that is recommended first."""
+    words = {name: kind.help for name, kind in usable_kinds().items()}
+    first = (("thompson", f"{words.pop('thompson')} (recommended)"), (FIXED, "Keep shares fixed"))
+    return Field("kind", "How should traffic be shared out?", options=first + tuple(words.items()), default=FIXED)

@@ -83,7 +83,7 @@ def test_the_form_offers_every_word_that_it_can_keep(path: str, options: setup_w
 
 
 def test_the_form_offers_every_policy_that_is_built_in() -> None:
-    assert sorted(word for word, _ in setup_wording.POLICIES) == sorted(BUILT_IN)
+    assert sorted(word for word, _ in setup_wording.policy().options) == sorted(BUILT_IN)
 
 
 def test_of_the_example_nothing_has_to_be_json() -> None:
