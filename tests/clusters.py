@@ -102,6 +102,13 @@ class Postgres:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
+    @contextmanager
+    def locked(self, table: str, *, database: str) -> Iterator[None]:
+        """Let nobody write to a table meanwhile."""
+        with psycopg.connect(self.address(database)) as connection:
+            connection.execute(f"LOCK TABLE {table} IN SHARE MODE".encode())
+            yield
+
     def address(self, name: str) -> str:
         """The address of a database."""
         return f"postgresql://postgres@{self.place}/{name}"
