@@ -27,7 +27,7 @@ from experiments.storage.history_folder import Manifest
 from experiments.storage.history_folder import SCHEMA
 from experiments.storage.session import Session
 from experiments.storage.store import Store
-from experiments.storage.visitors import ORPHANS
+from experiments.storage.waiting import ORPHANS
 from experiments.times import date_of
 from experiments.times import day_of
 

@@ -163,7 +163,7 @@ class Partition(Thread):
         for turn in count(1):
             if not self._is_here():
                 return
-            messages = reader.read(most=_MOST_MESSAGES, seconds=_LOOKING_SECONDS)
+            messages = self._without_ended(reader.read(most=_MOST_MESSAGES, seconds=_LOOKING_SECONDS), numbers)
             hold = self._hold._replace(position=reader.position)
             numbers = self._writer.run(partial(self._apply, hold, messages, numbers), alone=False)
             self._hold = hold
@@ -171,6 +171,14 @@ class Partition(Thread):
             if reader.position.sequence > purged and (not messages or turn % _PURGED_EVERY == 0):
                 purged = reader.position.sequence
                 self._log.purge(hold.partition, up_to=purged)
+
+    def _without_ended(self, messages: Sequence[Carried], numbers: Mapping[str, int]) -> Sequence[Carried]:
+        """What is left without processes that have ended, how far which were applied is not known any more."""
+        unknown = {message.writer for message in messages} - numbers.keys()
+        if not unknown:
+            return messages
+        ended = self._store.read(lambda session: session.spools.ended(unknown))
+        return [message for message in messages if message.writer not in ended]
 
     def _read(self, session: Session) -> tuple[Hold, dict[str, int]]:
         position = session.fences.position(self._hold.partition)

@@ -240,8 +240,8 @@ class Log:
         info = await self._made()
         start = start_of(info, after)
         config = api.ConsumerConfig(
-            deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=start.sequence + 1, ack_policy=api.AckPolicy.NONE,
-            inactive_threshold=_IDLE_SECONDS, mem_storage=True, num_replicas=1,
+            deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=start.sequence + 1,
+            ack_policy=api.AckPolicy.NONE, inactive_threshold=_IDLE_SECONDS, mem_storage=True, num_replicas=1,
         )
         pulled = await self.context.pull_subscribe(self._subject(partition), stream=self.name, config=config)
         if (await self._made()).created != info.created:

@@ -107,7 +107,7 @@ async def _end(client: Client) -> None:
 
 def said(error: Exception) -> str:
     """What an error says, in one line."""
-    if isinstance(error, ServiceUnavailableError):
+    if isinstance(error, ServiceUnavailableError) and not error.description:
         return "no server with JetStream answers"
     return " ".join(str(error).split()) or type(error).__name__
 

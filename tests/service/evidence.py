@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
@@ -90,10 +91,13 @@ def _missing(house: House) -> Iterator[str]:
         for number, batch in enumerate(witness.sent):
             visitor = pseudonym(batch[0]["userId"], key=key)
             if visitor not in stored:
-                at = time.strftime("%H:%M:%S", time.localtime(acknowledged[number])) if number in acknowledged else "no"
                 places = "; ".join(kept.get(visitor, ["in no spool and not in the log"]))
-                partition = partition_of(visitor, partitions)
-                yield f"{batch[0]['userId']}: partition {partition}, sent {batch[0]['timestamp']}, answered {at}: {places}"
+                where = f"{batch[0]['userId']}: partition {partition_of(visitor, partitions)}"
+                yield f"{where}, sent {batch[0]['timestamp']}, answered {_told_at(acknowledged, number)}: {places}"
+
+
+def _told_at(acknowledged: Mapping[int, float], number: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(acknowledged[number])) if number in acknowledged else "never"
 
 
 def _kept(house: House) -> dict[bytes, list[str]]:
