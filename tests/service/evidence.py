@@ -70,7 +70,7 @@ def told(house: House, folder: Path) -> Iterator[Diary]:
 
 
 def _found(tell: Callable[[House], Iterator[str]], house: House) -> str:
-    lines = []
+    lines: list[str] = []
     try:
         lines.extend(tell(house))
     except Exception as error:
@@ -139,7 +139,7 @@ def _messages(house: House) -> list[tuple[int, Carried]]:
 
 
 async def _all(context: JetStreamContext, name: str) -> list[tuple[int, bytes]]:
-    found = []
+    found: list[tuple[int, bytes]] = []
     pending = (await context.stream_info(name)).state.messages
     config = api.ConsumerConfig(ack_policy=api.AckPolicy.NONE, mem_storage=True, num_replicas=1)
     subscription = await context.pull_subscribe(f"{name}.*", stream=name, config=config)

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Collection
+from collections.abc import Container
 from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from tests.clusters import running_cluster
 from tests.experiments.documents import spring_mailing
 from tests.logs import LogCluster
 from tests.logs import running_log
+from tests.service.away import Away
 from tests.service.deeds import DEED
 from tests.service.nodes import InstalledNode
 from tests.service.nodes import Node
@@ -43,11 +45,7 @@ Batch = list[dict[str, Any]]
 
 
 class House(NamedTuple):
-    """Two nodes and two workers, a scheduler, three nodes of the log, and two shards, one of them with a standby.
-
-    Who was erased, and whether they had been counted, is in `erased`, who objects in `objecting`; all of them are
-    `away`.
-    """
+    """Two nodes and two workers, a scheduler, three nodes of the log, and two shards, one of them with a standby."""
 
     first: Cluster
     control: Cluster
@@ -57,10 +55,7 @@ class House(NamedTuple):
     schedulers: list[subprocess.Popen[bytes]]
     witnesses: list[Wanderer]
     admin: str
-    visitors: bytes
-    erased: dict[str, bool]
-    objecting: list[str]
-    away: set[str]
+    away: Away
 
     def start_worker(self, number: int) -> None:
         """Start a worker in the place of one that has ended."""
@@ -89,21 +84,21 @@ class House(NamedTuple):
         processes = [holder.split("-")[-2] for holder in self.holders()]
         return len(processes) == PARTITIONS and set(processes) == {str(worker.pid) for worker in workers}
 
-    def stand_in(self, visitor: str) -> bytes:
-        """What stands for a visitor."""
-        return pseudonym(visitor, key=self.visitors)
+    def stand_ins(self, visitors: Collection[str]) -> dict[str, bytes]:
+        """What stands for visitors."""
+        with self.nodes[0].installed.beside() as installation:
+            return {visitor: pseudonym(visitor, key=installation.keyring.visitors) for visitor in visitors}
 
     def acknowledged(self) -> list[str]:
         """The visitors whose batches were acknowledged."""
         return [f"{witness.name}-{number}" for witness in self.witnesses for number in witness.acknowledged()]
 
-    def stored(self) -> set[bytes]:
-        """Those of whom a shard has an exposure."""
+    def stored(self, table: str = "exposures") -> set[object]:
+        """What stands for those of whom a shard has a row."""
         return {
             visitor
             for _, server, database in self.shards()
-            for (visitor,) in server.ask("SELECT visitor FROM exposures", database=database)
-            if isinstance(visitor, bytes)
+            for (visitor,) in server.ask(f"SELECT visitor FROM {table}", database=database)
         }
 
     def ask_until_answered(self, path: str, body: object, *, first: Node) -> None:
@@ -127,10 +122,6 @@ class House(NamedTuple):
         assert status == 200, report
         return dict(report)
 
-    def lost(self) -> list[str]:
-        """Whoever was erased before they were counted."""
-        return [visitor for visitor, is_counted in self.erased.items() if not is_counted]
-
 
 @contextmanager
 def at_work(folder: Path) -> Iterator[House]:
@@ -138,12 +129,12 @@ def at_work(folder: Path) -> Iterator[House]:
     with running_cluster(standby=True) as first, running_cluster() as control, running_log() as log:
         control.primary.ask("CREATE DATABASE second")
         installed = [InstalledNode(folder / name, control.server) for name in ("one", "two")]
-        server, admin, visitors = _made(installed[0], first, control)
+        server, admin = _made(installed[0], first, control)
         for each in installed:
             each.set(BESPOKE_LOG_URL=log.url)
         # They take as long to start as nodes, which are waited for.
         workers, scheduler = [each.start("worker") for each in installed], installed[0].start("scheduler")
-        house = House(first, control, log, [], workers, [scheduler], [], admin, visitors, {}, [], set())
+        house = House(first, control, log, [], workers, [scheduler], [], admin, Away())
         try:
             house.nodes.extend(map(Node, installed))
             for name in ("ann", "bob"):
@@ -155,9 +146,9 @@ def at_work(folder: Path) -> Iterator[House]:
             _end(house)
 
 
-def _made(installed: InstalledNode, first: Cluster, control: Cluster) -> tuple[str, str, bytes]:
-    """An experiment that runs, and shards with partitions; keys of a server, of an administrator, and of stand-ins."""
-    installed.run_experiment(_document())
+def _made(installed: InstalledNode, first: Cluster, control: Cluster) -> tuple[str, str]:
+    """An experiment that runs, and shards with partitions; the keys of a server and of an administrator."""
+    installed.run_experiment(campaign())
     for name, address in (("first", first.server.url), ("second", control.primary.address("second"))):
         installed.done("shard", "add", name, address, "--partitions", str(PARTITIONS), patience_seconds=_ADDING_SECONDS)
     with installed.beside() as installation:
@@ -167,11 +158,11 @@ def _made(installed: InstalledNode, first: Cluster, control: Cluster) -> tuple[s
             create_key(installation.store, scope=scope, name="", origins=(), random=token_bytes, deed=DEED)
             for scope in ("server", "admin")
         )
-        visitors = installation.keyring.visitors
-    return server, admin, visitors
+    return server, admin
 
 
-def _document() -> dict[str, Any]:
+def campaign() -> dict[str, Any]:
+    """What runs in a house: an experiment that hears of objections."""
     return spring_mailing(metrics=[*spring_mailing()["metrics"], WITHDRAWALS])
 
 
@@ -190,12 +181,12 @@ def check(house: House, folder: Path) -> None:
     for witness in house.witnesses:
         witness.end()
         assert witness.moved == []
-    counted = set(house.acknowledged()) - set(house.lost())
+    counted = set(house.acknowledged()) - house.away.lost()
     wait_until(lambda: _is_counted(house, len(counted)), what="all is counted", seconds=_COUNTING_SECONDS)
     batches = [batch for witness in house.witnesses for batch in witness.sent]
     # Whatever was not acknowledged may have been kept, and may not: sent again it counts once.
     _send(house.nodes[0], batches, key=house.admin, ignored=house.away)
-    counted_batches = [batch for batch in batches if _visitor(batch) not in house.lost()]
+    counted_batches = [batch for batch in batches if _visitor(batch) not in house.away.lost()]
     number = len(counted_batches)
     wait_until(lambda: _is_counted(house, number), what="all is counted", seconds=_COUNTING_SECONDS)
     report, alone = house.report(), _alone(house, counted_batches, folder)
@@ -223,7 +214,7 @@ def _visitor(batch: Batch) -> str:
     return str(batch[0]["userId"])
 
 
-def _send(node: Node, batches: Sequence[Batch], *, key: str, ignored: Collection[str] = ()) -> None:
+def _send(node: Node, batches: Sequence[Batch], *, key: str, ignored: Container[str] = ()) -> None:
     for some in batched(batches, size=_TOGETHER):
         batch = [event for each in some for event in each]
         left_out = sum(event["userId"] in ignored for event in batch)
@@ -250,12 +241,12 @@ def _alone(house: House, batches: Sequence[Batch], folder: Path) -> dict[str, An
     """The report of one database that got the same events, each once."""
     house.control.primary.ask("CREATE DATABASE alone")
     installed = InstalledNode(folder / "alone", Server(house.control.primary.address("alone")))
-    installed.run_experiment(_document())
+    installed.run_experiment(campaign())
     key = installed.key("admin")
     node = Node(installed)
     try:
         _send(node, batches, key=key)
-        for visitor in house.objecting:
+        for visitor in house.away.objecting:
             assert node.ask("POST", "/v1/opt-outs", {"id": visitor}, key=key)[0] == 200
         return dict(node.ask("GET", f"/v1/experiments/{KEY}/report", key=key)[1])
     finally:

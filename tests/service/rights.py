@@ -20,12 +20,9 @@ def erase_visitors(house: House, rng: Random) -> None:
     more_come(house.witnesses, _MORE)
     # What they had begun is done or undone once their leases are over.
     wait_until(lambda: not house.holders(), what="nobody applies", seconds=_PATIENCE_SECONDS)
-    stored = house.stored()
-    known = [visitor for visitor in house.acknowledged() if visitor not in house.away]
     for is_counted in (True, False):
-        visitor = rng.choice([each for each in known if (house.stand_in(each) in stored) is is_counted])
-        house.away.add(visitor)
-        house.erased[visitor] = is_counted
+        visitor = _somebody(house, rng, is_counted=is_counted)
+        house.away.erased[visitor] = is_counted
         _ask_amid_a_kill(house, rng, "/v1/visitors/erase", {"id": visitor})
     for number in range(len(house.workers)):
         house.start_worker(number)
@@ -33,12 +30,16 @@ def erase_visitors(house: House, rng: Random) -> None:
 
 def object_to_it(house: House, rng: Random) -> None:
     """Let one who is counted object, while a node is killed."""
-    stored = house.stored()
-    known = [visitor for visitor in house.acknowledged() if visitor not in house.away]
-    visitor = rng.choice([each for each in known if house.stand_in(each) in stored])
-    house.away.add(visitor)
-    house.objecting.append(visitor)
+    visitor = _somebody(house, rng, is_counted=True)
+    house.away.objecting.append(visitor)
     _ask_amid_a_kill(house, rng, "/v1/opt-outs", {"id": visitor})
+
+
+def _somebody(house: House, rng: Random, *, is_counted: bool) -> str:
+    """Somebody who was acknowledged, and is counted or not."""
+    stored = house.stored()
+    stand_ins = house.stand_ins([visitor for visitor in house.acknowledged() if visitor not in house.away])
+    return rng.choice([visitor for visitor, stand_in in stand_ins.items() if (stand_in in stored) is is_counted])
 
 
 def _ask_amid_a_kill(house: House, rng: Random, path: str, body: Mapping[str, object]) -> None:
@@ -54,8 +55,7 @@ def _ask_amid_a_kill(house: House, rng: Random, path: str, body: Mapping[str, ob
 
 def check_rights(house: House) -> None:
     """Nobody who was erased is in any table of any database."""
-    for shard, server, database in house.shards():
-        for table in ("events", "exposures", "totals", "waiting"):
-            found = {visitor for (visitor,) in server.ask(f"SELECT visitor FROM {table}", database=database)}
-            for visitor in house.erased:
-                assert house.stand_in(visitor) not in found, f"{visitor} is in {table} of {shard}"
+    stand_ins = house.stand_ins(house.away.erased)
+    for table in ("events", "exposures", "totals", "waiting"):
+        stored = house.stored(table)
+        assert [visitor for visitor, stand_in in stand_ins.items() if stand_in in stored] == [], table

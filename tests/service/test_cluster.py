@@ -7,16 +7,16 @@ import pytest
 
 from tests.service.evidence import told
 from tests.service.house_acts import ACTS
-from tests.service.house_acts import erase_visitors
 from tests.service.house_acts import fail_over_a_shard
 from tests.service.house_acts import kill_a_log_node
 from tests.service.house_acts import kill_a_node
-from tests.service.house_acts import object_to_it
 from tests.service.house_acts import sleeping
 from tests.service.house_acts import wipe_the_log
 from tests.service.houses import at_work
 from tests.service.houses import check
 from tests.service.rights import check_rights
+from tests.service.rights import erase_visitors
+from tests.service.rights import object_to_it
 from tests.service.witnesses import more_come
 
 _MORE = 10

@@ -12,7 +12,6 @@ from experiments.log.appending import Appending
 from experiments.log.clearing import KEPT_MS
 from experiments.log.clearing import clear_positions
 from experiments.storage.log_reader import Carried
-from experiments.storage.spool import Source
 from service.cluster.joining import sharded_store
 from service.current import EXTENSION
 from service.installation import Installation
@@ -21,6 +20,7 @@ from tests.logs import running_log
 from tests.postgres import Databases
 from tests.service.conftest import SetClock
 from tests.service.processes import wait_until
+from tests.service.test_log import at_work
 from tests.service.test_log import counted
 from tests.service.test_log import exposed
 from tests.service.test_log import report
@@ -58,6 +58,11 @@ def positions(installation: Installation, writer: str) -> int:
     return int(store.read(lambda session: session.connection.execute(statement, (writer,)).fetchone()[0]))
 
 
+def ended(installation: Installation, writer: str) -> bool:
+    """Whether it is known that nothing of a process can come any more."""
+    return writer in installation.store.read(lambda session: session.spools.ended([writer]))
+
+
 @pytest.mark.usefixtures("running")
 def test_how_far_a_process_was_applied_is_forgotten_once_it_has_ended_and_what_is_back_of_it_counts_nothing(
     client: FlaskClient, keys: dict[str, str], installation: Installation, clock: SetClock, settings: dict[str, str],
@@ -70,7 +75,12 @@ def test_how_far_a_process_was_applied_is_forgotten_once_it_has_ended_and_what_i
         [source] = spool.sources()
         [entry] = spool.entries(source, most_bytes=1)
         shutil.copytree(folder, copy)
-        settled(installation, clock, source)
+    # It has waited for a while to be applied, and what is left another one brings.
+    with node(settings, clock):
+        clock.advance(seconds=1)
+        with at_work(installation):
+            wait_until(lambda: positions(installation, source.writer) == 1, what="it is applied")
+            wait_until(lambda: ended(installation, source.writer), what="it is told that nothing is left")
     assert positions(installation, source.writer) == 1
     clock.at_ms += KEPT_MS + 1
     assert clear_positions(store, now_ms=clock.now_ms()) == 1
@@ -82,8 +92,8 @@ def test_how_far_a_process_was_applied_is_forgotten_once_it_has_ended_and_what_i
     with node(settings, clock) as again:
         spool = cast("Appending", again.extensions[EXTENSION].log).spool
         wait_until(lambda: source.writer in spool.writers and not spool.sources(), what="it is taken over, and let go")
-        sent(client, keys, exposed(client, keys, "bob"))
-        counted(installation, clock)
+    sent(client, keys, exposed(client, keys, "bob"))
+    counted(installation, clock)
     found = report(client, keys)
     assert (visitors_in(found), found["diagnostics"]["duplicates"]) == (2, 0)
     assert positions(installation, source.writer) == 0
@@ -100,9 +110,3 @@ def test_how_far_a_process_was_applied_stays_known_while_something_of_it_may_be_
     clock.at_ms += KEPT_MS + 1
     assert clear_positions(sharded_store(installation), now_ms=clock.now_ms()) == 0
     assert positions(installation, source.writer) == 1
-
-
-def settled(installation: Installation, clock: SetClock, source: Source) -> None:
-    """Let what one process has accepted be applied."""
-    counted(installation, clock)
-    wait_until(lambda: positions(installation, source.writer) == 1, what="it is applied")

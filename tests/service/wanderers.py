@@ -1,8 +1,8 @@
 """Wanderers: witnesses whose visitors come to any of several nodes."""
 
 import time
+from collections.abc import Container
 from collections.abc import Sequence
-from collections.abc import Set
 from http.client import HTTPException
 from random import Random
 
@@ -18,7 +18,7 @@ class Wanderer(Witness):
     Those who are `away` come back to another treatment, if at all.
     """
 
-    def __init__(self, nodes: Sequence[Node], *, key: str, name: str, away: Set[str] = frozenset()) -> None:
+    def __init__(self, nodes: Sequence[Node], *, key: str, name: str, away: Container[str] = ()) -> None:
         super().__init__(nodes[0], key=key, name=name)
         self.moved: list[str] = []
         self._away = away
