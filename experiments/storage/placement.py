@@ -78,6 +78,11 @@ class Placement:
         server = self._servers[self.shard_of(partition)]
         return SharedWriter(server, Reach(server), partition=partition)
 
+    def writer_to(self, shard: str) -> SharedWriter:
+        """A writer to a shard, with a connection of its own."""
+        server = self._servers[shard]
+        return SharedWriter(server, Reach(server))
+
     def shards(self) -> list[str]:
         """The shards that have a partition, by name."""
         return sorted(set(self._shards))

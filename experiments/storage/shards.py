@@ -99,8 +99,13 @@ class Positions:
         rows = self._connection.execute("SELECT writer, number FROM positions WHERE partition = ?", (partition,))
         return dict(rows.fetchall())
 
-    def of_writers(self, writers: Iterable[str]) -> dict[Source, int]:
-        """Of some spools, in all partitions that are here."""
+    def kept(self, writers: Iterable[str]) -> dict[Source, int]:
+        """Of some spools, in all partitions that are here: kept, once this transaction is, wherever it is kept.
+
+        What a worker has committed is seen before a standby has it where the worker was cut off as it waited for that.
+        Whoever writes something after it waits for all of it.
+        """
+        self._connection.execute("SELECT pg_logical_emit_message(TRUE, 'bespoke', '')")
         listed = self._connection.among(list(writers))
         rows = self._connection.execute(
             f"SELECT writer, partition, number FROM positions WHERE writer {listed.condition}", listed.values

@@ -62,7 +62,7 @@ def open_log(installation: Installation) -> None:
     if not installation.config.log_addresses:
         return _check_undivided(installation)
     from experiments.log.appending import Appending
-    from experiments.log.appending import Keeper
+    from experiments.log.keeping import Keeper
     from experiments.storage.spool import Spool
 
     store, config = sharded_store(installation), installation.config
