@@ -25,7 +25,6 @@ from experiments.errors import LogUnreachable
 from experiments.storage.log_reader import Carried
 from experiments.storage.log_reader import Reader
 from experiments.storage.log_reader import Subscription
-from experiments.storage.log_reader import fetched
 from experiments.storage.log_state import LogState
 from experiments.storage.log_state import state_of
 from experiments.storage.sending import Pair
@@ -88,7 +87,7 @@ class Log:
 
         :raises LogUnreachable: if it cannot be had now.
         """
-        return Reader(self._fetch, self.done(self._subscribe(partition, after)))
+        return Reader(self, self.done(self._subscribe(partition, after)))
 
     def purge(self, partition: int, *, up_to: int) -> None:
         """Let the log forget what has been applied."""
@@ -135,12 +134,23 @@ class Log:
 
         :raises LogUnreachable: if that is nothing, or not in time.
         """
-        future = self.begin(work)
+        return self.outcome(self.begin(work), seconds=seconds)
+
+    def outcome(self, future: "Future[T]", *, seconds: float) -> T:
+        """What comes of work that has begun.
+
+        :raises LogUnreachable: if that is nothing, or not in time.
+        """
         try:
             return future.result(seconds)
         except (NatsError, TimeoutError, OSError) as error:
             future.cancel()
             raise LogUnreachable(f"BESPOKE_LOG_URL: the log does not answer ({_said(error)})") from error
+
+    async def tell(self, subject: str, value: bytes) -> None:
+        """Hand something on that nobody misses where it is lost."""
+        with suppress(NatsError):
+            await self._client.publish(subject, value)
 
     async def _connect(self) -> None:
         await self._client.connect(
@@ -254,13 +264,6 @@ class Log:
         )
         pulled = await self.context.pull_subscribe(self._subject(partition), stream=self.name, config=config)
         return Subscription(stream, pulled)
-
-    def _fetch(self, subscription: JetStreamContext.PullSubscription, most: int, seconds: float) -> list[Any]:
-        """The next messages, none where none come in time.
-
-        :raises LogUnreachable: if the subscription is lost.
-        """
-        return self.done(fetched(subscription, most=most, seconds=seconds), seconds=seconds + _ASKING_SECONDS * 2)
 
 
 async def _all_ended() -> None:

@@ -1,14 +1,23 @@
 """Reading the log: messages as they come, partition by partition."""
 
-from collections.abc import Callable
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError
+from concurrent.futures import Future
 from typing import Any
 from typing import NamedTuple
+from typing import Protocol
+from typing import TypeVar
 
 import msgspec
 from nats.js import JetStreamContext
 
 from experiments.storage.shards import Position
 from experiments.storage.spool import Source
+
+#: Whether the log is asked for what is missing may take so long.
+_ASKING_SECONDS = 6.0
+
+T = TypeVar("T")
 
 
 class Carried(msgspec.Struct, array_like=True, frozen=True):
@@ -32,28 +41,51 @@ class Subscription(NamedTuple):
     subscription: JetStreamContext.PullSubscription
 
 
-#: The next of a subscription: at most so many, within so many seconds.
-Fetch = Callable[[JetStreamContext.PullSubscription, int, float], list[Any]]
+class Loop(Protocol):
+    """Where work goes on beside whoever waits for it."""
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Let some work begin."""
+
+    def outcome(self, future: "Future[T]", *, seconds: float) -> T:
+        """What comes of it, in so many seconds."""
 
 
 class Reader:
     """What the log brings of one partition."""
 
-    def __init__(self, fetch: Fetch, subscribed: Subscription) -> None:
-        self._fetch = fetch
+    def __init__(self, loop: Loop, subscribed: Subscription) -> None:
+        self._loop = loop
         self._subscribed = subscribed
         self._decoder = msgspec.msgpack.Decoder(Carried)
+        self._reading: Future[list[Any]] | None = None
+        self._is_stopped = False
 
     def read(self, *, most: int, seconds: float) -> tuple[list[Carried], Position | None]:
         """The next messages and where the last of them is; none where none come in time.
 
         :raises LogUnreachable: if the log has to be read anew.
         """
-        messages = self._fetch(self._subscribed.subscription, most, seconds)
+        messages = self._next(fetched(self._subscribed.subscription, most=most, seconds=seconds), seconds)
         if not messages:
             return [], None
         position = Position(self._subscribed.stream, messages[-1].metadata.sequence.stream)
         return [self._decoder.decode(message.data) for message in messages], position
+
+    def stop(self) -> None:
+        """Wait for nothing more, whoever reads."""
+        self._is_stopped = True
+        if self._reading:
+            self._reading.cancel()
+
+    def _next(self, work: Coroutine[Any, Any, list[Any]], seconds: float) -> list[Any]:
+        reading = self._reading = self._loop.begin(work)
+        if self._is_stopped:
+            reading.cancel()
+        try:
+            return self._loop.outcome(reading, seconds=seconds + _ASKING_SECONDS)
+        except CancelledError:
+            return []
 
 
 async def fetched(
