@@ -32,6 +32,7 @@ from experiments.storage.spool import Spool
 
 T = TypeVar("T")
 
+
 class Appending:
     """Events are admitted by the newest snapshot, kept in the spool, and handed on to the log.
 

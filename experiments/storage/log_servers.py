@@ -76,6 +76,10 @@ class Servers:
             allow_reconnect=True, ping_interval=5, max_outstanding_pings=2, error_cb=hear, closed_cb=begin_anew,
         )
 
+    async def publish(self, subject: str, value: bytes) -> None:
+        """Hand something on, whether or not anybody keeps it."""
+        await self._client.publish(subject, value)
+
     def check_version(self) -> None:
         """See that the server is new enough.
 

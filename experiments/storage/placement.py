@@ -57,6 +57,10 @@ class Placement:
         """The name of the shard that has a partition."""
         return self._shards[partition]
 
+    def partitions_of(self, shard: str) -> list[int]:
+        """The partitions that a shard has, in order."""
+        return [partition for partition, name in enumerate(self._shards) if name == shard]
+
     def store(self, shard: str) -> OwnStore:
         """A shard, open.
 
