@@ -1,5 +1,7 @@
 """The export of a history: exposures and outcomes of an experiment into a folder, with a part for each database."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from experiments.history.growth import grow
 from experiments.history.portions import Portions
 from experiments.history.states import look
@@ -8,6 +10,8 @@ from experiments.signing import Keyring
 from experiments.storage.history_folder import HistoryFolder
 from experiments.storage.history_manifests import SCHEMA
 from experiments.storage.history_manifests import Manifest
+from experiments.storage.history_manifests import PartManifest
+from experiments.storage.location import CONTROL
 from experiments.storage.store import Store
 
 
@@ -21,14 +25,24 @@ def export_history(store: Store, key: str, folder: HistoryFolder, *, keyring: Ke
     """
     portions = Portions(store.read(lambda session: find(session, key)).experiment, keyring)
     with folder.alone():
-        folder.manifest()
-        databases = store.databases()
-        moment = look(databases, key, now_ms=now_ms)
-        folder.keep(Manifest(SCHEMA, key))
-        parts = {
-            name: grow(folder.part(name), portions, moment.states[name], own) for name, own in databases.items()
-        }
-        whole = Manifest(SCHEMA, key, moment.at_ms, parts)
+        whole = _grown(store, folder, portions, now_ms=now_ms)
         folder.keep(whole)
         folder.sweep(whole)
         return whole
+
+
+def _grown(store: Store, folder: HistoryFolder, portions: Portions, *, now_ms: int) -> Manifest:
+    """The manifest of all parts, once each has grown up to one moment; nobody reads what is there until then."""
+    folder.manifest()
+    key, databases = portions.experiment, store.databases()
+    moment = look(databases, key, now_ms=now_ms)
+    folder.keep(Manifest(SCHEMA, key))
+
+    def grown(name: str) -> PartManifest:
+        return grow(folder.part(name), portions, moment.states[name], databases[name])
+
+    # While one database is asked, what another has answered is written.
+    with ThreadPoolExecutor() as beside:
+        others = {name: beside.submit(grown, name) for name in databases if name != CONTROL}
+        parts = {CONTROL: grown(CONTROL), **{name: other.result() for name, other in others.items()}}
+    return Manifest(SCHEMA, key, moment.at_ms, parts)
