@@ -5,9 +5,11 @@ has come or gone: then all is written anew, so that whoever was erased is in no 
 its last file.
 """
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
+from threading import Event
 from typing import NamedTuple
 
 import msgspec
@@ -44,12 +46,12 @@ class _Page(NamedTuple):
     rows: Portion
 
 
-def grow(part: HistoryPart, portions: Portions, state: State, store: Store) -> PartManifest:
-    """Bring the part of a database up to its state.
+def grow(part: HistoryPart, portions: Portions, state: State, store: Store, *, ended: Event) -> PartManifest:
+    """Bring the part of a database up to its state, unless it has `ended`: then nobody waits for it any more.
 
     :raises InvalidHistory: if something was removed from the events meanwhile, or partitions were moved.
     """
-    grown = _grown(part, portions, state, store)
+    grown = _grown(part, portions, state, store, ended=ended)
     if not _is_as_it_was(grown, portions, store):
         raise InvalidHistory(
             f"{portions.experiment}: events were removed or moved while its history was written: write it again"
@@ -58,10 +60,10 @@ def grow(part: HistoryPart, portions: Portions, state: State, store: Store) -> P
     return msgspec.structs.replace(grown, files=(*grown.files, cells))
 
 
-def _grown(part: HistoryPart, portions: Portions, state: State, store: Store) -> PartManifest:
+def _grown(part: HistoryPart, portions: Portions, state: State, store: Store, *, ended: Event) -> PartManifest:
     """The manifest of all files up to the newest event."""
     manifest = _begun(part, portions, state, store)
-    for pages in _files(store, portions, after=manifest.watermark, until=state.newest):
+    for pages in _files(_pages(store, portions, after=manifest.watermark, until=state.newest, ended=ended)):
         manifest = _with(part, manifest, pages)
         part.keep(manifest)
     return manifest
@@ -88,10 +90,10 @@ def _removed(portions: Portions, session: Session) -> Portion:
     return portions.of_removed(session.exposures.removed(key), session.totals.removed(key))
 
 
-def _files(store: Store, portions: Portions, *, after: int, until: int) -> Iterator[list[_Page]]:
+def _files(read: Iterable[_Page]) -> Iterator[list[_Page]]:
     """The pages of each file, those of another day apart."""
     pages: list[_Page] = []
-    for page in _pages(store, portions, after=after, until=until):
+    for page in read:
         if pages and (len(pages) == _PAGES or page.day > pages[0].day):
             yield pages
             pages = []
@@ -100,9 +102,9 @@ def _files(store: Store, portions: Portions, *, after: int, until: int) -> Itera
         yield pages
 
 
-def _pages(store: Store, portions: Portions, *, after: int, until: int) -> Iterator[_Page]:
+def _pages(store: Store, portions: Portions, *, after: int, until: int, ended: Event) -> Iterator[_Page]:
     # Each page is a read of its own: a long one would keep the log from being taken in.
-    while page := store.read(partial(_page, portions, after, until)):
+    while not ended.is_set() and (page := store.read(partial(_page, portions, after, until))):
         yield page
         after = page.last
 

@@ -24,7 +24,7 @@ class State(NamedTuple):
 
     Attributes:
         moves: how often a partition has come or gone.
-        shard: its name as a shard; None where visitors are not divided.
+        shard: its name as a shard; None where it is none.
         here: the partitions that it has, and whether they are open.
     """
 
@@ -57,7 +57,7 @@ def look(databases: Mapping[str, Store], key: str, *, now_ms: int) -> Moment:
     placed, at_ms, state = control.transact(partial(_first, key=key, now_ms=now_ms))
     states = {name: state}
     for name, other in others:
-        states[name] = other.transact(partial(_state, key=key, is_divided=True))
+        states[name] = other.transact(partial(_state, key=key, has_shards=True))
     _check_placed(key, placed, states.values())
     return Moment(at_ms, states)
 
@@ -65,17 +65,17 @@ def look(databases: Mapping[str, Store], key: str, *, now_ms: int) -> Moment:
 def _first(session: Session, *, key: str, now_ms: int) -> tuple[Sequence[str], int, State]:
     """The shard of each partition, and what has been applied everywhere before the others are looked at."""
     if session.watermarks.oldest_ms() is None:
-        return [], now_ms, _state(session, key=key, is_divided=False)
+        return [], now_ms, _state(session, key=key, has_shards=False)
     at_ms = session.spools.watermark(now_ms=now_ms)
-    return session.shards.partitions(), at_ms, _state(session, key=key, is_divided=True)
+    return session.shards.partitions(), at_ms, _state(session, key=key, has_shards=True)
 
 
-def _state(session: Session, *, key: str, is_divided: bool) -> State:
+def _state(session: Session, *, key: str, has_shards: bool) -> State:
     # While nobody writes, no event with a lower number is still to come.
     state = State(
         session.events.newest(), own_cells(session, key), own_removed(session, key), session.meta.moves()
     )
-    if not is_divided:
+    if not has_shards:
         return state
     return state._replace(shard=session.meta.get(THIS_SHARD), here=session.fences.here())
 
@@ -98,8 +98,8 @@ def is_as_it_was(session: Session, *, key: str, manifest: PartManifest) -> bool:
     """Whether a database still has all that a part of a history has looked at."""
     # No event comes later with a number of these, but in a partition that is moved.
     is_there = session.events.count(until=manifest.watermark) == manifest.events
-    is_removed = _digest(own_removed(session, key)) != manifest.removals
-    return is_there and not is_removed and session.meta.moves() == manifest.moves
+    is_left = _digest(own_removed(session, key)) == manifest.removals
+    return is_there and is_left and session.meta.moves() == manifest.moves
 
 
 def _digest(removed: CellSums) -> str:

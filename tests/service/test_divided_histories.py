@@ -13,6 +13,7 @@ import numpy as np
 import psycopg
 import pytest
 
+from experiments.counting import EXPOSURES
 from experiments.history.cubes import all_terms
 from experiments.history.export import export_history
 from experiments.lifecycle import find
@@ -153,7 +154,12 @@ class Archive:
 
     def rows(self, table: str) -> list[Any]:
         """The rows of a table."""
-        paths = self.place.paths(self.place.whole(), table)
+        return [row for shard in SHARDS for row in self.rows_of(shard, table)]
+
+    def rows_of(self, shard: str, table: str) -> list[Any]:
+        """Those of one database."""
+        files = self.place.whole().parts[PARTS[shard]].files
+        paths = [self.place.path / file.path for file in files if file.table == table]
         return [row for path in paths for row in read_rows(path, table)]
 
     def cube(self) -> list[CubeRow]:
@@ -233,14 +239,21 @@ def test_what_comes_of_three_databases_is_what_comes_of_one(both: Both, ask: Ask
 def test_each_visitor_is_in_the_part_of_one_database(both: Both, tmp_path: Path) -> None:
     archive = Archive(both.divided, tmp_path)
     archive.export()
-    whole = archive.place.whole()
-    visitors = [
-        {row.visitor for file in part.files if file.table == "exposures"
-         for row in read_rows(archive.place.path / file.path, "exposures")}
-        for part in whole.parts.values()
-    ]
-    assert list(whole.parts) == list(PARTS.values()) and min(map(len, visitors)) > 200
+    visitors = [{row.visitor for row in archive.rows_of(shard, "exposures")} for shard in SHARDS]
+    assert list(archive.place.whole().parts) == list(PARTS.values()) and min(map(len, visitors)) > 500
     assert len(set().union(*visitors)) == sum(map(len, visitors)) == 2186
+
+
+def test_only_all_databases_together_have_counted_what_is_in_the_events(both: Both, tmp_path: Path) -> None:
+    archive = Archive(both.divided, tmp_path)
+    archive.export()
+    visitors = [len({row.visitor for row in archive.rows_of(shard, "exposures")}) for shard in SHARDS]
+    counted = [
+        sum(row.n - row.removed_n for row in archive.rows_of(shard, "cells") if row.metric == EXPOSURES)
+        for shard in SHARDS
+    ]
+    # What was counted before there were shards has stayed in the first one.
+    assert counted[0] > visitors[0] and sum(counted) == sum(visitors)
 
 
 def test_what_has_come_since_is_added_to_each_part(archive: Archive, ask: Ask) -> None:
