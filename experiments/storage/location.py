@@ -5,6 +5,10 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 
+#: The name of the database that has the experiments, beside the shards that are others.
+CONTROL = "control"
+
+
 class Server(NamedTuple):
     """A database of a PostgreSQL server, by its address; as text it has no password."""
 

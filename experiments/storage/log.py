@@ -257,7 +257,6 @@ class Log:
         return Subscription(start, pulled)
 
 
-
 async def _all_ended() -> None:
     """End whatever still goes on, also of what the client has begun."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from experiments.storage.cells import CellKey
-from experiments.storage.cells import CellRow
 from experiments.storage.connection import Connection
 from experiments.storage.connection import Row
 from experiments.storage.spool import Source
@@ -210,20 +209,20 @@ class Sums:
             for table, names in _TABLES.items()
         }
 
-    def collected(self, experiment: str, *, prefix: str = "") -> list[CellRow]:
-        """The cells of an experiment that were counted in another database, or what was `removed_` of them."""
+    def own(self, experiment: str, *, prefix: str = "") -> dict[CellKey, tuple[int, int, float]]:
+        """The cells of an experiment that were counted in this database, or what was `removed_` of them."""
         rows = self._connection.execute(
             f"SELECT epoch, day, segment, arm, asserted, metric, context, sum({prefix}n)::bigint,"
-            f" sum({prefix}sum)::bigint, sum({prefix}sum2)"
-            " FROM cells_by_lane JOIN partitions ON lane = partition + ? WHERE experiment = ?"
-            " AND shard NOT IN (SELECT value FROM meta WHERE name = ?)"
+            f" sum({prefix}sum)::bigint, sum({prefix}sum2) FROM cells_by_lane WHERE experiment = ?"
+            " AND lane NOT IN (SELECT partition + ? FROM partitions"
+            " WHERE shard NOT IN (SELECT value FROM meta WHERE name = ?))"
             " GROUP BY epoch, day, segment, arm, asserted, metric, context",
-            (_PARTITIONS, experiment, THIS_SHARD),
+            (experiment, _PARTITIONS, THIS_SHARD),
         )
-        return [
-            CellRow(CellKey(experiment, epoch, day, segment, arm, asserted, metric, context), *sums)
-            for epoch, day, segment, arm, asserted, metric, context, *sums in rows
-        ]
+        return {
+            CellKey(experiment, epoch, day, segment, arm, asserted, metric, context): (n, total, squares)
+            for epoch, day, segment, arm, asserted, metric, context, n, total, squares in rows
+        }
 
     def replace(self, partition: int, rows_by_table: Mapping[str, Sequence[Row]]) -> None:
         """Let a partition have these rows and no others."""

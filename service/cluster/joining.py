@@ -14,8 +14,8 @@ from experiments.signing import Keyring
 from experiments.signing import Succession
 from experiments.storage.location import Server
 from experiments.storage.shards import THIS_LOG
-from experiments.storage.shards import THIS_SHARD
 from experiments.storage.store import OwnStore
+from experiments.storage.store import Store
 from experiments.storage.store import open_own
 from service.config import Config
 
@@ -130,13 +130,10 @@ def has_shards(installation: Installation) -> bool:
     return hasattr(installation.store, "placement") and cast("ShardedStore", installation.store).has_shards()
 
 
-def shards_beside(installation: Installation) -> list[OwnStore]:
+def shards_beside(installation: Installation) -> list[Store]:
     """The shards of an installation that are other databases than its own; none where it has none."""
-    if not has_shards(installation):
-        return []
-    store = sharded_store(installation)
-    here = store.read(lambda session: session.meta.get(THIS_SHARD))
-    return [store.placement.store(shard) for shard in store.placement.names() if shard != here]
+    _, *others = installation.store.databases().values()
+    return others
 
 
 def named_shards(config: Config, control: OwnStore) -> list[Server]:
