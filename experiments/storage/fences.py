@@ -127,6 +127,11 @@ class Fences:
         row = self._connection.execute("SELECT 1 FROM fences WHERE partition = ? AND is_here", (partition,)).fetchone()
         return row is not None
 
+    def here(self) -> list[int]:
+        """The partitions of which the rows are here, in order."""
+        rows = self._connection.execute("SELECT partition FROM fences WHERE is_here ORDER BY partition")
+        return [int(partition) for (partition,) in rows]
+
     def empty(self, partition: int) -> None:
         """Say that the rows of a partition are no longer here."""
         self._connection.execute("UPDATE fences SET is_here = FALSE WHERE partition = ?", (partition,))

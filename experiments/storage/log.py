@@ -65,6 +65,7 @@ class Log:
         self._client = Client()
         self._sending: dict[Source, Sending] = {}
         self._watching: Future[None] | None = None
+        self._noted: Exception | None = None
         self.state = LogState(0, self.replicas)
         try:
             self.done(self._connect(), seconds=_CONNECTING_SECONDS * 3)
@@ -140,12 +141,19 @@ class Log:
             return future.result(seconds)
         except (NatsError, TimeoutError, OSError) as error:
             future.cancel()
-            raise LogUnreachable(f"BESPOKE_LOG_URL: the log does not answer ({_said(error)})") from error
+            raise LogUnreachable(f"BESPOKE_LOG_URL: {self._silence(error)}") from error
+
+    def _silence(self, error: Exception) -> str:
+        """What is known of a log that does not answer; its addresses may have passwords, their places have none."""
+        if self.is_connected:
+            return f"the log does not answer ({_said(error)})"
+        places = ", ".join(address.rpartition("/")[2].rpartition("@")[2] for address in self._addresses)
+        return f"none of {places} answers ({_said(self._noted or error)})"
 
     async def _connect(self) -> None:
         await self._client.connect(
             list(self._addresses), max_reconnect_attempts=-1, reconnect_time_wait=1,
-            connect_timeout=2, allow_reconnect=True, error_cb=_note, ping_interval=5, max_outstanding_pings=2,
+            connect_timeout=2, allow_reconnect=True, error_cb=self._note, ping_interval=5, max_outstanding_pings=2,
         )
         server = self._client.connected_server_version
         version = (server.major, server.minor, server.patch)
@@ -155,6 +163,10 @@ class Log:
                 " streams"
             )
         await self._find()
+
+    async def _note(self, error: Exception) -> None:
+        self._noted = error
+        log.info("the log: %s", _said(error), extra={"event": "log"})
 
     async def _find(self) -> None:
         """See that the stream is there, once the nodes of the log have found each other."""
@@ -269,10 +281,6 @@ async def _all_ended() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _note(error: Exception) -> None:
-    log.info("the log: %s", _said(error), extra={"event": "log"})
 
 
 def _dotted(version: tuple[int, int, int]) -> str:
