@@ -78,6 +78,11 @@ class LogNode:
             return bool(answer.status == 200)
         return False
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process is not None, "it was started"
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """Kill it with -9."""
         if self._process:

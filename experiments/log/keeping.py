@@ -76,7 +76,10 @@ class Keeper(Thread):
             self._known |= left
 
     def _watch(self) -> None:
-        for shard in self._store.placement.shards():
+        shards = self._store.placement.shards()
+        for shard in self._watches.keys() - set(shards):
+            self._watches.pop(shard).stop()
+        for shard in shards:
             if shard not in self._watches:
                 watch = Watch(self._store, self._spool, self._log, shard=shard)
                 self._watches[shard] = _Watching(watch, shard)

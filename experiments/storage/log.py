@@ -24,7 +24,6 @@ from experiments.errors import LogUnreachable
 from experiments.storage.log_reader import Carried
 from experiments.storage.log_reader import Reader
 from experiments.storage.log_reader import Subscription
-from experiments.storage.log_reader import fetched
 from experiments.storage.log_reader import start_of
 from experiments.storage.log_servers import Servers
 from experiments.storage.log_state import LogState
@@ -41,8 +40,6 @@ _CONNECTING_SECONDS = 10
 #: A leader that is lost is replaced within some six seconds.
 PUBLISHING_SECONDS = 10.0
 _IDLE_SECONDS = 60.0
-#: What fetching may take beyond the time that is waited for messages.
-_SPARE_SECONDS = 6.0
 _WATCHING_SECONDS = 1.0
 
 T = TypeVar("T")
@@ -88,7 +85,7 @@ class Log:
 
         :raises LogUnreachable: if it cannot be had now.
         """
-        return Reader(self._fetch, self.done(self._subscribe(partition, after)), partition)
+        return Reader(self, self.done(self._subscribe(partition, after)), partition)
 
     def purge(self, partition: int, *, up_to: int) -> None:
         """Let the log forget what has been applied."""
@@ -135,13 +132,23 @@ class Log:
 
         :raises LogUnreachable: if that is nothing, or not in time.
         """
-        future = self.begin(work)
+        return self.outcome(self.begin(work), seconds=seconds)
+
+    def outcome(self, future: "Future[T]", *, seconds: float) -> T:
+        """What comes of work that has begun.
+
+        :raises LogUnreachable: if that is nothing, or not in time.
+        """
         try:
             return future.result(seconds)
         except (NatsError, TimeoutError, OSError) as error:
             future.cancel()
-            why = self._servers.why(error)
-            raise LogUnreachable(f"BESPOKE_LOG_URL: the log does not answer ({why})") from error
+            raise LogUnreachable(f"BESPOKE_LOG_URL: {self._servers.silence(error)}") from error
+
+    async def tell(self, subject: str, value: bytes) -> None:
+        """Hand something on that nobody misses where it is lost."""
+        with suppress(NatsError):
+            await self._servers.publish(subject, value)
 
     async def _connect(self) -> None:
         await self._servers.connect()
@@ -247,13 +254,6 @@ class Log:
         if (await self._made()).created != info.created:
             raise NatsError("nats: the stream was made anew meanwhile")
         return Subscription(start, pulled)
-
-    def _fetch(self, subscription: JetStreamContext.PullSubscription, most: int, seconds: float) -> list[Any]:
-        """The next messages, none where none come in time.
-
-        :raises LogUnreachable: if the subscription is lost.
-        """
-        return self.done(fetched(subscription, most=most, seconds=seconds), seconds=seconds + _SPARE_SECONDS)
 
 
 async def _all_ended() -> None:
