@@ -83,7 +83,7 @@ def test_how_far_a_process_was_applied_is_forgotten_once_it_has_ended_and_what_i
             wait_until(lambda: ended(installation, source.writer), what="it is told that nothing is left")
     assert positions(installation, source.writer) == 1
     clock.at_ms += KEPT_MS + 1
-    assert clear_positions(store, now_ms=clock.now_ms()) == 1
+    assert clear_positions(store, now_ms=clock.now_ms()) == 2, "the one that brought it has ended too"
     assert clear_positions(store, now_ms=clock.now_ms()) == positions(installation, source.writer) == 0
     # The log brings it again, and a copy of its disk.
     appending = cast("Appending", installation.log)
