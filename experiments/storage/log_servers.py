@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from time import monotonic
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -16,6 +17,7 @@ from experiments.errors import LogUnreachable
 _OLDEST = (2, 10, 23)
 _ASKING_SECONDS = 3.0
 _PAUSE_SECONDS = 0.5
+_PATIENCE_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ class Servers:
         self._addresses = addresses
         self._client = Client()
         self._connecting: asyncio.Task[None] | None = None
+        self._seen = monotonic()
         self._is_ended = False
         self._fault: Exception | None = None
 
@@ -54,14 +57,30 @@ class Servers:
         while True:
             client = Client()
             try:
-                await self._try(client)
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    await self._try(client)
             except (NatsError, OSError, TimeoutError) as error:
                 self._note(error)
-                await _end(client)
-                await asyncio.sleep(_PAUSE_SECONDS)
             else:
-                self._client = client
-                return
+                # It may have been turned out as it was let in.
+                if not client.is_closed:
+                    self._client = client
+                    return
+            await _end(client)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def mend(self) -> None:
+        """Take another client where this one has found no server for long: it may be past finding any."""
+        now = monotonic()
+        if self.is_connected:
+            self._seen = now
+        elif now - self._seen > _PATIENCE_SECONDS:
+            self._begin_anew()
+            await _end(self._client)
+
+    def _begin_anew(self) -> None:
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.get_running_loop().create_task(self.connect())
 
     async def _try(self, client: Client) -> None:
         async def hear(error: Exception) -> None:
@@ -74,7 +93,7 @@ class Servers:
             """Take another client: one gives up for good where a server turns it out, as while passwords change."""
             if client is self._client and not self._is_ended:
                 self._note(client.last_error or NatsError("nats: the connection was ended"))
-                self._connecting = asyncio.get_running_loop().create_task(self.connect())
+                self._begin_anew()
 
         await client.connect(
             list(self._addresses), max_reconnect_attempts=-1, reconnect_time_wait=1, connect_timeout=2,

@@ -47,6 +47,7 @@ from tests.service.test_log import with_shard
 
 _SECRET = "of all nodes" * 4
 _PARTITIONS = 4
+_PATIENCE_SECONDS = 60
 _LOCKED = 'authorization { user: "a", password: "secret" }'
 _SOURCE = Source("a node", 0)
 
@@ -210,6 +211,7 @@ def test_a_node_that_is_turned_out_comes_back_once_it_is_let_in() -> None:
             server.more = ""
             server.configure([])
             server.reload()
+            wait_until(lambda: log.look().takes, what="it is let in", seconds=_PATIENCE_SECONDS)
             kept(log, [2])
             assert read(log, after=Position("", 0))[0] == [1, 2]
         finally:
