@@ -14,8 +14,8 @@ from nats.js import JetStreamContext
 from experiments.storage.shards import Position
 from experiments.storage.spool import Source
 
-#: Whether the log is asked for what is missing may take so long.
-_ASKING_SECONDS = 6.0
+#: What fetching may take beyond the time that is waited for messages.
+_SPARE_SECONDS = 6.0
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ class Reader:
         if self._is_stopped:
             reading.cancel()
         try:
-            return self._loop.outcome(reading, seconds=seconds + _ASKING_SECONDS)
+            return self._loop.outcome(reading, seconds=seconds + _SPARE_SECONDS)
         except CancelledError:
             return []
 
