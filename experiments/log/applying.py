@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from itertools import count
 from threading import Event
 from threading import Thread
@@ -100,18 +101,20 @@ class Partition(Thread):
         """Apply what comes after what the shard says is applied: a commit that was not answered may have been kept."""
         self.hold, numbers = self._writer.run(self._read, alone=False)
         self._reader = reader = self._log.reader(self.hold.partition, after=self.hold.position)
+        purged = 0
         for turn in count(1):
             if not self._is_here():
                 return
-            messages, position = reader.read(most=_MOST_MESSAGES, seconds=_LOOKING_SECONDS)
-            if position is None:
-                # What is idle is held on with all others of its shard.
-                continue
-            hold = self.hold._replace(position=position)
-            numbers = self._writer.run(partial(self._apply, hold, messages, numbers), alone=False)
-            self.hold = hold
-            if turn % _PURGED_EVERY == 0:
-                self._log.purge(hold.partition, up_to=position.sequence)
+            messages = reader.read(most=_MOST_MESSAGES, seconds=_LOOKING_SECONDS)
+            # What is idle is held on with all others of its shard.
+            if reader.position != self.hold.position:
+                hold = self.hold._replace(position=reader.position)
+                numbers = self._writer.run(partial(self._apply, hold, messages, numbers), alone=False)
+                self.hold = hold
+            # Where nothing comes it may be since there is no room.
+            if reader.position.sequence > purged and (not messages or turn % _PURGED_EVERY == 0):
+                purged = reader.position.sequence
+                self._log.purge(self.hold.partition, up_to=purged)
 
     def _read(self, session: Session) -> tuple[Hold, dict[str, int]]:
         position = session.fences.position(self.hold.partition)
@@ -128,8 +131,8 @@ class Partition(Thread):
         for message in messages:
             before = reached.get(message.writer, 0)
             if message.first <= before + 1:
-                fresh = message.bodies[before + 1 - message.first:]
-                read += [each for body in fresh for each in admitted(body, self._entries_at)]
+                fresh = self._understood(message, message.bodies[before + 1 - message.first:])
+                read += chain.from_iterable(fresh)
                 reached[message.writer] = before + len(fresh)
         moved = {writer: number for writer, number in reached.items() if numbers.get(writer) != number}
         if moved:
@@ -137,6 +140,19 @@ class Partition(Thread):
             session.positions.move(hold.partition, moved)
             session.fences.count(hold.partition, seconds=LEASE_SECONDS)
         return reached
+
+    def _understood(self, message: Carried, bodies: Sequence[bytes]) -> list[list[Admitted | Refusal]]:
+        """What entries say, up to the first that is none: its node brings what it has kept by this number again."""
+        understood = []
+        try:
+            for body in bodies:
+                understood.append(admitted(body, self._entries_at))
+        except ValueError as error:
+            log.warning(
+                "an entry of %s for partition %d waits, and what comes after it: %s; is this the newest version?",
+                message.writer, message.partition, error, extra={"event": "entry_waits"},
+            )
+        return understood
 
     def _entries_at(self, version: int) -> Mapping[str, Entry]:
         """The experiments, at least as new as a version."""

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import NamedTuple
 
+from experiments.storage.configuration import Meta
 from experiments.storage.connection import Connection
 from experiments.storage.connection import Row
 from experiments.storage.shards import Position
@@ -39,6 +40,7 @@ class Fences:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._meta = Meta(connection)
 
     def open(self, partition: int) -> None:
         """Let somebody take a partition, from now on or again."""
@@ -144,6 +146,7 @@ class Fences:
             " log = excluded.log, log_sequence = excluded.log_sequence, until = now()",
             (partition, *row),
         )
+        self._meta.count_move()
 
     def count(self, partition: int, *, seconds: int = 0) -> bool:
         """Say that sums have changed; False where nobody may change them here. A move waits for what follows.
@@ -163,9 +166,18 @@ class Fences:
         row = self._connection.execute("SELECT 1 FROM fences WHERE partition = ? AND is_here", (partition,)).fetchone()
         return row is not None
 
+    def here(self) -> dict[int, bool]:
+        """The partitions whose rows are here, in order, and whether they are open."""
+        rows = self._connection.execute("SELECT partition, is_open FROM fences WHERE is_here ORDER BY partition")
+        return dict(rows.fetchall())
+
     def empty(self, partition: int) -> None:
         """Say that the rows of a partition are no longer here."""
-        self._connection.execute("UPDATE fences SET is_here = FALSE WHERE partition = ?", (partition,))
+        cursor = self._connection.execute(
+            "UPDATE fences SET is_here = FALSE WHERE partition = ? AND is_here", (partition,)
+        )
+        if cursor.rowcount:
+            self._meta.count_move()
 
     def leave(self, hold: Hold) -> None:
         """Let somebody else take it at once."""
