@@ -96,7 +96,7 @@ class Worker:
             self._holding[shard] = Holding(self._store.placement, shard, self._held_in)
             self._holding[shard].start()
 
-    def _held_in(self, shard: str) -> list["Partition"]:
+    def _held_in(self, shard: str) -> list[Partition]:
         return [held for held in list(self._held.values()) if held.shard == shard]
 
     def _take(self, shard: str, lost: Lost, *, most: int) -> None:
