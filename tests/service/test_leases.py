@@ -223,8 +223,8 @@ class Workers:
     def holders(self) -> set[int]:
         """The processes that hold all partitions between them; nobody where one is not held."""
         with psycopg.connect(self._server.url) as raw:
-            rows = raw.execute("SELECT holder, until > now() FROM fences").fetchall()
-        return {int(holder.split("-")[-2]) for holder, _ in rows} if all(is_held for _, is_held in rows) else set()
+            rows = raw.execute("SELECT holder FROM fences WHERE until > now() AND holder <> ''").fetchall()
+        return {int(holder.split("-")[-2]) for (holder,) in rows} if len(rows) == PARTITIONS else set()
 
     def let_leases_last(self, process: Popen[bytes]) -> None:
         """Let what a process holds be held for an hour."""
