@@ -223,6 +223,7 @@ class Workers:
     def holders(self) -> set[int]:
         """The processes that hold all partitions between them; nobody where one is not held."""
         with psycopg.connect(self._server.url) as raw:
+            # One may be left between the beginning of the transaction, which now() is of, and what it reads.
             rows = raw.execute("SELECT holder FROM fences WHERE until > now() AND holder <> ''").fetchall()
         return {int(holder.split("-")[-2]) for (holder,) in rows} if len(rows) == PARTITIONS else set()
 
