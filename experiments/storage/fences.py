@@ -110,11 +110,13 @@ class Fences:
         """
         held = "SELECT * FROM unnest(?::int[], ?::bigint[]) AS held (partition, epoch)"
         values = ([hold.partition for hold in holds], [hold.epoch for hold in holds])
-        self._connection.execute(
+        cursor = self._connection.execute(
             "UPDATE fences SET until = now() + make_interval(secs => ?) WHERE partition IN (SELECT partition"
             f" FROM fences WHERE (partition, epoch) IN ({held}) AND is_open AND holder <> '' FOR UPDATE SKIP LOCKED)",
             (seconds, *values),
         )
+        if cursor.rowcount == len(holds):
+            return set()
         rows = self._connection.execute(
             f"SELECT partition FROM fences JOIN ({held}) AS held USING (partition)"
             " WHERE fences.epoch <> held.epoch OR NOT is_open", values,

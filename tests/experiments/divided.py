@@ -11,12 +11,12 @@ from threading import Thread
 from typing import Any
 
 from experiments.log.appending import Appending
-from experiments.log.applying import Worker
 from experiments.log.collecting import collect
 from experiments.log.keeping import Keeper
 from experiments.log.keeping import Watch
 from experiments.log.sharding import add_shard
 from experiments.log.sharding import move_partition
+from experiments.log.sharing import Worker
 from experiments.partitions import partition_of
 from experiments.receipts import Receipt
 from experiments.signing import pseudonym
