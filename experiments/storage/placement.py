@@ -57,6 +57,10 @@ class Placement:
         """The name of the shard that has a partition."""
         return self._shards[partition]
 
+    def partitions_of(self, shard: str) -> list[int]:
+        """The partitions that a shard has, in order."""
+        return [partition for partition, name in enumerate(self._shards) if name == shard]
+
     def store(self, shard: str) -> OwnStore:
         """A shard, open.
 
@@ -77,6 +81,11 @@ class Placement:
         """A writer for whoever holds a partition, with a connection of its own."""
         server = self._servers[self.shard_of(partition)]
         return SharedWriter(server, Reach(server), partition=partition)
+
+    def writer_to(self, shard: str) -> SharedWriter:
+        """A writer to a shard, with a connection of its own."""
+        server = self._servers[shard]
+        return SharedWriter(server, Reach(server))
 
     def shards(self) -> list[str]:
         """The shards that have a partition, by name."""

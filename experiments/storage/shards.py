@@ -1,5 +1,6 @@
 """The tables of shards: in the control database where partitions are, in each shard who applies and how far."""
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -68,15 +69,23 @@ class Workers:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def stay(self, name: str, *, seconds: int) -> int:
-        """Say that a worker is there, for so long; how many are."""
-        self._connection.execute("DELETE FROM workers WHERE until < now()", ())
+    def stay(self, name: str, *, seconds: int, silent: Collection[str], silent_seconds: int) -> set[str]:
+        """Say that a worker is there, for so long; who is.
+
+        Those that are `silent` elsewhere are not, if they have not said so here for some seconds either.
+        """
+        listed = self._connection.among(silent)
+        self._connection.execute(
+            f"DELETE FROM workers WHERE until < now() OR (name {listed.condition}"
+            " AND until < now() + make_interval(secs => ?))",
+            (*listed.values, seconds - silent_seconds),
+        )
         self._connection.execute(
             "INSERT INTO workers (name, until) VALUES (?, now() + make_interval(secs => ?))"
             " ON CONFLICT (name) DO UPDATE SET until = excluded.until",
             (name, seconds),
         )
-        return int(self._connection.execute("SELECT count(*) FROM workers").fetchone()[0])
+        return {name for (name,) in self._connection.execute("SELECT name FROM workers")}
 
     def has_any(self) -> bool:
         """Whether there is one."""
@@ -98,8 +107,13 @@ class Positions:
         rows = self._connection.execute("SELECT writer, number FROM positions WHERE partition = ?", (partition,))
         return dict(rows.fetchall())
 
-    def of_writers(self, writers: Iterable[str]) -> dict[Source, int]:
-        """Of some spools, in all partitions that are here."""
+    def kept(self, writers: Iterable[str]) -> dict[Source, int]:
+        """Of some spools, in all partitions that are here: kept, once this transaction is, wherever it is kept.
+
+        What a worker has committed is seen before a standby has it where the worker was cut off as it waited for that.
+        Whoever writes something after it waits for all of it.
+        """
+        self._connection.execute("SELECT pg_logical_emit_message(TRUE, 'bespoke', '')")
         listed = self._connection.among(list(writers))
         rows = self._connection.execute(
             f"SELECT writer, partition, number FROM positions WHERE writer {listed.condition}", listed.values

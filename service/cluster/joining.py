@@ -62,7 +62,7 @@ def open_log(installation: Installation) -> None:
     if not installation.config.log_addresses:
         return _check_undivided(installation)
     from experiments.log.appending import Appending
-    from experiments.log.appending import Keeper
+    from experiments.log.keeping import Keeper
     from experiments.storage.spool import Spool
 
     store, config = sharded_store(installation), installation.config
@@ -86,10 +86,11 @@ def hear(installation: Installation, log: Log) -> None:
     """Let an installation hear of changes from the bucket of its log, and tell the others where nobody does."""
     from experiments.log.announcing import Announcer
     from experiments.log.announcing import Hearing
+    from experiments.storage.bucket import NEWS
     from experiments.storage.bucket import Bucket
     from experiments.storage.listener import Listener
 
-    bucket = Bucket(log)
+    bucket = Bucket(log, NEWS)
     announcer = Announcer(installation.store, bucket, Listener(cast("Server", installation.config.database)))
     announcer.start()
     installation.hearing = Hearing(bucket, installation.snapshots)

@@ -11,9 +11,10 @@ from threading import Thread
 from typing import Any
 
 from experiments.log.appending import Appending
-from experiments.log.appending import Keeper
 from experiments.log.applying import Worker
 from experiments.log.collecting import collect
+from experiments.log.keeping import Keeper
+from experiments.log.keeping import Watch
 from experiments.log.sharding import add_shard
 from experiments.log.sharding import move_partition
 from experiments.partitions import partition_of
@@ -50,6 +51,7 @@ class Divided(House):
             store, self.snapshots, spool=self._spool, log=self._log, keyring=SECRETS, waits=True
         )
         self._keeper = Keeper(store, self._spool, self._log, place=str(folder))
+        self._watches = [Watch(store, self._spool, self._log, shard=shard) for shard in SHARDS]
         self._is_at_work = False
 
     def follow(self, house: House) -> None:
@@ -70,12 +72,14 @@ class Divided(House):
         collect(self.store, now_ms=self.now_ms)
 
     def _is_applied(self) -> bool:
+        for watch in self._watches:
+            watch.look()
         self.tell()
         return not self._spool.sources()
 
     def tell(self) -> None:
         """Say what waits to be applied."""
-        self._keeper.look()
+        self._keeper.tell()
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -110,6 +114,8 @@ class Divided(House):
 
     def close(self) -> None:
         """Let everything go."""
+        for watch in self._watches:
+            watch.close()
         self._spool.close()
         self._log.close()
         self.store.close()
