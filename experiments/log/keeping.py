@@ -65,7 +65,10 @@ class Keeper(Thread):
             log.exception("what was accepted waits in the spool", extra={"event": "spool_waits"})
 
     def _watch(self) -> None:
-        for shard in self._store.placement.shards():
+        shards = self._store.placement.shards()
+        for shard in self._watches.keys() - set(shards):
+            self._watches.pop(shard).stop()
+        for shard in shards:
             if shard not in self._watches:
                 watch = Watch(self._store, self._spool, self._log, shard=shard)
                 self._watches[shard] = _Watching(watch, shard)

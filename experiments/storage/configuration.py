@@ -33,6 +33,10 @@ class Meta:
             (name, value),
         )
 
+    def forget(self, name: str) -> None:
+        """Know a value no more."""
+        self._connection.execute("DELETE FROM meta WHERE name = ?", (name,))
+
     def versions(self) -> Versions:
         """Of what people and jobs configure, and of the opt-outs."""
         row = self._connection.execute(

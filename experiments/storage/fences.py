@@ -165,8 +165,9 @@ class Fences:
         return row is not None
 
     def here(self) -> dict[int, bool]:
-        """The partitions whose rows are here, and whether they are open."""
-        return dict(self._connection.execute("SELECT partition, is_open FROM fences WHERE is_here").fetchall())
+        """The partitions whose rows are here, in order, and whether they are open."""
+        rows = self._connection.execute("SELECT partition, is_open FROM fences WHERE is_here ORDER BY partition")
+        return dict(rows.fetchall())
 
     def empty(self, partition: int) -> None:
         """Say that the rows of a partition are no longer here."""

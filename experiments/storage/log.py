@@ -143,8 +143,7 @@ class Log:
             return future.result(seconds)
         except (NatsError, TimeoutError, OSError) as error:
             future.cancel()
-            why = self._servers.why(error)
-            raise LogUnreachable(f"BESPOKE_LOG_URL: the log does not answer ({why})") from error
+            raise LogUnreachable(f"BESPOKE_LOG_URL: {self._servers.silence(error)}") from error
 
     async def tell(self, subject: str, value: bytes) -> None:
         """Hand something on that nobody misses where it is lost."""

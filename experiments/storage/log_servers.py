@@ -44,6 +44,11 @@ class Servers:
         """What is wrong, where an error is all that somebody has: what a server said, if none is there now."""
         return said(error if self.is_connected or not self._fault else self._fault)
 
+    def silence(self, error: Exception) -> str:
+        """Who does not answer; addresses may have passwords, their places have none."""
+        places = ", ".join(address.rpartition("/")[2].rpartition("@")[2] for address in self._addresses)
+        return f"{'the log does not answer' if self.is_connected else f'none of {places} answers'} ({self.why(error)})"
+
     async def connect(self) -> None:
         """Connect to one of them; where none lets us in, this is tried again and again."""
         while True:

@@ -42,16 +42,32 @@ class Placement:
         """
         rows, shards = self._control.read(lambda session: (session.shards.all(), session.shards.partitions()))
         for row in rows:
-            self._servers[row.name] = Server(row.address)
+            self._name(row.name, Server(row.address))
             if row.name not in self._stores:
                 self._try(row.name)
         self._shards = shards
+        for name in self._servers.keys() - {row.name for row in rows}:
+            self._let_go(name)
+
+    def _name(self, shard: str, server: Server) -> None:
+        """Know where a shard is; one that was taken out and added again may be another database."""
+        if self._servers.get(shard) != server:
+            self._let_go(shard)
+        self._servers[shard] = server
 
     def _try(self, shard: str) -> None:
         try:
             self._stores[shard] = self._open(self._servers[shard])
         except StorageUnreachable as error:
             log.warning("shard %s: %s", shard, error, extra={"event": "shard_away"})
+
+    def _let_go(self, shard: str) -> None:
+        """Forget a shard that is none any more; another thread may have done it."""
+        self._servers.pop(shard, None)
+        if look := self._looks.pop(shard, None):
+            look.stop()
+        if store := self._stores.pop(shard, None):
+            store.close()
 
     def shard_of(self, partition: int) -> str:
         """The name of the shard that has a partition."""
@@ -101,7 +117,7 @@ class Placement:
 
     def look(self) -> None:
         """See from now on which shards answer, so that nobody waits for one that does not."""
-        for shard, store in self._stores.items():
+        for shard, store in list(self._stores.items()):
             if shard not in self._looks:
                 self._looks[shard] = _Look(shard, store)
                 self._looks[shard].start()

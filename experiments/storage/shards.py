@@ -49,6 +49,10 @@ class Shards:
         )
         return bool(cursor.rowcount)
 
+    def remove(self, name: str) -> None:
+        """Name a shard no more."""
+        self._connection.execute("DELETE FROM shards WHERE name = ?", (name,))
+
     def partitions(self) -> list[str]:
         """The shard of each partition, in order; none while events go through no log."""
         rows = self._connection.execute("SELECT shard FROM partitions ORDER BY partition")
@@ -61,6 +65,13 @@ class Shards:
             " ON CONFLICT (partition) DO UPDATE SET shard = excluded.shard",
             (partition, shard),
         )
+
+    def move(self, partition: int, *, source: str, target: str) -> bool:
+        """Say that a partition is in another shard; False where it was not in the one that it is said to come from."""
+        cursor = self._connection.execute(
+            "UPDATE partitions SET shard = ? WHERE partition = ? AND shard = ?", (target, partition, source)
+        )
+        return bool(cursor.rowcount)
 
 
 class Workers:

@@ -63,7 +63,7 @@ class SharedStore:
     """A database of a PostgreSQL server; `partitions` are those who write of different visitors at the same time."""
 
     def __init__(self, server: Server, *, serving: bool = False, partitions: int = 1) -> None:
-        self._server = server
+        self.server = server
         self._pace = new_pace()
         self._pool = ConnectionPool(
             connection_class=Reading,
@@ -148,7 +148,7 @@ class SharedStore:
 
     def changes(self) -> int:
         """A number that differs once anybody has changed what people and jobs configure."""
-        with translated(self._server):
+        with translated(self.server):
             try:
                 version = self._listener.version()
             except psycopg.Error:
@@ -187,7 +187,7 @@ class SharedStore:
     def _reading(self, ask: Callable[[Session], T]) -> T:
         """What `ask` finds; asked again where the connection that it was given had been lost meanwhile."""
         self._reach.check()
-        with translated(self._server):
+        with translated(self.server):
             try:
                 with self._session() as session:
                     return ask(session)

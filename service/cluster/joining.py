@@ -22,6 +22,7 @@ from service.config import Config
 if TYPE_CHECKING:
     from experiments.storage.log import Log
     from experiments.storage.sharded_store import ShardedStore
+    from experiments.storage.shared_store import SharedStore
     from service.installation import Installation
 
 
@@ -38,7 +39,7 @@ def opened_store(config: Config, *, secrets: Succession, serving: bool) -> tuple
 def _sharded(control: OwnStore, *, fingerprint: str) -> ShardedStore:
     from experiments.storage.sharded_store import open_shards
 
-    return open_shards(control, fingerprint=fingerprint)
+    return open_shards(cast("SharedStore", control), fingerprint=fingerprint)
 
 
 def collecting(store: OwnStore) -> Callable[[int], None] | None:
