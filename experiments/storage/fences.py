@@ -146,7 +146,7 @@ class Fences:
             " log = excluded.log, log_sequence = excluded.log_sequence, until = now()",
             (partition, *row),
         )
-        self._meta.count_move()
+        self._meta.say_moved()
 
     def count(self, partition: int, *, seconds: int = 0) -> bool:
         """Say that sums have changed; False where nobody may change them here. A move waits for what follows.
@@ -177,7 +177,7 @@ class Fences:
             "UPDATE fences SET is_here = FALSE WHERE partition = ? AND is_here", (partition,)
         )
         if cursor.rowcount:
-            self._meta.count_move()
+            self._meta.say_moved()
 
     def leave(self, hold: Hold) -> None:
         """Let somebody else take it at once."""

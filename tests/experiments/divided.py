@@ -51,7 +51,7 @@ class Divided(House):
             store, self.snapshots, spool=self._spool, log=self._log, keyring=SECRETS, waits=True
         )
         self._keeper = Keeper(store, self._spool, self._log, place=str(folder))
-        self._watches = [Watch(store, self._spool, self._log, shard=shard) for shard in SHARDS]
+        self._watches = [Watch(store, self._spool, self._log, shard=shard) for shard in store.placement.names()]
         self._is_at_work = False
 
     def follow(self, house: House) -> None:
