@@ -14,7 +14,7 @@ from experiments.storage.cubes import NO_PLACE
 from experiments.storage.cubes import STEPS
 from experiments.storage.cubes import Terms
 from experiments.storage.cubes import cube_of
-from experiments.storage.history_folder import InvalidHistory
+from experiments.storage.history_manifests import InvalidHistory
 from experiments.storage.history_tables import check_contents
 from experiments.storage.history_tables import check_files
 from experiments.storage.history_tables import table_of

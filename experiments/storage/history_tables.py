@@ -12,23 +12,24 @@ from typing import NamedTuple
 import pyarrow
 from pyarrow import parquet
 
-from experiments.storage.history_folder import InvalidHistory
+from experiments.storage.history_manifests import InvalidHistory
 from experiments.storage.history_rows import ROWS
+from experiments.storage.history_rows import Columns
 
 _TYPES = {int: pyarrow.int64(), float: pyarrow.float64(), str: pyarrow.string(), bool: pyarrow.bool_()}
 
 
 def table_of(rows: Sequence[NamedTuple]) -> Any:
     """A table of rows of one kind, of which there is one at least."""
-    return _table(type(rows[0]), rows)
+    return _table(type(rows[0]), list(zip(*rows, strict=True)))
 
 
-def write_rows(path: Path, table: str, rows: Iterable[NamedTuple]) -> int:
+def write_columns(path: Path, table: str, columns: Columns) -> int:
     """Write a file of a history, whole or not at all; its bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     with part.open("wb") as file:
-        parquet.write_table(_table(ROWS[table], rows), file, compression="zstd")
+        parquet.write_table(_table(ROWS[table], columns), file, compression="zstd")
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
@@ -71,9 +72,8 @@ def schema_of(kind: type[Any]) -> Any:
     return pyarrow.schema([(name, _TYPES[type_]) for name, type_ in kind.__annotations__.items()])
 
 
-def _table(kind: type[Any], rows: Iterable[NamedTuple]) -> Any:
+def _table(kind: type[Any], columns: Columns) -> Any:
     schema = schema_of(kind)
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
     return pyarrow.table([pyarrow.array(*pair) for pair in zip(columns, schema.types, strict=True)], schema=schema)
 
 

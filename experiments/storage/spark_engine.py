@@ -46,7 +46,7 @@ class SparkEngine:
 def _parts(session: SparkSession, paths: Mapping[str, Sequence[Path]]) -> int:
     """In how many parts visitors are divided: of what size they may be, and no fewer than there are cores."""
     size = sum(path.stat().st_size for files in paths.values() for path in files)
-    return max(size // _PART_BYTES, session.sparkContext.defaultParallelism)
+    return max(size // _PART_BYTES, int(session.sparkContext.defaultParallelism))
 
 
 def _read(session: SparkSession, files: Sequence[Path]) -> Any:

@@ -18,7 +18,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from experiments.storage.cubes import NO_PLACE
-from experiments.storage.history_folder import InvalidHistory
+from experiments.storage.history_manifests import InvalidHistory
 
 _SETTINGS: dict[str, bool | float | int | str | None] = {
     "spark.app.name": "bespoke",

@@ -8,7 +8,7 @@ import pytest
 from pyarrow import parquet
 
 from experiments.storage.duckdb_engine import DuckdbEngine
-from experiments.storage.history_folder import InvalidHistory
+from experiments.storage.history_manifests import InvalidHistory
 from experiments.storage.history_folder import engine_of
 from tests.experiments.crowds import crowd_terms
 from tests.experiments.crowds import write_crowd
