@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from threading import Thread
@@ -103,13 +104,15 @@ def _watched(context: SparkContext, given_up: Event) -> Iterator[None]:
 
 def _watch(context: SparkContext, done: Event, given_up: Event) -> None:
     tracker, seen = context._jsc.sc().statusTracker(), time.monotonic()
-    while not done.wait(1):
-        # The driver is one of them.
-        if len(tracker.getExecutorInfos()) > 1:
-            seen = time.monotonic()
-        elif time.monotonic() - seen > _PATIENCE_SECONDS:
-            given_up.set()
-            context.cancelAllJobs()
+    # Where Java itself has ended, whoever asked is told.
+    with suppress(Py4JError, OSError):
+        while not done.wait(1):
+            # The driver is one of them.
+            if len(tracker.getExecutorInfos()) > 1:
+                seen = time.monotonic()
+            elif time.monotonic() - seen > _PATIENCE_SECONDS:
+                given_up.set()
+                context.cancelAllJobs()
 
 
 def _said(error: Exception) -> str:
