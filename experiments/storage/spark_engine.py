@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +53,7 @@ def _read(session: SparkSession, files: Sequence[Path]) -> Any:
 
 
 def _added_up(session: SparkSession) -> Any:
-    with ExitStack() as kept:
-        for name, step in STEPS.items():
-            # As a view alone it would be computed again wherever it is asked.
-            rows = session.sql(step).persist(StorageLevel.DISK_ONLY)
-            kept.callback(rows.unpersist)
-            rows.createOrReplaceTempView(name)
-        return session.sql(CUBE).collect()
+    for name, step in STEPS.items():
+        # As a view alone it would be computed again wherever it is asked.
+        session.sql(step).persist(StorageLevel.DISK_ONLY).createOrReplaceTempView(name)
+    return session.sql(CUBE).collect()

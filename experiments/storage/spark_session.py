@@ -66,9 +66,10 @@ def _check_java() -> None:
     if shutil.which(java) is None:
         raise InvalidHistory(f"Spark needs Java {_OLDEST_JAVA} or newer, and {java} is not there: set JAVA_HOME")
     said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    version = re.search(r'version "(\d+)', said)
+    version = re.search(r'version "(\d+)[^"]*"', said)
     if version is None or int(version[1]) < _OLDEST_JAVA:
-        raise InvalidHistory(f"Spark needs Java {_OLDEST_JAVA} or newer, and {java} says {said.splitlines()[:1]}")
+        is_of = version[0] if version else "no version"
+        raise InvalidHistory(f"Spark needs Java {_OLDEST_JAVA} or newer, and {java} is of {is_of}")
 
 
 def _check_master(master: str) -> None:
