@@ -49,7 +49,9 @@ def _parts(session: SparkSession, paths: Mapping[str, Sequence[Path]]) -> int:
 
 
 def _read(session: SparkSession, files: Sequence[Path]) -> Any:
-    return session.read.parquet(*(f"file://{file.absolute()}" for file in files))
+    # A folder may have any name: it is no pattern.
+    reading = session.read.option("__globPaths__", False)
+    return reading.parquet(*(f"file://{file.absolute()}" for file in files))
 
 
 def _added_up(session: SparkSession) -> Any:

@@ -134,7 +134,8 @@ def test_the_cube_is_that_of_duckdb_with_the_master_killed_once_work_has_begun(
 
 
 def test_the_cubes_of_hostile_histories_are_those_of_the_oracle(spark: SparkCluster, tmp_path: Path) -> None:
-    line = [sys.executable, "-m", "tests.experiments.cube_oracle", str(tmp_path), spark.address, "1", "2", "3"]
+    folder = tmp_path / "it's é [1] {x,y} 10%20 #1? *"
+    line = [sys.executable, "-m", "tests.experiments.cube_oracle", str(folder), spark.address, "1", "2", "3"]
     done = subprocess.run(
         line, env={**os.environ, "PYTHONPATH": str(REPOSITORY), **spark.settings}, capture_output=True, text=True,
         timeout=_PATIENCE_SECONDS, check=False,
