@@ -121,5 +121,7 @@ def _said(error: Exception) -> str:
     text = str(error)
     named = re.search(r"\[[A-Z0-9_.]+\] .*", text)
     if named is None:
-        return text.partition("\n")[0]
+        # What happened, and what it came of at last.
+        causes = re.findall(r"^(?:: |Caused by: )(.*)", text, re.MULTILINE) or [text.partition("\n")[0]]
+        return "; ".join(dict.fromkeys((causes[0], causes[-1])))
     return f"{NO_PLACE}: {named[0]}" if _TOO_LARGE.match(named[0]) else named[0]

@@ -32,6 +32,7 @@ from tests.experiments.tastes import letters
 from tests.experiments.tastes import send
 from tests.logs import running_log
 from tests.postgres import Databases
+from tests.postgres import running_postgres
 from tests.spark import running_spark
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -120,7 +121,7 @@ def test_an_installation_moves_to_postgresql_as_printed(elsewhere: Server, tmp_p
     assert "Spring mailing" in printed
 
 
-def test_a_cluster_is_set_up_as_printed(elsewhere: Server, postgres: Databases, tmp_path: Path) -> None:
+def test_a_cluster_is_set_up_as_printed(elsewhere: Server, tmp_path: Path) -> None:
     shutil.copytree(_ROOT / "examples", tmp_path / "examples")
     port, [block] = str(_free_port()), _blocks("docs/scale.md", "cluster")
     asked = f"http://127.0.0.1:{port}"
@@ -131,9 +132,10 @@ def test_a_cluster_is_set_up_as_printed(elsewhere: Server, postgres: Databases, 
         f"""curl --silent --fail {asked}/v1/assignments -H "$KEY" -H "Content-Type: application/json" """
         """-d '{"experiment": "spring-mailing", "expose": true, "visitors": [{"id": "ann"}, {"id": "bob"}]}'""",
     ]
-    with running_log() as log:
+    # As many partitions as printed need more connections than one server of tests gives.
+    with running_log() as log, running_postgres() as second:
         block = block.replace("nats://a:4222,b:4222,c:4222", log.url).replace("/var/lib/bespoke", str(tmp_path))
-        block = block.replace("postgresql://bespoke@second.example/bespoke", shlex.quote(postgres.empty().url))
+        block = block.replace("postgresql://bespoke@second.example/bespoke", shlex.quote(second.empty().url))
         # What a terminal of its own is for goes on beside the rest.
         block = re.sub(r"^(bespoke (?:worker|serve)\b)", r"\1 &", block, flags=re.MULTILINE)
         serving, compare, moving = block.partition("bespoke shard compare")
