@@ -33,8 +33,8 @@ class SparkEngine:
     def cube(self, paths: Mapping[str, Sequence[Path]], terms: Terms) -> list[CubeRow]:
         """The cube of these files, by table; its rows in order.
 
-        :raises InvalidHistory: if a file is not one of its table, Spark would not take its name as it is, or the cluster
-            cannot add them up.
+        :raises InvalidHistory: if a file is not one of its table, Spark would take its name for a pattern, or the
+            cluster cannot add them up.
         """
         check_files(paths)
         _check_names(paths)
