@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from collections.abc import Sequence
-from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ from experiments.storage.cubes import CubeRow
 from experiments.storage.cubes import STEPS
 from experiments.storage.cubes import Terms
 from experiments.storage.cubes import cube_of
+from experiments.storage.history_manifests import InvalidHistory
 from experiments.storage.history_tables import check_files
 from experiments.storage.history_tables import table_of
 from experiments.storage.spark_session import spark_session
 
 #: Of files, for each part of the work: some 400,000 rows, which an executor of 1 GB sorts in memory.
 _PART_BYTES = 4 * 2**20
+_PATTERNS = set("*?[]{}\\%#")
 
 
 class SparkEngine:
@@ -31,9 +33,11 @@ class SparkEngine:
     def cube(self, paths: Mapping[str, Sequence[Path]], terms: Terms) -> list[CubeRow]:
         """The cube of these files, by table; its rows in order.
 
-        :raises InvalidHistory: if a file is not one of its table, or the cluster cannot add them up.
+        :raises InvalidHistory: if a file is not one of its table, Spark would take its name for a pattern, or the
+            cluster cannot add them up.
         """
         check_files(paths)
+        _check_names(paths)
         with spark_session(self._master) as session:
             session.conf.set("spark.sql.shuffle.partitions", _parts(session, paths))
             for name, files in paths.items():
@@ -41,6 +45,14 @@ class SparkEngine:
             for name, terms_of_kind in terms._asdict().items():
                 session.createDataFrame(table_of(terms_of_kind)).createOrReplaceTempView(name)
             return cube_of(_added_up(session))
+
+
+def _check_names(paths: Mapping[str, Sequence[Path]]) -> None:
+    """Refuse what would be read as a pattern: other files, or the same one twice."""
+    for path in chain.from_iterable(paths.values()):
+        if found := _PATTERNS & set(str(path.absolute())):
+            signs = " ".join(sorted(found))
+            raise InvalidHistory(f"{path}: Spark takes no {signs} in a name: call the folder otherwise")
 
 
 def _parts(session: SparkSession, paths: Mapping[str, Sequence[Path]]) -> int:
@@ -54,10 +66,7 @@ def _read(session: SparkSession, files: Sequence[Path]) -> Any:
 
 
 def _added_up(session: SparkSession) -> Any:
-    with ExitStack() as kept:
-        for name, step in STEPS.items():
-            # As a view alone it would be computed again wherever it is asked.
-            rows = session.sql(step).persist(StorageLevel.DISK_ONLY)
-            kept.callback(rows.unpersist)
-            rows.createOrReplaceTempView(name)
-        return session.sql(CUBE).collect()
+    for name, step in STEPS.items():
+        # As a view alone it would be computed again wherever it is asked.
+        session.sql(step).persist(StorageLevel.DISK_ONLY).createOrReplaceTempView(name)
+    return session.sql(CUBE).collect()

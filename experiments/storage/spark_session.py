@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from threading import Thread
@@ -65,9 +66,10 @@ def _check_java() -> None:
     if shutil.which(java) is None:
         raise InvalidHistory(f"Spark needs Java {_OLDEST_JAVA} or newer, and {java} is not there: set JAVA_HOME")
     said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    version = re.search(r'version "(\d+)', said)
+    version = re.search(r'version "(\d+)[^"]*"', said)
     if version is None or int(version[1]) < _OLDEST_JAVA:
-        raise InvalidHistory(f"Spark needs Java {_OLDEST_JAVA} or newer, and {java} says {said.splitlines()[:1]}")
+        is_of = version[0] if version else "no version"
+        raise InvalidHistory(f"Spark needs Java {_OLDEST_JAVA} or newer, and {java} is of {is_of}")
 
 
 def _check_master(master: str) -> None:
@@ -103,13 +105,15 @@ def _watched(context: SparkContext, given_up: Event) -> Iterator[None]:
 
 def _watch(context: SparkContext, done: Event, given_up: Event) -> None:
     tracker, seen = context._jsc.sc().statusTracker(), time.monotonic()
-    while not done.wait(1):
-        # The driver is one of them.
-        if len(tracker.getExecutorInfos()) > 1:
-            seen = time.monotonic()
-        elif time.monotonic() - seen > _PATIENCE_SECONDS:
-            given_up.set()
-            context.cancelAllJobs()
+    # Where Java itself has ended, whoever asked is told.
+    with suppress(Py4JError, OSError):
+        while not done.wait(1):
+            # The driver is one of them.
+            if len(tracker.getExecutorInfos()) > 1:
+                seen = time.monotonic()
+            elif time.monotonic() - seen > _PATIENCE_SECONDS:
+                given_up.set()
+                context.cancelAllJobs()
 
 
 def _said(error: Exception) -> str:
@@ -117,5 +121,7 @@ def _said(error: Exception) -> str:
     text = str(error)
     named = re.search(r"\[[A-Z0-9_.]+\] .*", text)
     if named is None:
-        return text.partition("\n")[0]
+        # What happened, and what it came of at last.
+        causes = re.findall(r"^(?:: |Caused by: )(.*)", text, re.MULTILINE) or [text.partition("\n")[0]]
+        return "; ".join(dict.fromkeys((causes[0], causes[-1])))
     return f"{NO_PLACE}: {named[0]}" if _TOO_LARGE.match(named[0]) else named[0]

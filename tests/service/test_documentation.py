@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from flask import Flask
 
@@ -19,10 +20,20 @@ import experiments
 import service
 from experiments.errors import BespokeError
 from experiments.storage.location import Server
+from experiments.storage.store import migrate_database
+from experiments.storage.store import open_store
 from service.cli import COMMANDS
 from service.cli import cli
 from service.config import SETTINGS
+from tests.experiments.house import House
+from tests.experiments.house import SECRET
+from tests.experiments.house import SECRETS
+from tests.experiments.tastes import letters
+from tests.experiments.tastes import send
+from tests.logs import running_log
 from tests.postgres import Databases
+from tests.postgres import running_postgres
+from tests.spark import running_spark
 
 _ROOT = Path(__file__).resolve().parents[2]
 _DOCS = _ROOT / "docs"
@@ -108,6 +119,73 @@ def test_an_installation_moves_to_postgresql_as_printed(elsewhere: Server, tmp_p
     before, after = ["bespoke init", apply, start], ["bespoke report spring-mailing"]
     printed = _run([*before, *_on(elsewhere, tmp_path, *_blocks("docs/nodes.md", "moving")), *after], tmp_path)
     assert "Spring mailing" in printed
+
+
+def test_a_cluster_is_set_up_as_printed(elsewhere: Server, tmp_path: Path) -> None:
+    shutil.copytree(_ROOT / "examples", tmp_path / "examples")
+    port, [block] = str(_free_port()), _blocks("docs/scale.md", "cluster")
+    asked = f"http://127.0.0.1:{port}"
+    apply, start = "bespoke experiment apply examples/spring-mailing.json", "bespoke experiment start spring-mailing"
+    listed = [
+        f"until curl --silent --fail {asked}/readyz; do sleep 0.2; done",
+        'KEY="Authorization: Bearer $(bespoke key create --scope server)"',
+        f"""curl --silent --fail {asked}/v1/assignments -H "$KEY" -H "Content-Type: application/json" """
+        """-d '{"experiment": "spring-mailing", "expose": true, "visitors": [{"id": "ann"}, {"id": "bob"}]}'""",
+    ]
+    # As many partitions as printed need more connections than one server of tests gives.
+    with running_log() as log, running_postgres() as second:
+        block = block.replace("nats://a:4222,b:4222,c:4222", log.url).replace("/var/lib/bespoke", str(tmp_path))
+        block = block.replace("postgresql://bespoke@second.example/bespoke", shlex.quote(second.empty().url))
+        # What a terminal of its own is for goes on beside the rest.
+        block = re.sub(r"^(bespoke (?:worker|serve)\b)", r"\1 &", block, flags=re.MULTILINE)
+        serving, compare, moving = block.partition("bespoke shard compare")
+        lines = ["bespoke init", apply, start, *serving.splitlines(), *listed, *(compare + moving).splitlines()]
+        printed = _run(
+            lines, tmp_path,
+            BESPOKE_DATABASE_URL=elsewhere.url, BESPOKE_SECRET_FILE=str(tmp_path / "secret"), BESPOKE_PORT=port,
+        )
+    assert "spring-mailing, " in printed and "equal" in printed.splitlines()
+
+
+@pytest.fixture(name="mailed")
+def _mailed(tmp_path: Path) -> dict[str, str]:
+    """The settings of an installation whose visitors got one of two letters a year ago."""
+    database = tmp_path / "bespoke.db"
+    migrate_database(database, fingerprint=SECRETS.fingerprint)
+    store = open_store(database, fingerprint=SECRETS.fingerprint, serving=True)
+    house = House(store)
+    send(house, house.start(letters(key="spring-mailing")), visitors=4000, rng=np.random.default_rng(4))
+    store.close()
+    return {"BESPOKE_DATABASE_URL": f"sqlite:///{database}", "BESPOKE_SECRET": SECRET.current.decode()}
+
+
+def _of_history(name: str, folder: Path) -> list[str]:
+    """A block on histories, its folder one of this machine."""
+    [block] = _blocks("docs/scale.md", name)
+    return block.replace("/mnt/history", str(folder / "history")).splitlines()
+
+
+def _of_database(lines: list[str]) -> list[str]:
+    """The same asked of the database."""
+    return [line.partition(" --history")[0] for line in lines if "export" not in line]
+
+
+def test_a_history_is_asked_as_printed(mailed: dict[str, str], tmp_path: Path) -> None:
+    lines = _of_history("history", tmp_path)
+    exported, _, answered = _run(lines, tmp_path, **mailed).partition("\n")
+    assert "4,000 rows of exposures" in exported
+    assert answered == _run(_of_database(lines), tmp_path, **mailed)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_history_is_asked_of_a_cluster_as_printed(mailed: dict[str, str], tmp_path: Path) -> None:
+    export, *_ = _of_history("history", tmp_path)
+    lines = _of_history("spark", tmp_path)
+    with running_spark(tmp_path / "spark") as cluster:
+        asked = [line.replace("spark://master:7077", cluster.address) for line in lines]
+        _, _, answered = _run([export, *asked], tmp_path, **mailed, **cluster.settings).partition("\n")
+    assert answered == _run(_of_database(lines), tmp_path, **mailed)
 
 
 def test_every_page_is_in_the_index() -> None:

@@ -1,6 +1,7 @@
 """Spark: a cluster adds a history up to the last bit as DuckDB does on one machine, whatever of it is killed."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -161,7 +162,7 @@ def _refused(installed: Installed, engine: str, **settings: str) -> str:
 
 
 def test_a_damaged_file_is_named(spark: SparkCluster, installed: Installed) -> None:
-    [path] = (installed.folder / "history").glob("*/outcomes/received=2*/*.parquet")
+    [path] = (installed.folder / "history").glob("**/outcomes/received=2*/*.parquet")
     content = path.read_bytes()
     path.write_bytes(bytes(len(content) // 3) + content[len(content) // 3 :])
     said = _refused(installed, spark.address, **spark.settings)
@@ -174,6 +175,12 @@ def test_a_master_that_is_away_is_told(installed: Installed) -> None:
     assert "here:port must be host:port" in _refused(installed, "spark://here:port")
 
 
+def test_a_folder_that_spark_would_take_for_a_pattern_is_refused(installed: Installed) -> None:
+    shutil.copytree(installed.folder / "history", installed.folder / "a [1]")
+    done = installed.command("verify", "--history", "a [1]", "--engine", "spark://127.0.0.1:1")
+    assert done.returncode == 1 and "Spark takes no [ ] in a name: call the folder otherwise" in done.stderr
+
+
 def test_java_that_is_missing_or_too_old_is_told(installed: Installed) -> None:
     assert "Spark needs Java 17 or newer, and /nowhere/bin/java is not there" in _refused(
         installed, "spark://127.0.0.1:1", JAVA_HOME="/nowhere"
@@ -184,7 +191,7 @@ def test_java_that_is_missing_or_too_old_is_told(installed: Installed) -> None:
     java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
     java.chmod(stat.S_IRWXU)
     said = _refused(installed, "spark://127.0.0.1:1", JAVA_HOME=str(installed.folder))
-    assert "Spark needs Java 17 or newer" in said and "openjdk version \"11.0.2\"" in said
+    assert said.endswith(f'Spark needs Java 17 or newer, and {java} is of version "11.0.2"')
 
 
 def test_a_cluster_of_which_nobody_works_is_given_up(installed: Installed, tmp_path: Path) -> None:
