@@ -41,7 +41,12 @@ def add_shard(
     beside(shard, partial(_name, row=row))
     if is_first:
         beside(shard, partial(_open_fences, partitions=partitions))
-    control.transact(partial(_keep, row=row, partitions=partitions if is_first else 0, log=log, now_ms=now_ms))
+    try:
+        control.transact(partial(_keep, row=row, partitions=partitions if is_first else 0, log=log, now_ms=now_ms))
+    except InvalidShard:
+        # Else it could be no other shard.
+        beside(shard, _forget)
+        raise
 
 
 def _check_name(name: str, *, taken: set[str]) -> None:
@@ -63,6 +68,12 @@ def _name(session: Session, *, row: ShardRow) -> None:
     if known not in (None, row.name):
         raise InvalidShard(f"URL: it is shard {shown(known)} already, and must be of one name")
     session.meta.set(THIS_SHARD, row.name)
+
+
+def _forget(session: Session) -> None:
+    """Be no shard, as before somebody wanted it to be one."""
+    session.meta.forget(THIS_SHARD)
+    session.fences.forget()
 
 
 def _open_fences(session: Session, *, partitions: int) -> None:
@@ -103,7 +114,7 @@ def remove_shard(store: ShardedStore, name: str) -> None:
             shard = store.placement.store(name)
             numbers |= set(shard.read(lambda session: session.fences.here()))
             if not numbers:
-                beside(shard, lambda session: session.meta.forget(THIS_SHARD))
+                beside(shard, _forget)
         if numbers:
             raise InvalidShard(f"NAME: {shown(name)} has partitions {written(numbers)}: move them elsewhere first")
         store.transact(partial(_remove_from_list, name=name))

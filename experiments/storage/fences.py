@@ -136,6 +136,10 @@ class Fences:
         """Say that the rows of a partition are no longer here."""
         self._connection.execute("UPDATE fences SET is_here = FALSE WHERE partition = ?", (partition,))
 
+    def forget(self) -> None:
+        """Know of no partition any more."""
+        self._connection.execute("DELETE FROM fences", ())
+
     def leave(self, hold: Hold) -> None:
         """Let somebody else take it at once."""
         self._connection.execute(

@@ -65,7 +65,7 @@ class Log:
         self._client = Client()
         self._sending: dict[Source, Sending] = {}
         self._watching: Future[None] | None = None
-        self._noted: Exception | None = None
+        self._noted: list[str] = []
         self.state = LogState(0, self.replicas)
         try:
             self.done(self._connect(), seconds=_CONNECTING_SECONDS * 3)
@@ -148,7 +148,7 @@ class Log:
         if self.is_connected:
             return f"the log does not answer ({_said(error)})"
         places = ", ".join(address.rpartition("/")[2].rpartition("@")[2] for address in self._addresses)
-        return f"none of {places} answers ({_said(self._noted or error)})"
+        return f"none of {places} answers ({(self._noted or [_said(error)])[-1]})"
 
     async def _connect(self) -> None:
         await self._client.connect(
@@ -165,8 +165,10 @@ class Log:
         await self._find()
 
     async def _note(self, error: Exception) -> None:
-        self._noted = error
-        log.info("the log: %s", _said(error), extra={"event": "log"})
+        """Say what a server that is away comes to, once until all is well again: it is tried each second."""
+        if (said := _said(error)) not in self._noted:
+            log.info("the log: %s", said, extra={"event": "log"})
+            self._noted.append(said)
 
     async def _find(self) -> None:
         """See that the stream is there, once the nodes of the log have found each other."""
@@ -182,7 +184,9 @@ class Log:
 
     async def _look(self) -> LogState:
         try:
-            return state_of(await self.context.stream_info(self.name))
+            state = state_of(await self.context.stream_info(self.name))
+            self._noted.clear()
+            return state
         except (NatsError, TimeoutError, OSError):
             return self.state.lost()
 
