@@ -4,6 +4,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 
+#: The name of the database that has the experiments, beside the shards that are others.
+CONTROL = "control"
+
+
 class Server(NamedTuple):
     """A database of a PostgreSQL server, by its address; as text it has no password."""
 

@@ -42,12 +42,18 @@ class Placement:
         """
         rows, shards = self._control.read(lambda session: (session.shards.all(), session.shards.partitions()))
         for row in rows:
-            self._servers[row.name] = Server(row.address)
+            self._name(row.name, Server(row.address))
             if row.name not in self._stores:
                 self._try(row.name)
         self._shards = shards
         for name in self._servers.keys() - {row.name for row in rows}:
             self._let_go(name)
+
+    def _name(self, shard: str, server: Server) -> None:
+        """Know where a shard is; one that was taken out and added again may be another database."""
+        if self._servers.get(shard) != server:
+            self._let_go(shard)
+        self._servers[shard] = server
 
     def _try(self, shard: str) -> None:
         try:
@@ -66,6 +72,10 @@ class Placement:
     def shard_of(self, partition: int) -> str:
         """The name of the shard that has a partition."""
         return self._shards[partition]
+
+    def partitions_of(self, shard: str) -> list[int]:
+        """The partitions that a shard has, in order."""
+        return [partition for partition, name in enumerate(self._shards) if name == shard]
 
     def store(self, shard: str) -> OwnStore:
         """A shard, open.
@@ -87,6 +97,11 @@ class Placement:
         """A writer for whoever holds a partition, with a connection of its own."""
         server = self._servers[self.shard_of(partition)]
         return SharedWriter(server, Reach(server), partition=partition)
+
+    def writer_to(self, shard: str) -> SharedWriter:
+        """A writer to a shard, with a connection of its own."""
+        server = self._servers[shard]
+        return SharedWriter(server, Reach(server))
 
     def shards(self) -> list[str]:
         """The shards that have a partition, by name."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -14,12 +15,14 @@ from experiments.errors import NotLookedUp
 from experiments.errors import StorageUnreachable
 from experiments.model import Exposure
 from experiments.partitions import partition_of
+from experiments.storage.location import CONTROL
 from experiments.storage.movable_part import MovablePart
 from experiments.storage.moves import turn_to_move
 from experiments.storage.pace import Pace
 from experiments.storage.parts import Part
 from experiments.storage.placement import Placement
 from experiments.storage.session import Session
+from experiments.storage.shards import THIS_SHARD
 from experiments.storage.store import Store
 from experiments.storage.store import open_store
 
@@ -94,6 +97,12 @@ class ShardedStore:
         if not self.has_shards():
             return self._control.part_of(visitor)
         return self._part(partition_of(visitor, self.placement.partitions))
+
+    def databases(self) -> Mapping[str, Store]:
+        """The control database, and the shards that are others."""
+        here = self.read(lambda session: session.meta.get(THIS_SHARD))
+        others = [name for name in self.placement.names() if name != here]
+        return {CONTROL: self._control, **{f"shard={name}": self.placement.store(name) for name in others}}
 
     def _part(self, number: int) -> Part:
         return MovablePart(self._control, self.placement, number)

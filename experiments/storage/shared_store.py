@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -20,6 +21,7 @@ from experiments.model import Exposure
 from experiments.storage.exposed import number_of
 from experiments.storage.groups import Together
 from experiments.storage.listener import Listener
+from experiments.storage.location import CONTROL
 from experiments.storage.location import Server
 from experiments.storage.pace import Pace
 from experiments.storage.pace import new_pace
@@ -139,6 +141,10 @@ class SharedStore:
     def part_of(self, visitor: bytes) -> Part:
         """All visitors again."""
         return Whole(self)
+
+    def databases(self) -> Mapping[str, "SharedStore"]:
+        """This one."""
+        return {CONTROL: self}
 
     def changes(self) -> int:
         """A number that differs once anybody has changed what people and jobs configure."""

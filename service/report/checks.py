@@ -54,7 +54,8 @@ def _partial(watermark: str) -> str:
 
 
 def _lost(spool: Mapping[str, str]) -> str:
-    return f"Some of what was accepted since {moment(spool['since'])} is lost with a node's disk, and is counted nowhere."
+    since = moment(spool["since"])
+    return f"Some of what was accepted since {since} is lost with a node's disk, and is counted nowhere."
 
 
 def _held(alarm: str | None, refused: str | None) -> Iterator[str]:
