@@ -8,6 +8,7 @@ from time import sleep
 
 from experiments.errors import InvalidShard
 from experiments.errors import StorageBusy
+from experiments.errors import StorageError
 from experiments.errors import StorageUnreachable
 from experiments.errors import shown
 from experiments.log.ranges import written
@@ -178,7 +179,12 @@ def _bring(store: ShardedStore, partition: int, target: str) -> bool:
         beside(placement.store(target), lambda session: session.fences.reopen(partition))
         return False
     _close(store, partition)
-    _copy(placement.store(source), placement.store(target), partition, span)
+    try:
+        _copy(placement.store(source), placement.store(target), partition, span)
+    except StorageError:
+        # Its events need not wait until somebody moves it again.
+        beside(placement.store(source), lambda session: session.fences.reopen(partition))
+        raise
     store.transact(partial(_place, partition=partition, source=source, target=target))
     placement.refresh()
     return True
