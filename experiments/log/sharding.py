@@ -39,14 +39,15 @@ def add_shard(
     # Before the database is given the name: it would be none that can be had under another one.
     _check_name(row.name, taken={shard.name for shard in shards})
     is_first = not shards
-    beside(shard, partial(_name, row=row))
+    is_new = beside(shard, partial(_name, row=row))
     if is_first:
         beside(shard, partial(_open_fences, partitions=partitions))
     try:
         control.transact(partial(_keep, row=row, partitions=partitions if is_first else 0, log=log, now_ms=now_ms))
     except InvalidShard:
         # Else it could be no other shard.
-        beside(shard, _forget)
+        if is_new:
+            beside(shard, _forget)
         raise
 
 
@@ -63,12 +64,13 @@ def _taken(name: str) -> InvalidShard:
     return InvalidShard(f"NAME: {shown(name)} is taken; `bespoke shard list` lists them")
 
 
-def _name(session: Session, *, row: ShardRow) -> None:
-    """Say which shard the database is, so that none is two of them."""
+def _name(session: Session, *, row: ShardRow) -> bool:
+    """Say which shard the database is, so that none is two of them; whether it was none before."""
     known = session.meta.get(THIS_SHARD)
     if known not in (None, row.name):
         raise InvalidShard(f"URL: it is shard {shown(known)} already, and must be of one name")
     session.meta.set(THIS_SHARD, row.name)
+    return known is None
 
 
 def _forget(session: Session) -> None:
