@@ -179,6 +179,10 @@ class Fences:
         if cursor.rowcount:
             self._meta.say_moved()
 
+    def forget(self) -> None:
+        """Know of no partition any more."""
+        self._connection.execute("DELETE FROM fences", ())
+
     def leave(self, hold: Hold) -> None:
         """Let somebody else take it at once."""
         self._connection.execute(

@@ -32,6 +32,7 @@ class Servers:
         self._seen = monotonic()
         self._is_ended = False
         self._fault: Exception | None = None
+        self._noted = set[str]()
 
     @property
     def context(self) -> JetStreamContext:
@@ -65,6 +66,7 @@ class Servers:
                 # It may have been turned out as it was let in.
                 if not client.is_closed:
                     self._client = client
+                    self._noted.clear()
                     return
             await _end(client)
             await asyncio.sleep(_PAUSE_SECONDS)
@@ -89,6 +91,9 @@ class Servers:
                 raise error
             self._note(error)
 
+        async def be_calm() -> None:
+            self._noted.clear()
+
         async def begin_anew() -> None:
             """Take another client: one gives up for good where a server turns it out, as while passwords change."""
             if client is self._client and not self._is_ended:
@@ -98,6 +103,7 @@ class Servers:
         await client.connect(
             list(self._addresses), max_reconnect_attempts=-1, reconnect_time_wait=1, connect_timeout=2,
             allow_reconnect=True, ping_interval=5, max_outstanding_pings=2, error_cb=hear, closed_cb=begin_anew,
+            reconnected_cb=be_calm,
         )
 
     async def publish(self, subject: str, value: bytes) -> None:
@@ -123,8 +129,11 @@ class Servers:
         await _end(self._client)
 
     def _note(self, error: Exception) -> None:
+        """Tell what is wrong, once until a server is there again: each second it is tried anew."""
         self._fault = error
-        log.info("the log: %s", said(error), extra={"event": "log"})
+        if (text := said(error)) not in self._noted:
+            self._noted.add(text)
+            log.info("the log: %s", text, extra={"event": "log"})
 
 
 async def _end(client: Client) -> None:

@@ -189,6 +189,11 @@ def test_the_first_shard_is_where_visitors_are(tmp_path: Path) -> None:
         refused = installed.command("shard", "add", "first", control.primary.address("empty"))
         assert refused.returncode == 1
         assert "URL: the first shard must be BESPOKE_DATABASE_URL itself, since visitors are there" in refused.stderr
+        assert installed.done("shard", "list") == ""
+        # Nothing of the mistake is left.
+        for name, address in (("first", control.server.url), ("second", control.primary.address("empty"))):
+            installed.done("shard", "add", name, address)
+        assert "second" in installed.done("shard", "list")
         installation = open_installation(load_config(installed.settings), serving=True)
         installation.close()
 
