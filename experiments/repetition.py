@@ -85,6 +85,7 @@ class _Keeping:
         self.exposures_of = store.exposures_of
         self.parts = store.parts
         self.part_of = store.part_of
+        self.databases = store.databases
         self.changes = store.changes
         self.await_changes = store.await_changes
         self.close = store.close

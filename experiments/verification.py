@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from functools import partial
+from functools import reduce
 from itertools import chain
 from itertools import islice
 from typing import Any
@@ -17,11 +18,12 @@ from experiments.chains import is_whole
 from experiments.history.cell_faults import cell_faults
 from experiments.history.record import ExportedHistory
 from experiments.lifecycle import find
+from experiments.log.own_sums import own_cells
+from experiments.log.own_sums import own_removed
 from experiments.model import Experiment
 from experiments.plugin_errors import PolicyRefused
 from experiments.privacy.removals import know_removed
 from experiments.publishing import recompute
-from experiments.recount import Cells
 from experiments.recount import Histories
 from experiments.recount import History
 from experiments.recount import Total
@@ -151,26 +153,12 @@ def expected_cells(sessions: Sequence[Session], experiment: Experiment, visitors
 
 def _counted(sessions: Sequence[Session], experiment: str) -> CellSums:
     """The cells of all databases, those that were collected from another one not twice."""
-    cells: CellSums = {}
-    for session in sessions:
-        cells = added(cells, {key: (n, total, squares) for key, n, total, squares in session.cells.of(experiment)})
-    return added(cells, _collected(sessions, experiment, prefix=""))
+    return reduce(added, [own_cells(session, experiment) for session in sessions])
 
 
 def _removed(sessions: Sequence[Session], experiment: str) -> CellSums:
     """What is no longer in the events of all databases."""
-    cells: CellSums = {}
-    for session in sessions:
-        cells = added(cells, session.cells.removed(experiment))
-    return added(cells, _collected(sessions, experiment, prefix="removed_"))
-
-
-def _collected(sessions: Sequence[Session], experiment: str, *, prefix: str) -> Cells:
-    """What is in the first database of what others have counted, to be taken off."""
-    if len(sessions) == 1:
-        return {}
-    rows = sessions[0].sums.collected(experiment, prefix=prefix)
-    return {key: (-n, -total, -squares) for key, n, total, squares in rows}
+    return reduce(added, [own_removed(session, experiment) for session in sessions])
 
 
 def _visitor_faults(sessions: Sequence[Session], experiment: Experiment, visitors: Histories) -> Iterator[str]:

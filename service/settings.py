@@ -20,14 +20,25 @@ _RATE = re.compile(r"([0-9]{1,9})/(.+)")
 _SIZE = re.compile(r"([0-9]{1,9})(B|kB|MB)")
 _BYTES_BY_UNIT = {"B": 1, "kB": 1024, "MB": 1024 * 1024}
 _SQLITE = "sqlite:///"
-_NATS = re.compile(r"(nats|tls)://[^\s,/]+")
+_NATS = re.compile(r"(nats|tls)://([^\s,/@]+@)?(\[[0-9a-fA-F:.]+\]|[^\s,/@:]+)(:(?P<port>[0-9]{1,5}))?")
 _POSTGRESQL = re.compile(r"postgres(ql)?://[^\s\0]+")
+#: What libpq reads as people mean it, so that no message shows a part of a password as something else.
+_ESCAPED = re.compile(r"[a-z]+://(([^@/%]|%[0-9a-fA-F]{2})*@)?([^@?%]|%[0-9a-fA-F]{2})*(\?.*)?")
+
+
+def server(text: str) -> Server:
+    """A database of PostgreSQL."""
+    if not _POSTGRESQL.fullmatch(text):
+        raise ValueError("must be postgresql://user@host/name")
+    if not _ESCAPED.fullmatch(text):
+        raise ValueError("must have @, / and % of a password as %40, %2F and %25")
+    return Server(text)
 
 
 def database(text: str) -> Location:
     """A database of PostgreSQL, or an embedded one's file: three slashes and a relative path, four and an absolute."""
     if _POSTGRESQL.fullmatch(text):
-        return Server(text)
+        return server(text)
     name = text.removeprefix(_SQLITE)
     if name == text or name in ("", "/", ":memory:") or any(character in name for character in "?#\0"):
         raise ValueError("must be sqlite:///relative.db, sqlite:////absolute/path.db or postgresql://user@host/name")
@@ -39,9 +50,14 @@ def log_addresses(text: str) -> tuple[str, ...]:
     if text == "off":
         return ()
     addresses = tuple(part if "://" in part else f"nats://{part}" for part in text.split(","))
-    if not all(_NATS.fullmatch(address) for address in addresses):
+    if not all(map(_is_node, addresses)):
         raise ValueError("must be nats://host:4222, with commas between several nodes, or off")
     return addresses
+
+
+def _is_node(address: str) -> bool:
+    match = _NATS.fullmatch(address)
+    return match is not None and int(match["port"] or 4222) < 1 << 16
 
 
 def secret(text: str) -> bytes:

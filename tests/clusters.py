@@ -41,6 +41,11 @@ class Postgres:
         """Host and port."""
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def log(self) -> Path:
+        """What it has said."""
+        return self.folder.parent / f"{self.folder.name}.log"
+
     def create(self) -> None:
         """Make an empty database cluster."""
         self._make_folder()
@@ -56,7 +61,7 @@ class Postgres:
     def start(self) -> None:
         """Start it, and wait until it lets somebody in."""
         options = [word for option in (*_OPTIONS, f"port={self.port}") for word in ("-c", option)]
-        with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = psutil.Popen(
                 [str(self._programs / "postgres"), "-D", str(self.folder), *options],
                 user=self._user, stdout=log, stderr=log, cwd="/",
@@ -96,6 +101,13 @@ class Postgres:
         with psycopg.connect(self.address(database), autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def locked(self, table: str, *, database: str) -> Iterator[None]:
+        """Let nobody write to a table meanwhile."""
+        with psycopg.connect(self.address(database)) as connection:
+            connection.execute(f"LOCK TABLE {table} IN SHARE MODE".encode())
+            yield
 
     def address(self, name: str) -> str:
         """The address of a database."""

@@ -51,6 +51,12 @@ def postgres() -> Iterator[Databases]:
         yield databases
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let a long test have half an hour, where it does not say how long it may take."""
+    if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+        item.add_marker(pytest.mark.timeout(1800))
+
+
 def pytest_collection_finish() -> None:
     """Let the search for garbage pass over thousands of tests and modules, which are none."""
     gc.collect()

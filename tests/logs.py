@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextlib import suppress
 from pathlib import Path
+from signal import SIGHUP
 from tempfile import TemporaryDirectory
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -19,7 +20,10 @@ server_name: "{name}"
 host: 127.0.0.1
 port: {port}
 http: "127.0.0.1:{http}"
-jetstream {{ store_dir: "{folder}", sync_interval: always, max_file_store: 64G, max_memory_store: 256M }}
+{more}
+"""
+_STREAMS = """
+jetstream {{ store_dir: "{folder}", sync_interval: always, max_file_store: {room}, max_memory_store: 256M }}
 """
 _CLUSTER = """
 cluster {{ name: bespoke, host: 127.0.0.1, port: {route}, routes: [{routes}] }}
@@ -27,7 +31,11 @@ cluster {{ name: bespoke, host: 127.0.0.1, port: {route}, routes: [{routes}] }}
 
 
 class LogNode:
-    """One server."""
+    """One server: whether it keeps streams, how much room they have, and what else stands in its settings."""
+
+    has_streams = True
+    room = "64G"
+    more = ""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
@@ -44,7 +52,9 @@ class LogNode:
         """Write its settings."""
         self.folder.mkdir(exist_ok=True)
         routes = ", ".join(f'"nats://127.0.0.1:{each.route}"' for each in others)
-        text = _SETTINGS.format(name=self.name, port=self.port, http=self.http, folder=self.folder)
+        text = _SETTINGS.format(name=self.name, port=self.port, http=self.http, more=self.more)
+        if self.has_streams:
+            text += _STREAMS.format(folder=self.folder, room=self.room)
         if others:
             text += _CLUSTER.format(route=self.route, routes=routes)
         (self.folder / "nats.conf").write_text(text)
@@ -57,11 +67,21 @@ class LogNode:
                 [str(program), "-c", str(self.folder / "nats.conf")], stdout=log, stderr=log
             )
 
+    def reload(self) -> None:
+        """Have it read its settings again."""
+        assert self._process is not None, "it was started"
+        self._process.send_signal(SIGHUP)
+
     def is_healthy(self) -> bool:
         """Whether it has found the others, and is one of those that decide."""
         with suppress(URLError, OSError), urlopen(f"http://127.0.0.1:{self.http}/healthz", timeout=2) as answer:
             return bool(answer.status == 200)
         return False
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process is not None, "it was started"
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         """Kill it with -9."""

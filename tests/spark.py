@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -45,11 +46,20 @@ class SparkProcess:
 
     def executors(self) -> list[psutil.Process]:
         """The processes that it has started to work, and that have not ended."""
+        if not self._process.is_running():
+            return []
         return [child for child in self._process.children() if _EXECUTOR in _command(child)]
 
     def has_written(self) -> bool:
         """Whether an executor has written something that the rest of the work needs."""
-        return any(self.folder.glob("spark-*/executor-*/blockmgr-*/*/shuffle_*.data"))
+        return any(self._blocks("shuffle_*.data"))
+
+    def steps_kept(self) -> int:
+        """Of how many steps executors have kept something of what was found."""
+        return len({path.name.split("_")[1] for path in self._blocks("rdd_*")})
+
+    def _blocks(self, name: str) -> Iterator[Path]:
+        return self.folder.glob(f"spark-*/executor-*/blockmgr-*/*/{name}")
 
     def executors_seen(self) -> int:
         """How many executors it has started so far."""
@@ -58,7 +68,13 @@ class SparkProcess:
     def end(self) -> None:
         """End it, and what it has started."""
         for process in (*self.executors(), self._process):
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._process.wait()
+
+    def kill(self) -> None:
+        """Kill it alone; what it has started finds out."""
+        self._process.kill()
         self._process.wait()
 
 
@@ -75,21 +91,19 @@ class SparkCluster:
 
     def __init__(self, folder: Path, *, workers: int) -> None:
         folder.mkdir()
-        # As many parts as this machine is worth, not those of a large cluster.
-        (folder / "spark-defaults.conf").write_text("spark.sql.shuffle.partitions 8\n")
-        #: What whoever asks it has in the environment.
+        #: What whoever asks it has in the environment; the folder says nothing of its own.
         self.settings = {"SPARK_CONF_DIR": str(folder), "SPARK_LOCAL_IP": "127.0.0.1"}
         port = str(free_port())
         self.address = f"spark://127.0.0.1:{port}"
-        self._master = SparkProcess(folder / "master", "master.Master", "--port", port)
-        self._master.await_saying("I have been elected leader")
+        self.master = SparkProcess(folder / "master", "master.Master", "--port", port)
+        self.master.await_saying("I have been elected leader")
         self.workers = [self._worker(folder / f"worker-{number}") for number in range(workers)]
         for worker in self.workers:
             worker.await_saying("Successfully registered with master")
 
     def end(self) -> None:
         """End all of it."""
-        for process in (*self.workers, self._master):
+        for process in (*self.workers, self.master):
             process.end()
 
     def _worker(self, folder: Path) -> SparkProcess:

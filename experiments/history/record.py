@@ -1,6 +1,8 @@
 """History: the record of an experiment as it was exported, whose visitors an engine adds up."""
 
+from collections.abc import Callable
 from functools import cached_property
+from functools import reduce
 
 from experiments.columns import Table
 from experiments.columns import by_metric
@@ -18,6 +20,7 @@ from experiments.publishing import allocations_of
 from experiments.readings import read
 from experiments.storage.cells import CellKey
 from experiments.storage.cells import CellSums
+from experiments.storage.cells import added
 from experiments.storage.cubes import CubeRow
 from experiments.storage.cubes import Engine
 from experiments.storage.cubes import TABLES
@@ -62,8 +65,8 @@ class ExportedHistory:
         return Matured(readings, past_of_cube(self._cube(terms), before_day=last_open_day(goal, now_ms=at_ms)))
 
     def counted(self) -> CellSums:
-        """What the cells counted."""
-        return {self._key(row): (row.n, row.total, row.total_squares) for row in self._cells}
+        """What the cells counted, those of all databases together."""
+        return self._sums(lambda row: (row.n, row.total, row.total_squares))
 
     def recounted(self, store: Store) -> CellSums:
         """What the cells must have counted, by the visitors and by what had been removed of them.
@@ -71,25 +74,26 @@ class ExportedHistory:
         :raises UnknownExperiment: if the experiment is gone.
         """
         experiment = store.read(lambda session: find(session, self._manifest.experiment)).experiment
-        removed = {
-            self._key(row): (row.removed_n, row.removed_total, row.removed_total_squares) for row in self._cells
-        }
+        removed = self._sums(lambda row: (row.removed_n, row.removed_total, row.removed_total_squares))
         return cells_of_cube(experiment, self._cube(all_terms(experiment)), removed)
 
     def _columns(self) -> Table:
         return by_metric([
-            (row.metric, row.epoch, row.day, row.segment, row.arm, row.n, row.total, row.total_squares, row.context)
-            for row in self._cells
-            if not row.asserted
+            (key.metric, key.epoch, key.day, key.segment, key.arm, *sums, key.context)
+            for key, sums in sorted(self.counted().items())
+            if not key.asserted
         ])
 
-    def _key(self, row: HistoryCell) -> CellKey:
-        return CellKey(self._manifest.experiment, *row[:7])
+    def _sums(self, sums: Callable[[HistoryCell], tuple[int, int, float]]) -> CellSums:
+        """Sums of the cells, those of all databases together."""
+        key = self._manifest.experiment
+        parts: list[CellSums] = [{CellKey(key, *row[:7]): sums(row) for row in rows} for rows in self._cells]
+        return reduce(added, parts)
 
     def _cube(self, terms: Terms) -> list[CubeRow]:
         paths = {table: self._folder.paths(self._manifest, table) for table in TABLES}
         return self._engine.cube(paths, terms)
 
     @cached_property
-    def _cells(self) -> list[HistoryCell]:
+    def _cells(self) -> list[list[HistoryCell]]:
         return self._folder.cells(self._manifest)

@@ -48,8 +48,14 @@ def written(read: Sequence[Admitted | Refusal], *, version: int) -> bytes:
 
 
 def admitted(entry: bytes, entries_at: Callable[[int], Mapping[str, Entry]]) -> list[Admitted | Refusal]:
-    """What an entry says, with experiments at least as new as those that it was read against."""
-    told = _DECODER.decode(entry)
+    """What an entry says, with experiments at least as new as those that it was read against.
+
+    :raises ValueError: if it is none, or one of a newer version of the program.
+    """
+    try:
+        told = _DECODER.decode(entry)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"no entry: {error}") from error
     entries = entries_at(told.version)
     feeds = _Feeds(entries)
     read: list[Admitted | Refusal] = [Admitted(row, feeds[row.experiments, row.name, row.trusted]) for row in told.rows]
@@ -66,6 +72,8 @@ class _Feeds(dict[tuple[tuple[str, ...], str, bool], tuple[Feed, ...]]):
 
     def __missing__(self, key: tuple[tuple[str, ...], str, bool]) -> tuple[Feed, ...]:
         experiments, name, trusted = key
+        if unknown := [each for each in experiments if each not in self._entries]:
+            raise ValueError(f"no entry: of experiments that there are not, {', '.join(unknown)}")
         feeds = self[key] = tuple(feed_of(self._entries[each], name, trusted=trusted) for each in experiments)
         return feeds
 

@@ -43,6 +43,9 @@ CellSums = Mapping[CellKey, tuple[int, int, float]]
 #: Of a cell that nobody is in.
 NO_SUMS = (0, 0, 0.0)
 
+#: Of estimates that go through contexts one after another the last digits depend on it, and more than those.
+_ORDER = "epoch, day, segment, arm, asserted, metric, context"
+
 _CELLS = Sums("cells", CellKey._fields, ("n", "sum", "sum2"))
 _REMOVED = Sums("cells", CellKey._fields, ("n", "sum", "sum2", "removed_n", "removed_sum", "removed_sum2"))
 
@@ -89,10 +92,10 @@ class Cells:
         }
 
     def of(self, experiment: str) -> list[CellRow]:
-        """Every cell of an experiment, erased visitors included, in the order of epochs and days."""
+        """Every cell of an experiment, erased visitors included, in the order of their keys."""
         rows = self._connection.execute(
             "SELECT epoch, day, segment, arm, asserted, metric, context, n, sum, sum2"
-            " FROM cells WHERE experiment = ? ORDER BY epoch, day",
+            f" FROM cells WHERE experiment = ? ORDER BY {_ORDER}",
             (experiment,),
         )
         return [
@@ -103,7 +106,8 @@ class Cells:
     def columns(self, experiment: str, *, metrics: Sequence[str] | None = None) -> dict[str, Columns]:
         """The cells that estimates are made of, by metric: those of arms as they were drawn, none asserted.
 
-        Of all metrics, or of some.
+        Of all metrics, or of some; in the order of their keys, so that what is added up is the same to the last bit
+        whichever database has them.
         """
         wanted, listed = "", Listed("", ())
         if metrics is not None:
@@ -111,7 +115,7 @@ class Cells:
             wanted = f" AND metric {listed.condition}"
         rows = self._connection.execute(
             "SELECT metric, epoch, day, segment, arm, n, sum, sum2, context"
-            f" FROM cells WHERE experiment = ? AND NOT asserted{wanted} ORDER BY epoch, day",
+            f" FROM cells WHERE experiment = ? AND NOT asserted{wanted} ORDER BY {_ORDER}",
             (experiment, *listed.values),
         )
         return by_metric(rows.fetchall())

@@ -33,6 +33,10 @@ class Meta:
             (name, value),
         )
 
+    def forget(self, name: str) -> None:
+        """Know a value no more."""
+        self._connection.execute("DELETE FROM meta WHERE name = ?", (name,))
+
     def versions(self) -> Versions:
         """Of what people and jobs configure, and of the opt-outs."""
         row = self._connection.execute(
@@ -69,6 +73,17 @@ class Meta:
     def count_removal(self) -> None:
         """Say that exposures are removed: with a new version, every server forgets what it remembers of them."""
         self.set("removals", str(self.removals() + 1))
+
+    def moves(self) -> int:
+        """A number that grows whenever a partition of the visitors has come into this database, or left it."""
+        return int(self.get("moves") or 0)
+
+    def count_move(self) -> None:
+        """Say that one has; others may be saying so of another one."""
+        self._connection.execute(
+            "INSERT INTO meta (name, value) VALUES ('moves', '1') ON CONFLICT (name)"
+            " DO UPDATE SET value = CAST(CAST(meta.value AS INTEGER) + 1 AS TEXT)"
+        )
 
 
 class ExperimentRow(NamedTuple):

@@ -1,8 +1,8 @@
 """Cubes: what a history of visitors comes to, added up by one SQL text on whichever engine is there.
 
-The text is of the kind that DuckDB and Spark read alike. All that it adds up are whole numbers, squares as decimals of
+The text is of the kind that DuckDB and Spark read alike. All that it adds up are whole numbers, as decimals of up to
 38 digits: so a sum does not depend on who added what first, and engines agree to the last bit. A sum that has no place
-in these is an error of the engine, never another number.
+in these, or in the 64 bits of what is kept of a visitor, is an error of the engine, never another number.
 """
 
 from collections.abc import Mapping
@@ -22,36 +22,47 @@ from experiments.counting import PROFIT
 #: The tables of a history that are added up.
 TABLES = ("exposures", "outcomes", "totals")
 
+#: What engines say of a sum that is too large.
+NO_PLACE = "a sum has no place in its digits"
+
+_COLUMNS = ("epoch", "day", "segment", "arm", "asserted", "context", "half")
 #: Where a visitor is counted.
-_PLACE = "epoch, day, segment, arm, asserted, context, half"
-_SQUARE = "CAST({0} AS DECIMAL(19, 0)) * CAST({0} AS DECIMAL(19, 0))"
+_PLACE = ", ".join(_COLUMNS)
+# 64 bits with room for more of them: an engine that adds up in 64 would stop at what another has a place for.
+_ROOMY = "CAST({0} AS DECIMAL(19, 0))"
 _SUMS = ", ".join(
     f"CAST(sum({value}) AS DECIMAL(38, 0)) AS {name}"
     for name, value in (
-        ("total", "value"),
-        ("total_squares", _SQUARE.format("value")),
-        ("removed_total", "removed"),
-        ("removed_total_squares", _SQUARE.format("removed")),
+        ("total", _ROOMY.format("value")),
+        ("total_squares", f"{_ROOMY} * {_ROOMY}".format("value")),
+        ("removed_total", _ROOMY.format("removed")),
+        ("removed_total_squares", f"{_ROOMY} * {_ROOMY}".format("removed")),
     )
 )
 
-#: Of `exposures`, `outcomes` and `totals`, `metrics` and `arms`, the rows of a cube. What was removed from the events
-#: has the number 0: it came before all that is left.
-CUBE = f"""
-WITH met AS (
-    SELECT visitor, min(number) AS number, CAST(sum(n) AS BIGINT) AS n,
-        CAST(sum(CASE WHEN number = 0 THEN n ELSE 0 END) AS BIGINT) AS removed_n
+#: Each visitor, by the first exposure. What was removed from the events has the number 0: it came before all that is
+#: left.
+_EXPOSED = f"""
+SELECT visitor, number, {_PLACE}, at_ms, received_ms, n, removed_n
+FROM (
+    SELECT visitor, number, {_PLACE}, at_ms, received_ms,
+        CAST(sum(n) OVER (PARTITION BY visitor) AS BIGINT) AS n,
+        CAST(sum(CASE WHEN number = 0 THEN n ELSE 0 END) OVER (PARTITION BY visitor) AS BIGINT) AS removed_n,
+        row_number() OVER (PARTITION BY visitor ORDER BY number) AS nth
     FROM exposures
-    GROUP BY visitor
-),
-exposed AS (
-    SELECT exposures.visitor, exposures.number, {_PLACE}, at_ms, received_ms, met.n, removed_n
-    FROM met
-    JOIN exposures ON exposures.visitor = met.visitor AND exposures.number = met.number
-),
-additions AS (
-    SELECT outcomes.visitor, outcomes.number, outcomes.metric, amount, trusted, is_watched,
-        outcomes.at_ms - exposed.at_ms AS after_ms
+) AS met
+WHERE nth = 1
+"""
+
+#: What each visitor has reached in a metric; in one that is watched also who told of it first, if that is still known,
+#: as a place in `_TELLERS`.
+_REACHED = f"""
+SELECT visitor, added.metric, is_goal, least({{amount}}, most) AS value, least({{removed}}, most) AS removed,
+    CASE WHEN {{removed}} = 0 THEN min_by(teller, telling) END AS teller
+FROM (
+    SELECT outcomes.visitor, outcomes.metric, amount, CAST(0 AS BIGINT) AS removed,
+        CASE WHEN is_watched AND amount <> 0 THEN outcomes.number END AS telling,
+        CASE WHEN trusted THEN 0 WHEN outcomes.at_ms - exposed.at_ms < {AT_ONCE_MS} THEN 1 ELSE 2 END AS teller
     FROM outcomes
     JOIN exposed ON exposed.visitor = outcomes.visitor
     JOIN metrics ON metrics.metric = outcomes.metric
@@ -59,83 +70,69 @@ additions AS (
     AND outcomes.at_ms >= exposed.at_ms + from_ms
     AND outcomes.at_ms < exposed.at_ms + window_ms
     AND NOT (outcomes.number < exposed.number AND outcomes.received_ms + window_ms <= exposed.received_ms)
+    UNION ALL
+    SELECT visitor, metric, total AS amount, total AS removed, NULL AS telling, NULL AS teller FROM totals
+) AS added
+JOIN metrics ON metrics.metric = added.metric
+GROUP BY visitor, added.metric, is_goal, most
+""".format(**{name: f"CAST(sum({_ROOMY.format(name)}) AS BIGINT)" for name in ("amount", "removed")})
+_TELLERS = (BY_SERVER, AT_ONCE, BY_CLIENT)
+
+#: Of `exposures`, `outcomes` and `totals`, `metrics` and `arms`: what is asked more than once, to be found in order.
+STEPS = {"exposed": _EXPOSED, "reached": _REACHED}
+
+#: Of all of these the rows of a cube.
+CUBE = f"""
+WITH shortened AS (
+    SELECT visitor FROM totals WHERE total <> 0 GROUP BY visitor
 ),
-reached AS (
-    SELECT visitor, metric, CAST(sum(amount) AS BIGINT) AS total, CAST(sum(removed) AS BIGINT) AS removed
-    FROM (
-        SELECT visitor, metric, amount, CAST(0 AS BIGINT) AS removed FROM additions
-        UNION ALL
-        SELECT visitor, metric, total AS amount, total AS removed FROM totals
-    ) AS added
-    GROUP BY visitor, metric
-),
-counted AS (
-    SELECT visitor, reached.metric, is_goal, least(total, most) AS value, least(removed, most) AS removed
-    FROM reached
-    JOIN metrics ON metrics.metric = reached.metric
+places AS (
+    SELECT {_PLACE}, count(*) AS n,
+        sum(CASE WHEN removed_n > 0 OR shortened.visitor IS NOT NULL THEN 1 ELSE 0 END) AS removed_n
+    FROM exposed
+    LEFT JOIN shortened ON shortened.visitor = exposed.visitor
+    GROUP BY {_PLACE}
 ),
 measured AS (
-    SELECT visitor, metric, value, removed FROM counted
+    SELECT {_PLACE}, metric, value, removed
+    FROM reached
+    JOIN exposed ON exposed.visitor = reached.visitor
     UNION ALL
-    SELECT visitor, metric, n AS value, removed_n AS removed
+    SELECT {_PLACE}, metric, n AS value, removed_n AS removed
     FROM exposed
     JOIN metrics ON metric = '{EXPOSURES}'
     UNION ALL
-    SELECT exposed.visitor, metrics.metric,
+    SELECT {_PLACE}, metrics.metric,
         gain * coalesce(goals.value, 0) - cost * n AS value,
         gain * coalesce(goals.removed, 0) - cost * removed_n AS removed
     FROM exposed
     JOIN metrics ON metrics.metric = '{PROFIT}'
     JOIN arms ON arms.name = exposed.arm
-    LEFT JOIN counted AS goals ON goals.visitor = exposed.visitor AND goals.is_goal
-),
-shortened AS (
-    SELECT visitor FROM exposed WHERE removed_n > 0
-    UNION
-    SELECT visitor FROM totals WHERE total <> 0
-),
-places AS (
-    SELECT {_PLACE}, count(*) AS n, count(shortened.visitor) AS removed_n
-    FROM exposed
-    LEFT JOIN shortened ON shortened.visitor = exposed.visitor
-    GROUP BY {_PLACE}
+    LEFT JOIN reached AS goals ON goals.visitor = exposed.visitor AND goals.is_goal
 ),
 sums AS (
     SELECT {_PLACE}, metric, {_SUMS}
     FROM measured
-    JOIN exposed ON exposed.visitor = measured.visitor
     GROUP BY {_PLACE}, metric
 ),
 told AS (
-    SELECT additions.visitor, min(additions.number) AS number
-    FROM additions
-    JOIN reached ON reached.visitor = additions.visitor AND reached.metric = additions.metric
-    WHERE is_watched AND amount <> 0 AND removed = 0
-    GROUP BY additions.visitor
-),
-tellers AS (
-    SELECT told.visitor,
-        CASE
-            WHEN trusted THEN '{BY_SERVER}'
-            WHEN after_ms < {AT_ONCE_MS} THEN '{AT_ONCE}'
-            ELSE '{BY_CLIENT}'
-        END AS metric
-    FROM told
-    JOIN additions ON additions.visitor = told.visitor AND additions.number = told.number
-    WHERE is_watched
+    SELECT {_PLACE}, teller, count(*) AS n
+    FROM reached
+    JOIN exposed ON exposed.visitor = reached.visitor
+    WHERE teller IS NOT NULL
+    GROUP BY {_PLACE}, teller
 )
-SELECT {", ".join(f"places.{name}" for name in _PLACE.split(", "))}, metrics.metric, places.n,
+SELECT {", ".join(f"places.{name}" for name in _COLUMNS)}, metrics.metric, places.n,
     coalesce(total, 0) AS total, coalesce(total_squares, 0) AS total_squares, places.removed_n,
     coalesce(removed_total, 0) AS removed_total, coalesce(removed_total_squares, 0) AS removed_total_squares
 FROM places
 CROSS JOIN metrics
-LEFT JOIN sums ON {" AND ".join(f"sums.{name} = places.{name}" for name in _PLACE.split(", "))}
+LEFT JOIN sums ON {" AND ".join(f"sums.{name} = places.{name}" for name in _COLUMNS)}
     AND sums.metric = metrics.metric
 UNION ALL
-SELECT {_PLACE}, metric, count(*), count(*), count(*), 0, 0, 0
-FROM tellers
-JOIN exposed ON exposed.visitor = tellers.visitor
-GROUP BY {_PLACE}, metric
+SELECT {_PLACE}, CASE teller {" ".join(f"WHEN {place} THEN '{name}'" for place, name in enumerate(_TELLERS))} END,
+    n, n, n, 0, 0, 0
+FROM told
 """
 
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from weakref import WeakSet
 from experiments.errors import StorageError
 from experiments.model import Exposure
 from experiments.storage.exposed import Exposed
+from experiments.storage.location import CONTROL
 from experiments.storage.log_file import check_log
 from experiments.storage.pace import Pace
 from experiments.storage.parts import Part
@@ -110,6 +112,10 @@ class SqliteStore:
     def part_of(self, visitor: bytes) -> Part:
         """All visitors again."""
         return Whole(self)
+
+    def databases(self) -> Mapping[str, "SqliteStore"]:
+        """This one."""
+        return {CONTROL: self}
 
     def changes(self) -> int:
         """A number that differs once another connection has committed since this thread looked."""

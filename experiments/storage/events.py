@@ -115,13 +115,6 @@ class Events:
         rows = self._connection.of_each(visitors, f"SELECT seq, {COLUMNS} FROM events WHERE visitor = ?")
         return [(number, event_of(row)) for number, *row in sorted(rows, key=itemgetter(0))]
 
-    def after(self, number: int, *, limit: int) -> list[tuple[int, EventRow]]:
-        """The events that come next after a number, in the order of storing."""
-        rows = self._connection.execute(
-            f"SELECT seq, {COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (number, limit)
-        )
-        return [(number, event_of(row)) for number, *row in rows]
-
     def within(self, span: Span, *, after: bytes, limit: int) -> list[EventRow]:
         """The first events of a span, of its first visitor those after an id, in the order of visitors and ids."""
         rows = self._connection.execute(

@@ -1,7 +1,9 @@
 """The fences of a shard: who may apply to its partitions, how far the log has been applied, and what is here."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
+from experiments.storage.configuration import Meta
 from experiments.storage.connection import Connection
 from experiments.storage.connection import Row
 from experiments.storage.shards import Position
@@ -14,6 +16,14 @@ class Hold(NamedTuple):
     partition: int
     epoch: int
     position: Position
+
+
+class Lease(NamedTuple):
+    """A partition as somebody says that it is held."""
+
+    partition: int
+    epoch: int
+    holder: str
 
 
 class Fence(NamedTuple):
@@ -30,6 +40,7 @@ class Fences:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._meta = Meta(connection)
 
     def open(self, partition: int) -> None:
         """Let somebody take a partition, from now on or again."""
@@ -52,21 +63,28 @@ class Fences:
             "UPDATE fences SET is_open = FALSE, epoch = epoch + 1 WHERE partition = ?", (partition,)
         )
 
-    def take(self, partition: int, holder: str, *, seconds: int) -> Hold | None:
-        """Take a partition that nobody holds; None where somebody does, or nobody may.
+    def take(
+        self, partitions: Collection[int], holder: str, *, most: int, seconds: int, lost: Collection[Lease]
+    ) -> list[Hold]:
+        """Take some of these partitions that nobody holds, as many as are to be had; none that nobody may.
 
-        Whoever stopped amid a transaction holds it until that is ended, and is not waited for.
+        The end of a lease that is `lost` is not waited for, where it is still held like that.
+        Whoever stopped amid a transaction holds what it has until that is ended, and is not waited for.
         """
-        row = self._connection.execute(
+        free = (
+            " FROM fences WHERE partition = ANY (?::int[]) AND is_open AND (until <= now()"
+            " OR (partition, epoch, holder) IN (SELECT * FROM unnest(?::int[], ?::bigint[], ?::text[])))"
+        )
+        values = (list(partitions), *([list(column) for column in zip(*lost)] or ([], [], [])))
+        rows = self._connection.execute(
             "UPDATE fences SET epoch = epoch + 1, holder = ?, until = now() + make_interval(secs => ?)"
-            " WHERE partition IN (SELECT partition FROM fences WHERE partition = ? AND is_open AND until <= now()"
-            " FOR UPDATE SKIP LOCKED) RETURNING epoch, log, log_sequence",
-            (holder, seconds, partition),
-        ).fetchone()
-        if row is None:
+            f" WHERE partition IN (SELECT partition{free} ORDER BY partition LIMIT ? FOR UPDATE SKIP LOCKED)"
+            " RETURNING partition, epoch, log, log_sequence",
+            (holder, seconds, *values, most),
+        ).fetchall()
+        if len(rows) < most and self._connection.execute(f"SELECT 1{free} LIMIT 1", values).fetchone():
             end_stopped(self._connection)
-            return None
-        return Hold(partition, row[0], Position(row[1], row[2]))
+        return [Hold(partition, epoch, Position(*position)) for partition, epoch, *position in rows]
 
     def position(self, partition: int) -> Position:
         """Up to where the log has been applied."""
@@ -84,6 +102,24 @@ class Fences:
             (seconds, *hold.position, hold.partition, hold.epoch),
         )
         return bool(cursor.rowcount)
+
+    def hold_on(self, holds: Collection[Hold], *, seconds: int) -> set[int]:
+        """Hold some on, but for those that are being applied to; the partitions of those that somebody else has taken.
+
+        What was left stays so.
+        """
+        held = "SELECT * FROM unnest(?::int[], ?::bigint[]) AS held (partition, epoch)"
+        values = ([hold.partition for hold in holds], [hold.epoch for hold in holds])
+        self._connection.execute(
+            "UPDATE fences SET until = now() + make_interval(secs => ?) WHERE partition IN (SELECT partition"
+            f" FROM fences WHERE (partition, epoch) IN ({held}) AND is_open AND holder <> '' FOR UPDATE SKIP LOCKED)",
+            (seconds, *values),
+        )
+        rows = self._connection.execute(
+            f"SELECT partition FROM fences JOIN ({held}) AS held USING (partition)"
+            " WHERE fences.epoch <> held.epoch OR NOT is_open", values,
+        )
+        return {partition for (partition,) in rows}
 
     def all(self) -> list[Fence]:
         """The partitions that are open here."""
@@ -108,6 +144,7 @@ class Fences:
             " log = excluded.log, log_sequence = excluded.log_sequence, until = now()",
             (partition, *row),
         )
+        self._meta.count_move()
 
     def count(self, partition: int, *, seconds: int = 0) -> bool:
         """Say that sums have changed; False where nobody may change them here. A move waits for what follows.
@@ -127,14 +164,24 @@ class Fences:
         row = self._connection.execute("SELECT 1 FROM fences WHERE partition = ? AND is_here", (partition,)).fetchone()
         return row is not None
 
+    def here(self) -> dict[int, bool]:
+        """The partitions whose rows are here, in order, and whether they are open."""
+        rows = self._connection.execute("SELECT partition, is_open FROM fences WHERE is_here ORDER BY partition")
+        return dict(rows.fetchall())
+
     def empty(self, partition: int) -> None:
         """Say that the rows of a partition are no longer here."""
-        self._connection.execute("UPDATE fences SET is_here = FALSE WHERE partition = ?", (partition,))
+        cursor = self._connection.execute(
+            "UPDATE fences SET is_here = FALSE WHERE partition = ? AND is_here", (partition,)
+        )
+        if cursor.rowcount:
+            self._meta.count_move()
 
     def leave(self, hold: Hold) -> None:
         """Let somebody else take it at once."""
         self._connection.execute(
-            "UPDATE fences SET until = now() WHERE partition = ? AND epoch = ?", (hold.partition, hold.epoch)
+            "UPDATE fences SET until = now(), holder = '' WHERE partition = ? AND epoch = ?",
+            (hold.partition, hold.epoch),
         )
 
     def applied(self) -> dict[int, int]:

@@ -1,66 +1,22 @@
-"""The folder of an experiment's history: files of Parquet, and a manifest that says which of them count."""
+"""The folder of an experiment's history: a part for each database, and a manifest that says which files count."""
 
 import fcntl
-import os
 import shutil
-from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
-import msgspec
-
-from experiments.errors import BespokeError
 from experiments.errors import MissingExtra
 from experiments.errors import shown
 from experiments.storage.cubes import Engine
-from experiments.storage.history_rows import ROWS
+from experiments.storage.history_manifests import MANIFEST
+from experiments.storage.history_manifests import SCHEMA
+from experiments.storage.history_manifests import InvalidHistory
+from experiments.storage.history_manifests import Manifest
+from experiments.storage.history_manifests import found
+from experiments.storage.history_manifests import keep
+from experiments.storage.history_part import HistoryPart
 from experiments.storage.history_rows import HistoryCell
-
-#: Of the files; another one is not read.
-SCHEMA = 1
-_MANIFEST = "manifest.json"
-
-
-class InvalidHistory(BespokeError):
-    """A history, or an engine for it, that cannot be used."""
-
-    code = "invalid_history"
-
-
-class HistoryFile(msgspec.Struct, frozen=True):
-    """A file of a table, by its place in the folder."""
-
-    table: str
-    path: str
-    rows: int
-    bytes: int
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    """What a history holds.
-
-    Attributes:
-        experiment: its key.
-        names: what stands for nobody, so that visitors who have other names now are noticed.
-        watermark: the number of the last event that was looked at, and `events` how many there were up to it.
-        removals: a digest of what had been removed from the events.
-        taken_ms: of when the whole is; None while it is being written.
-    """
-
-    schema: int
-    experiment: str
-    names: str
-    removals: str
-    watermark: int = 0
-    events: int = 0
-    taken_ms: int | None = None
-    files: tuple[HistoryFile, ...] = ()
-
-    def of(self, table: str) -> list[HistoryFile]:
-        """The files of a table."""
-        return [file for file in self.files if file.table == table]
 
 
 class HistoryFolder:
@@ -97,70 +53,59 @@ class HistoryFolder:
 
         :raises InvalidHistory: if it cannot be read.
         """
-        path = self.path / _MANIFEST
-        if not path.exists():
-            return None
-        try:
-            found = msgspec.json.decode(path.read_bytes(), type=Manifest)
-        except msgspec.MsgspecError as error:
-            raise InvalidHistory(f"{path}: {error}, must be the manifest of a history") from error
-        if found.schema != SCHEMA:
-            raise InvalidHistory(f"{path}: the schema {found.schema} is not known, must be {SCHEMA}")
-        return found
+        path = self.path / MANIFEST
+        manifest = found(path, Manifest)
+        if manifest and manifest.schema != SCHEMA:
+            raise InvalidHistory(
+                f"{path}: the schema {manifest.schema} is not known, must be {SCHEMA}: delete {self.path}, and"
+                " export it again"
+            )
+        return manifest
 
     def keep(self, manifest: Manifest) -> None:
         """Put a manifest in the place of the one before."""
-        part = self.path / f"{_MANIFEST}.part"
-        with part.open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self.path / _MANIFEST)
+        keep(self.path / MANIFEST, manifest)
 
-    def clear(self) -> None:
-        """Remove all of it, the manifest first: nobody reads half of a history."""
-        (self.path / _MANIFEST).unlink(missing_ok=True)
-        for table in ROWS:
-            shutil.rmtree(self.path / table, ignore_errors=True)
+    def part(self, name: str) -> HistoryPart:
+        """The part of a database."""
+        return HistoryPart(self.path, name, writing=self._tables.write_columns)
 
     def sweep(self, manifest: Manifest) -> None:
-        """Remove the files that a manifest does not have, left by an export that was broken off."""
-        known = {self.path / file.path for file in manifest.files}
-        for path in set(self.path.glob("*/**/*.p*")) - known:
-            path.unlink()
-
-    def write(self, table: str, name: str, rows: Iterable[NamedTuple]) -> HistoryFile:
-        """Write a file of a table."""
-        kept, place = list(rows), f"{table}/{name}.parquet"
-        return HistoryFile(table, place, len(kept), self._tables.write_rows(self.path / place, table, kept))
+        """Remove the parts that a manifest does not have: those of databases that are no more."""
+        for path in self.path.iterdir():
+            if path.is_dir() and path.name not in manifest.parts:
+                shutil.rmtree(path)
 
     def whole(self) -> Manifest:
         """The manifest of a history that can be read.
 
         :raises InvalidHistory: if there is none, it was not finished, or one of its files is gone or another one.
         """
-        found = self.manifest()
-        if found is None:
+        manifest = self.manifest()
+        if manifest is None:
             raise InvalidHistory(f"{self.path} has no history: `bespoke export KEY --history FOLDER` writes one")
-        if found.experiment != self.experiment:
-            raise InvalidHistory(f"{self.path} has the history of {found.experiment}, must have its own")
-        if found.taken_ms is None:
-            raise InvalidHistory(f"{self.path} is not finished: `bespoke export {found.experiment} --history` goes on")
-        for file in found.files:
+        key = manifest.experiment
+        if key != self.experiment:
+            raise InvalidHistory(f"{self.path} has the history of {key}, must have its own")
+        if manifest.taken_ms is None:
+            raise InvalidHistory(f"{self.path} is not finished: `bespoke export {key} --history` goes on")
+        self._check(manifest)
+        return manifest
+
+    def _check(self, manifest: Manifest) -> None:
+        for file in (file for part in manifest.parts.values() for file in part.files):
             path = self.path / file.path
             size = path.stat().st_size if path.exists() else None
             if size != file.bytes:
                 raise InvalidHistory(f"{path} has {size} bytes, must have {file.bytes}: write the history again")
-        return found
 
     def paths(self, manifest: Manifest, table: str) -> list[Path]:
         """Where the files of a table are."""
         return [self.path / file.path for file in manifest.of(table)]
 
-    def cells(self, manifest: Manifest) -> list[HistoryCell]:
-        """The cells that the database had."""
-        paths = self.paths(manifest, "cells")
-        return [row for path in paths for row in self._tables.read_rows(path, "cells")]
+    def cells(self, manifest: Manifest) -> list[list[HistoryCell]]:
+        """The cells that each database had."""
+        return [self._tables.read_rows(path, "cells") for path in self.paths(manifest, "cells")]
 
 
 def histories_in(folder: Path) -> list[HistoryFolder]:
@@ -168,10 +113,10 @@ def histories_in(folder: Path) -> list[HistoryFolder]:
 
     :raises InvalidHistory: if there is none.
     """
-    found = [HistoryFolder(folder, path.name.partition("=")[2]) for path in sorted(folder.glob("experiment=*"))]
-    if not found:
+    histories = [HistoryFolder(folder, path.name.partition("=")[2]) for path in sorted(folder.glob("experiment=*"))]
+    if not histories:
         raise InvalidHistory(f"{folder} has no history: `bespoke export KEY --history {folder}` writes one")
-    return found
+    return histories
 
 
 def engine_of(name: str) -> Engine:

@@ -1,5 +1,9 @@
 """The rows of a history, as its files have them: whole numbers, texts and truths; times in ms since 1970, UTC."""
 
+from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
 from typing import NamedTuple
 
 
@@ -77,3 +81,16 @@ ROWS: dict[str, type[HistoryRow]] = {
     "totals": HistoryTotal,
     "cells": HistoryCell,
 }
+
+#: Rows of a table, as a column for each of their fields, in this order.
+Columns = Sequence[Sequence[Any]]
+
+
+def columns_of(table: str, rows: Iterable[HistoryRow]) -> Columns:
+    """The columns of rows of a table."""
+    return list(zip(*rows, strict=True)) or together(table, [])
+
+
+def together(table: str, parts: Iterable[Columns]) -> Columns:
+    """The columns of all rows of a table of which some are here and some are there."""
+    return [list(chain.from_iterable(each)) for each in zip(*parts, strict=True)] or [()] * len(ROWS[table]._fields)

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
+
+
+#: The name of the database that has the experiments, beside the shards that are others.
+CONTROL = "control"
 
 
 class Server(NamedTuple):
@@ -11,10 +14,13 @@ class Server(NamedTuple):
     url: str
 
     def __str__(self) -> str:
-        parts = urlsplit(self.url)
-        user, _, host = parts.netloc.rpartition("@")
-        name = user.partition(":")[0]
-        return f"postgresql://{f'{name}@' if name else ''}{host}{parts.path}"
+        # As libpq reads it, where a # or a ? may stand in a password.
+        text = self.url.partition("://")[2]
+        credentials, at, place = text.partition("@")
+        if not at or "/" in credentials:
+            credentials, place = "", text
+        name = credentials.partition(":")[0]
+        return f"postgresql://{name}{'@' if name else ''}{place.partition('?')[0]}"
 
 
 Location = Path | Server

@@ -15,7 +15,6 @@ from typing import Any
 from typing import TypeVar
 
 import msgspec
-from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js import api
@@ -25,7 +24,8 @@ from experiments.errors import LogUnreachable
 from experiments.storage.log_reader import Carried
 from experiments.storage.log_reader import Reader
 from experiments.storage.log_reader import Subscription
-from experiments.storage.log_reader import fetched
+from experiments.storage.log_reader import start_of
+from experiments.storage.log_servers import Servers
 from experiments.storage.log_state import LogState
 from experiments.storage.log_state import state_of
 from experiments.storage.sending import Pair
@@ -34,14 +34,11 @@ from experiments.storage.shards import Position
 from experiments.storage.spool import Entry
 from experiments.storage.spool import Source
 
-#: Older servers lose streams when they are killed.
-_OLDEST = (2, 10, 23)
 _MOST_REPLICAS = 3
 _STREAM_BYTES = 1 << 30
 _CONNECTING_SECONDS = 10
 #: A leader that is lost is replaced within some six seconds.
 PUBLISHING_SECONDS = 10.0
-_ASKING_SECONDS = 3.0
 _IDLE_SECONDS = 60.0
 _WATCHING_SECONDS = 1.0
 
@@ -62,7 +59,7 @@ class Log:
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="log", daemon=True)
         self._thread.start()
-        self._client = Client()
+        self._servers = Servers(addresses)
         self._sending: dict[Source, Sending] = {}
         self._watching: Future[None] | None = None
         self.state = LogState(0, self.replicas)
@@ -88,7 +85,7 @@ class Log:
 
         :raises LogUnreachable: if it cannot be had now.
         """
-        return Reader(self._fetch, self.done(self._subscribe(partition, after)))
+        return Reader(self, self.done(self._subscribe(partition, after)), partition)
 
     def purge(self, partition: int, *, up_to: int) -> None:
         """Let the log forget what has been applied."""
@@ -105,7 +102,7 @@ class Log:
         if self._watching:
             self._watching.cancel()
         with suppress(LogUnreachable):
-            self.done(self._client.close())
+            self.done(self._servers.close())
         self.done(_all_ended())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -114,12 +111,12 @@ class Log:
     @property
     def context(self) -> JetStreamContext:
         """What the log is asked by, on its loop."""
-        return self._client.jetstream(timeout=_ASKING_SECONDS)
+        return self._servers.context
 
     @property
     def is_connected(self) -> bool:
         """Whether a server of the log is at the other end now."""
-        return bool(self._client.is_connected)
+        return self._servers.is_connected
 
     @property
     def replicas(self) -> int:
@@ -135,25 +132,27 @@ class Log:
 
         :raises LogUnreachable: if that is nothing, or not in time.
         """
-        future = self.begin(work)
+        return self.outcome(self.begin(work), seconds=seconds)
+
+    def outcome(self, future: "Future[T]", *, seconds: float) -> T:
+        """What comes of work that has begun.
+
+        :raises LogUnreachable: if that is nothing, or not in time.
+        """
         try:
             return future.result(seconds)
         except (NatsError, TimeoutError, OSError) as error:
             future.cancel()
-            raise LogUnreachable(f"BESPOKE_LOG_URL: the log does not answer ({_said(error)})") from error
+            raise LogUnreachable(f"BESPOKE_LOG_URL: {self._servers.silence(error)}") from error
+
+    async def tell(self, subject: str, value: bytes) -> None:
+        """Hand something on that nobody misses where it is lost."""
+        with suppress(NatsError):
+            await self._servers.publish(subject, value)
 
     async def _connect(self) -> None:
-        await self._client.connect(
-            list(self._addresses), max_reconnect_attempts=-1, reconnect_time_wait=1,
-            connect_timeout=2, allow_reconnect=True, error_cb=_note, ping_interval=5, max_outstanding_pings=2,
-        )
-        server = self._client.connected_server_version
-        version = (server.major, server.minor, server.patch)
-        if version < _OLDEST:
-            raise LogUnreachable(
-                f"BESPOKE_LOG_URL: nats-server {_dotted(version)} must be {_dotted(_OLDEST)} or newer: older ones lose"
-                " streams"
-            )
+        await self._servers.connect()
+        self._servers.check_version()
         await self._find()
 
     async def _find(self) -> None:
@@ -179,29 +178,26 @@ class Log:
             self.state = await self._look()
             await asyncio.sleep(_WATCHING_SECONDS)
 
-    async def _made(self) -> str:
-        """The stream, made where it is not there; by what it is known from another one of its name."""
+    async def _made(self) -> api.StreamInfo:
+        """The stream, made where it is not there."""
         try:
-            info = await self.context.stream_info(self.name)
+            return await self.context.stream_info(self.name)
         except NotFoundError:
-            info = await self.context.add_stream(api.StreamConfig(
+            return await self.context.add_stream(api.StreamConfig(
                 name=self.name, subjects=[f"{self.name}.*"], storage=api.StorageType.FILE,
                 num_replicas=self.replicas, discard=api.DiscardPolicy.NEW,
                 max_bytes=_STREAM_BYTES,
             ))
-        return str(info.created)
 
     def _queue(self, pairs: list[Pair]) -> None:
         for entry, future in pairs:
             sending = self._sending.setdefault(entry.source, Sending())
-            sending.waiting[entry.number] = entry, future
+            sending.add((entry, future))
             self._wake(sending)
 
     def _queue_again(self, pairs: list[Pair]) -> None:
         sending = self._sending.setdefault(pairs[0][0].source, Sending())
-        sending.next_number = pairs[0][0].number
-        # Somebody may wait for one of them.
-        sending.waiting = {entry.number: (entry, future) for entry, future in pairs} | sending.waiting
+        sending.repeat(pairs)
         self._wake(sending)
 
     def _wake(self, sending: Sending) -> None:
@@ -214,7 +210,9 @@ class Log:
             try:
                 await self._publish([entry for entry, _ in pairs])
             except (NatsError, TimeoutError, OSError) as error:
-                fault = LogUnreachable(f"the log has not taken an event ({_said(error)}); sent again, it counts once")
+                why = self._servers.why(error)
+                fault = LogUnreachable(f"the log has not taken an event ({why}); sent again, it counts once")
+                log.warning("%s", fault, extra={"event": "not_published"})
                 for _, future in pairs:
                     future.set_exception(fault)
             else:
@@ -246,21 +244,16 @@ class Log:
             await self._made()
 
     async def _subscribe(self, partition: int, after: Position) -> Subscription:
-        stream = await self._made()
-        start = after.sequence + 1 if after.stream == stream else 1
+        info = await self._made()
+        start = start_of(info, after)
         config = api.ConsumerConfig(
-            deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=start, ack_policy=api.AckPolicy.NONE,
-            inactive_threshold=_IDLE_SECONDS, mem_storage=True, num_replicas=1,
+            deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=start.sequence + 1,
+            ack_policy=api.AckPolicy.NONE, inactive_threshold=_IDLE_SECONDS, mem_storage=True, num_replicas=1,
         )
         pulled = await self.context.pull_subscribe(self._subject(partition), stream=self.name, config=config)
-        return Subscription(stream, pulled)
-
-    def _fetch(self, subscription: JetStreamContext.PullSubscription, most: int, seconds: float) -> list[Any]:
-        """The next messages, none where none come in time.
-
-        :raises LogUnreachable: if the subscription is lost.
-        """
-        return self.done(fetched(subscription, most=most, seconds=seconds), seconds=seconds + _ASKING_SECONDS * 2)
+        if (await self._made()).created != info.created:
+            raise NatsError("nats: the stream was made anew meanwhile")
+        return Subscription(start, pulled)
 
 
 async def _all_ended() -> None:
@@ -269,15 +262,3 @@ async def _all_ended() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _note(error: Exception) -> None:
-    log.info("the log: %s", _said(error), extra={"event": "log"})
-
-
-def _dotted(version: tuple[int, int, int]) -> str:
-    return ".".join(map(str, version))
-
-
-def _said(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

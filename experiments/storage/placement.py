@@ -42,10 +42,18 @@ class Placement:
         """
         rows, shards = self._control.read(lambda session: (session.shards.all(), session.shards.partitions()))
         for row in rows:
-            self._servers[row.name] = Server(row.address)
+            self._name(row.name, Server(row.address))
             if row.name not in self._stores:
                 self._try(row.name)
         self._shards = shards
+        for name in self._servers.keys() - {row.name for row in rows}:
+            self._let_go(name)
+
+    def _name(self, shard: str, server: Server) -> None:
+        """Know where a shard is; one that was taken out and added again may be another database."""
+        if self._servers.get(shard) != server:
+            self._let_go(shard)
+        self._servers[shard] = server
 
     def _try(self, shard: str) -> None:
         try:
@@ -53,9 +61,21 @@ class Placement:
         except StorageUnreachable as error:
             log.warning("shard %s: %s", shard, error, extra={"event": "shard_away"})
 
+    def _let_go(self, shard: str) -> None:
+        """Forget a shard that is none any more; another thread may have done it."""
+        self._servers.pop(shard, None)
+        if look := self._looks.pop(shard, None):
+            look.stop()
+        if store := self._stores.pop(shard, None):
+            store.close()
+
     def shard_of(self, partition: int) -> str:
         """The name of the shard that has a partition."""
         return self._shards[partition]
+
+    def partitions_of(self, shard: str) -> list[int]:
+        """The partitions that a shard has, in order."""
+        return [partition for partition, name in enumerate(self._shards) if name == shard]
 
     def store(self, shard: str) -> OwnStore:
         """A shard, open.
@@ -78,6 +98,11 @@ class Placement:
         server = self._servers[self.shard_of(partition)]
         return SharedWriter(server, Reach(server), partition=partition)
 
+    def writer_to(self, shard: str) -> SharedWriter:
+        """A writer to a shard, with a connection of its own."""
+        server = self._servers[shard]
+        return SharedWriter(server, Reach(server))
+
     def shards(self) -> list[str]:
         """The shards that have a partition, by name."""
         return sorted(set(self._shards))
@@ -92,7 +117,7 @@ class Placement:
 
     def look(self) -> None:
         """See from now on which shards answer, so that nobody waits for one that does not."""
-        for shard, store in self._stores.items():
+        for shard, store in list(self._stores.items()):
             if shard not in self._looks:
                 self._looks[shard] = _Look(shard, store)
                 self._looks[shard].start()

@@ -15,6 +15,7 @@ from experiments.storage.contexts import Contexts
 from experiments.storage.drafts import Drafts
 from experiments.storage.errands import Errands
 from experiments.storage.errands import HandedNews
+from experiments.storage.event_columns import EventColumns
 from experiments.storage.events import Events
 from experiments.storage.fences import Fences
 from experiments.storage.heads import Heads
@@ -52,6 +53,7 @@ class Session:
         self.ledger = Ledger(connection)
         self.slots = Slots(connection)
         self.events = Events(connection)
+        self.event_columns = EventColumns(connection)
         self.exposures = Exposures(connection, note_exposed)
         self.totals = Totals(connection)
         self.waiting = Waiting(connection)

@@ -2,24 +2,32 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from threading import Event
 from time import monotonic
+from typing import TYPE_CHECKING
 from typing import TypeVar
 
 from experiments.errors import NotLookedUp
 from experiments.errors import StorageUnreachable
 from experiments.model import Exposure
 from experiments.partitions import partition_of
+from experiments.storage.location import CONTROL
 from experiments.storage.movable_part import MovablePart
+from experiments.storage.moves import turn_to_move
 from experiments.storage.pace import Pace
 from experiments.storage.parts import Part
 from experiments.storage.placement import Placement
 from experiments.storage.session import Session
-from experiments.storage.store import OwnStore
+from experiments.storage.shards import THIS_SHARD
 from experiments.storage.store import Store
 from experiments.storage.store import open_store
+
+if TYPE_CHECKING:
+    from experiments.storage.shared_store import SharedStore
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -33,7 +41,7 @@ class ShardedStore:
     Without shards it is the control database alone; they are noticed when they are added.
     """
 
-    def __init__(self, control: OwnStore, placement: Placement) -> None:
+    def __init__(self, control: "SharedStore", placement: Placement) -> None:
         self._control = control
         self._looked = monotonic()
         self._seen: int | None = None
@@ -90,8 +98,18 @@ class ShardedStore:
             return self._control.part_of(visitor)
         return self._part(partition_of(visitor, self.placement.partitions))
 
+    def databases(self) -> Mapping[str, Store]:
+        """The control database, and the shards that are others."""
+        here = self.read(lambda session: session.meta.get(THIS_SHARD))
+        others = [name for name in self.placement.names() if name != here]
+        return {CONTROL: self._control, **{f"shard={name}": self.placement.store(name) for name in others}}
+
     def _part(self, number: int) -> Part:
         return MovablePart(self._control, self.placement, number)
+
+    def turn_to_move(self) -> AbstractContextManager[None]:
+        """Let nobody else move partitions meanwhile, nor take out shards."""
+        return turn_to_move(self._control.server)
 
     def changes(self) -> int:
         """A number that differs once anybody has changed what people and jobs configure."""
@@ -137,7 +155,7 @@ def beside(store: Store, work: Callable[[Session], T]) -> T:
     return store.transact_together(works, None)
 
 
-def open_shards(control: OwnStore, *, fingerprint: str) -> ShardedStore:
+def open_shards(control: "SharedStore", *, fingerprint: str) -> ShardedStore:
     """A control database and the shards that it names, if any, as one store.
 
     :raises StorageError: if a shard cannot be opened.

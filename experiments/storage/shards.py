@@ -1,12 +1,12 @@
 """The tables of shards: in the control database where partitions are, in each shard who applies and how far."""
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from experiments.storage.cells import CellKey
-from experiments.storage.cells import CellRow
 from experiments.storage.connection import Connection
 from experiments.storage.connection import Row
 from experiments.storage.spool import Source
@@ -49,6 +49,10 @@ class Shards:
         )
         return bool(cursor.rowcount)
 
+    def remove(self, name: str) -> None:
+        """Name a shard no more."""
+        self._connection.execute("DELETE FROM shards WHERE name = ?", (name,))
+
     def partitions(self) -> list[str]:
         """The shard of each partition, in order; none while events go through no log."""
         rows = self._connection.execute("SELECT shard FROM partitions ORDER BY partition")
@@ -62,6 +66,13 @@ class Shards:
             (partition, shard),
         )
 
+    def move(self, partition: int, *, source: str, target: str) -> bool:
+        """Say that a partition is in another shard; False where it was not in the one that it is said to come from."""
+        cursor = self._connection.execute(
+            "UPDATE partitions SET shard = ? WHERE partition = ? AND shard = ?", (target, partition, source)
+        )
+        return bool(cursor.rowcount)
+
 
 class Workers:
     """Who applies."""
@@ -69,15 +80,23 @@ class Workers:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def stay(self, name: str, *, seconds: int) -> int:
-        """Say that a worker is there, for so long; how many are."""
-        self._connection.execute("DELETE FROM workers WHERE until < now()", ())
+    def stay(self, name: str, *, seconds: int, silent: Collection[str], silent_seconds: int) -> set[str]:
+        """Say that a worker is there, for so long; who is.
+
+        Those that are `silent` elsewhere are not, if they have not said so here for some seconds either.
+        """
+        listed = self._connection.among(silent)
+        self._connection.execute(
+            f"DELETE FROM workers WHERE until < now() OR (name {listed.condition}"
+            " AND until < now() + make_interval(secs => ?))",
+            (*listed.values, seconds - silent_seconds),
+        )
         self._connection.execute(
             "INSERT INTO workers (name, until) VALUES (?, now() + make_interval(secs => ?))"
             " ON CONFLICT (name) DO UPDATE SET until = excluded.until",
             (name, seconds),
         )
-        return int(self._connection.execute("SELECT count(*) FROM workers").fetchone()[0])
+        return {name for (name,) in self._connection.execute("SELECT name FROM workers")}
 
     def has_any(self) -> bool:
         """Whether there is one."""
@@ -99,8 +118,13 @@ class Positions:
         rows = self._connection.execute("SELECT writer, number FROM positions WHERE partition = ?", (partition,))
         return dict(rows.fetchall())
 
-    def of_writers(self, writers: Iterable[str]) -> dict[Source, int]:
-        """Of some spools, in all partitions that are here."""
+    def kept(self, writers: Iterable[str]) -> dict[Source, int]:
+        """Of some spools, in all partitions that are here: kept, once this transaction is, wherever it is kept.
+
+        What a worker has committed is seen before a standby has it where the worker was cut off as it waited for that.
+        Whoever writes something after it waits for all of it.
+        """
+        self._connection.execute("SELECT pg_logical_emit_message(TRUE, 'bespoke', '')")
         listed = self._connection.among(list(writers))
         rows = self._connection.execute(
             f"SELECT writer, partition, number FROM positions WHERE writer {listed.condition}", listed.values
@@ -196,20 +220,20 @@ class Sums:
             for table, names in _TABLES.items()
         }
 
-    def collected(self, experiment: str, *, prefix: str = "") -> list[CellRow]:
-        """The cells of an experiment that were counted in another database, or what was `removed_` of them."""
+    def own(self, experiment: str, *, prefix: str = "") -> dict[CellKey, tuple[int, int, float]]:
+        """The cells of an experiment that were counted in this database, or what was `removed_` of them."""
         rows = self._connection.execute(
             f"SELECT epoch, day, segment, arm, asserted, metric, context, sum({prefix}n)::bigint,"
-            f" sum({prefix}sum)::bigint, sum({prefix}sum2)"
-            " FROM cells_by_lane JOIN partitions ON lane = partition + ? WHERE experiment = ?"
-            " AND shard NOT IN (SELECT value FROM meta WHERE name = ?)"
+            f" sum({prefix}sum)::bigint, sum({prefix}sum2) FROM cells_by_lane WHERE experiment = ?"
+            " AND lane NOT IN (SELECT partition + ? FROM partitions"
+            " WHERE shard NOT IN (SELECT value FROM meta WHERE name = ?))"
             " GROUP BY epoch, day, segment, arm, asserted, metric, context",
-            (_PARTITIONS, experiment, THIS_SHARD),
+            (experiment, _PARTITIONS, THIS_SHARD),
         )
-        return [
-            CellRow(CellKey(experiment, epoch, day, segment, arm, asserted, metric, context), *sums)
-            for epoch, day, segment, arm, asserted, metric, context, *sums in rows
-        ]
+        return {
+            CellKey(experiment, epoch, day, segment, arm, asserted, metric, context): (n, total, squares)
+            for epoch, day, segment, arm, asserted, metric, context, n, total, squares in rows
+        }
 
     def replace(self, partition: int, rows_by_table: Mapping[str, Sequence[Row]]) -> None:
         """Let a partition have these rows and no others."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -20,6 +21,7 @@ from experiments.model import Exposure
 from experiments.storage.exposed import number_of
 from experiments.storage.groups import Together
 from experiments.storage.listener import Listener
+from experiments.storage.location import CONTROL
 from experiments.storage.location import Server
 from experiments.storage.pace import Pace
 from experiments.storage.pace import new_pace
@@ -61,7 +63,7 @@ class SharedStore:
     """A database of a PostgreSQL server; `partitions` are those who write of different visitors at the same time."""
 
     def __init__(self, server: Server, *, serving: bool = False, partitions: int = 1) -> None:
-        self._server = server
+        self.server = server
         self._pace = new_pace()
         self._pool = ConnectionPool(
             connection_class=Reading,
@@ -140,9 +142,13 @@ class SharedStore:
         """All visitors again."""
         return Whole(self)
 
+    def databases(self) -> Mapping[str, "SharedStore"]:
+        """This one."""
+        return {CONTROL: self}
+
     def changes(self) -> int:
         """A number that differs once anybody has changed what people and jobs configure."""
-        with translated(self._server):
+        with translated(self.server):
             try:
                 version = self._listener.version()
             except psycopg.Error:
@@ -181,7 +187,7 @@ class SharedStore:
     def _reading(self, ask: Callable[[Session], T]) -> T:
         """What `ask` finds; asked again where the connection that it was given had been lost meanwhile."""
         self._reach.check()
-        with translated(self._server):
+        with translated(self.server):
             try:
                 with self._session() as session:
                     return ask(session)

@@ -244,12 +244,13 @@ class Spool:
                     self._read(path, folder.name)
 
     def _read(self, path: Path, writer: str) -> None:
-        file = _File(path, is_full=True)
-        for partition, number, at_ms, offset, length in records(path):
-            source = Source(writer, partition)
-            self._places.setdefault(source, deque()).append(_Place(number, at_ms, file, offset, length))
-            file.kept += 1
-        self._drop(file)
+        read = list(records(path))
+        file = _File(path, len(read), is_full=True)
+        with self._lock:
+            for partition, number, at_ms, offset, length in read:
+                places = self._places.setdefault(Source(writer, partition), deque())
+                places.append(_Place(number, at_ms, file, offset, length))
+            self._drop(file)
 
 
 def _record(entry: Entry) -> bytes:

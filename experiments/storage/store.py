@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import contextmanager
 from threading import Event
@@ -68,6 +69,12 @@ class Store(Protocol):
 
     def part_of(self, visitor: bytes) -> Part:
         """The part that a visitor is in."""
+
+    def databases(self) -> Mapping[str, "Store"]:
+        """Each database that may have visitors, by name; first the one that has the experiments.
+
+        :raises StorageUnreachable: if one cannot be opened.
+        """
 
     def changes(self) -> int:
         """A number that differs once anybody else has changed what people and jobs configure (per thread)."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from typing import cast
 
 from experiments.errors import LogUnreachable
+from experiments.log.ranges import written
 from experiments.log.spool_losses import is_away
 from experiments.readings import LONGEST_LAG_MS
 from experiments.storage.guarantees import Finding
@@ -48,7 +49,7 @@ def _shard(store: ShardedStore, shard: str) -> Iterator[Finding]:
     )
     for kind, subject, why in found:
         yield Finding(kind, f"shard {shard}: {subject}", why)
-    free = ", ".join(str(fence.partition) for fence in fences if not fence.is_held)
+    free = written(fence.partition for fence in fences if not fence.is_held)
     if free:
         yield Finding("fault", f"shard {shard}: nobody applies partitions {free}", "start a `bespoke worker`")
     elif fences:

@@ -14,14 +14,15 @@ from experiments.signing import Keyring
 from experiments.signing import Succession
 from experiments.storage.location import Server
 from experiments.storage.shards import THIS_LOG
-from experiments.storage.shards import THIS_SHARD
 from experiments.storage.store import OwnStore
+from experiments.storage.store import Store
 from experiments.storage.store import open_own
 from service.config import Config
 
 if TYPE_CHECKING:
     from experiments.storage.log import Log
     from experiments.storage.sharded_store import ShardedStore
+    from experiments.storage.shared_store import SharedStore
     from service.installation import Installation
 
 
@@ -38,7 +39,7 @@ def opened_store(config: Config, *, secrets: Succession, serving: bool) -> tuple
 def _sharded(control: OwnStore, *, fingerprint: str) -> ShardedStore:
     from experiments.storage.sharded_store import open_shards
 
-    return open_shards(control, fingerprint=fingerprint)
+    return open_shards(cast("SharedStore", control), fingerprint=fingerprint)
 
 
 def collecting(store: OwnStore) -> Callable[[int], None] | None:
@@ -62,7 +63,7 @@ def open_log(installation: Installation) -> None:
     if not installation.config.log_addresses:
         return _check_undivided(installation)
     from experiments.log.appending import Appending
-    from experiments.log.appending import Keeper
+    from experiments.log.keeping import Keeper
     from experiments.storage.spool import Spool
 
     store, config = sharded_store(installation), installation.config
@@ -86,10 +87,11 @@ def hear(installation: Installation, log: Log) -> None:
     """Let an installation hear of changes from the bucket of its log, and tell the others where nobody does."""
     from experiments.log.announcing import Announcer
     from experiments.log.announcing import Hearing
+    from experiments.storage.bucket import NEWS
     from experiments.storage.bucket import Bucket
     from experiments.storage.listener import Listener
 
-    bucket = Bucket(log)
+    bucket = Bucket(log, NEWS)
     announcer = Announcer(installation.store, bucket, Listener(cast("Server", installation.config.database)))
     announcer.start()
     installation.hearing = Hearing(bucket, installation.snapshots)
@@ -129,13 +131,10 @@ def has_shards(installation: Installation) -> bool:
     return hasattr(installation.store, "placement") and cast("ShardedStore", installation.store).has_shards()
 
 
-def shards_beside(installation: Installation) -> list[OwnStore]:
+def shards_beside(installation: Installation) -> list[Store]:
     """The shards of an installation that are other databases than its own; none where it has none."""
-    if not has_shards(installation):
-        return []
-    store = sharded_store(installation)
-    here = store.read(lambda session: session.meta.get(THIS_SHARD))
-    return [store.placement.store(shard) for shard in store.placement.names() if shard != here]
+    _, *others = installation.store.databases().values()
+    return others
 
 
 def named_shards(config: Config, control: OwnStore) -> list[Server]:

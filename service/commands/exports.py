@@ -9,6 +9,7 @@ from experiments.exports import ROW_LEVEL
 from experiments.exports import export as exported
 from experiments.history.export import export_history
 from experiments.storage.history_folder import HistoryFolder
+from experiments.times import iso
 from service.commands.opened import opened
 from service.tables.export_files import KINDS
 from service.tables.export_files import file_of
@@ -53,9 +54,10 @@ def _write_history(key: str, history: str) -> None:
     with opened() as installation:
         now_ms = installation.clock.now_ms()
         whole = export_history(installation.store, key, folder, keyring=installation.keyring, now_ms=now_ms)
+    assert whole.taken_ms is not None, "it is finished"
     rows = {table: sum(file.rows for file in whole.of(table)) for table in ("exposures", "outcomes")}
     told = " and ".join(f"{n:,} rows of {table}" for table, n in rows.items())
-    click.echo(f"{folder.path}: {told}, up to event {whole.watermark:,}")
+    click.echo(f"{folder.path}: {told}, as of {iso(whole.taken_ms)}: all that was accepted before is in it")
 
 
 def _write_table(key: str, table: str, kind: str, out: str) -> None:

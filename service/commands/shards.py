@@ -7,16 +7,21 @@ from threading import Event
 
 import click
 
+from experiments.errors import InvalidShard
 from experiments.log.applying import Worker
 from experiments.log.comparison import ArmCounts
 from experiments.log.comparison import compare as compared
 from experiments.log.sharding import add_shard
-from experiments.log.sharding import move_partition
+from experiments.log.ranges import parse_partitions
+from experiments.log.ranges import written
+from experiments.log.sharding import move_partitions
+from experiments.log.sharding import remove_shard
 from experiments.storage.location import Server
 from experiments.storage.shards import ShardRow
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
 from experiments.times import iso
+from service import settings
 from service.cluster.joining import check_can_have_shards
 from service.cluster.joining import connected_log
 from service.cluster.joining import hear
@@ -32,7 +37,7 @@ from service.operation.signals import when_told_to_end
 
 @click.group()
 def shard() -> None:
-    """Add, list and fill the databases that visitors are in, where events go through a log."""
+    """Add, list, fill and take out the databases that visitors are in, where events go through a log."""
 
 
 @shard.command()
@@ -49,7 +54,7 @@ def add(name: str, address: str, partitions: int) -> None:
     Example:
       bespoke shard add first postgresql://bespoke@database.example/bespoke
     """
-    server = Server(address)
+    server = _server(address)
     with opened() as installation:
         check_can_have_shards(installation.config)
         fingerprint = installation.keyring.fingerprint
@@ -65,6 +70,14 @@ def add(name: str, address: str, partitions: int) -> None:
     click.echo(f"{name}: {server} is a shard")
 
 
+def _server(address: str) -> Server:
+    """The database at an address, of which no message tells more than the rule: it may have a password."""
+    try:
+        return settings.server(address)
+    except ValueError as error:
+        raise InvalidShard(f"URL: (hidden) {error}") from error
+
+
 @shard.command("list")
 def list_() -> None:
     """List the shards, and the partitions that are in each.
@@ -77,25 +90,42 @@ def list_() -> None:
         check_can_have_shards(installation.config)
         rows, places = installation.store.read(lambda session: (session.shards.all(), session.shards.partitions()))
     for row in rows:
-        numbers = [str(number) for number, name in enumerate(places) if name == row.name]
-        click.echo(f"{row.name}  {Server(row.address)}  {len(numbers)} partitions: {' '.join(numbers)}".rstrip(": "))
+        numbers = [number for number, name in enumerate(places) if name == row.name]
+        click.echo(f"{row.name}  {Server(row.address)}  {len(numbers)} partitions: {written(numbers)}".rstrip(": "))
 
 
 @shard.command()
-@click.argument("partition", type=int)
+@click.argument("partitions")
 @click.argument("name")
-def move(partition: int, name: str) -> None:
-    """Move a partition to another shard; nothing stops meanwhile.
+def move(partitions: str, name: str) -> None:
+    """Move partitions to another shard, one after another; nothing stops meanwhile.
 
-    Broken off, it is finished by moving again, and undone by moving to where the partition was.
+    Broken off, it is finished by moving again, and undone by moving to where the partitions were.
 
     \b
     Example:
-      bespoke shard move 7 second
+      bespoke shard move 0-31,40 second
+    """
+    numbers = parse_partitions(partitions)
+    with opened() as installation:
+        move_partitions(
+            sharded_store(installation), numbers, name,
+            told=lambda number: click.echo(f"partition {number}: is in {name}"),
+        )
+
+
+@shard.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Take out a shard that has no partitions any more; its database is not needed then.
+
+    \b
+    Example:
+      bespoke shard remove first
     """
     with opened() as installation:
-        move_partition(sharded_store(installation), partition, name)
-    click.echo(f"partition {partition}: is in {name}")
+        remove_shard(sharded_store(installation), name)
+    click.echo(f"{name}: is no shard any more")
 
 
 @shard.command()

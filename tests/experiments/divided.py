@@ -1,6 +1,8 @@
 """A house whose visitors are in two databases, of which one has the experiments too, and whose events go by a log."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
@@ -9,9 +11,10 @@ from threading import Thread
 from typing import Any
 
 from experiments.log.appending import Appending
-from experiments.log.appending import Keeper
 from experiments.log.applying import Worker
 from experiments.log.collecting import collect
+from experiments.log.keeping import Keeper
+from experiments.log.keeping import Watch
 from experiments.log.sharding import add_shard
 from experiments.log.sharding import move_partition
 from experiments.partitions import partition_of
@@ -28,7 +31,6 @@ from experiments.storage.store import open_store
 from tests.experiments.histories import rows_of
 from tests.experiments.house import House
 from tests.experiments.house import SECRETS
-from tests.experiments.house import START
 from tests.postgres import Databases
 from tests.service.processes import wait_until
 
@@ -49,7 +51,13 @@ class Divided(House):
             store, self.snapshots, spool=self._spool, log=self._log, keyring=SECRETS, waits=True
         )
         self._keeper = Keeper(store, self._spool, self._log, place=str(folder))
+        self._watches = [Watch(store, self._spool, self._log, shard=shard) for shard in SHARDS]
         self._is_at_work = False
+
+    def follow(self, house: House) -> None:
+        """Go on where another one of the same visitors is."""
+        self.now_ms, self._made = house.now_ms, house._made
+        self.snapshots.refresh()
 
     def record(self, *items: object, **how: Any) -> list[Receipt]:
         """Record a batch, and have it counted if there is a worker."""
@@ -64,8 +72,14 @@ class Divided(House):
         collect(self.store, now_ms=self.now_ms)
 
     def _is_applied(self) -> bool:
-        self._keeper.look()
+        for watch in self._watches:
+            watch.look()
+        self.tell()
         return not self._spool.sources()
+
+    def tell(self) -> None:
+        """Say what waits to be applied."""
+        self._keeper.tell()
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -85,11 +99,11 @@ class Divided(House):
 
     def shards(self) -> dict[str, OwnStore]:
         """Each database that has visitors, by its name."""
-        return {name: self.store.placement.store(name) for name in SHARDS}
+        return {name: self.store.placement.store(name) for name in self.store.placement.names()}
 
     def shard_of(self, visitor: str) -> str:
         """The name of the shard that a visitor is in."""
-        return self.store.placement.shard_of(partition_of(stand_in(visitor), PARTITIONS))
+        return self.store.placement.shard_of(partition_of(stand_in(visitor), self.store.placement.partitions))
 
     def tables_of(self, visitor: str) -> dict[str, list[str]]:
         """The tables of each database that have a row of a visitor."""
@@ -100,6 +114,8 @@ class Divided(House):
 
     def close(self) -> None:
         """Let everything go."""
+        for watch in self._watches:
+            watch.close()
         self._spool.close()
         self._log.close()
         self.store.close()
@@ -110,20 +126,37 @@ def stand_in(visitor: str) -> bytes:
     return pseudonym(visitor, key=SECRETS.visitors)
 
 
+def nothing(house: House) -> None:
+    """What happens before visitors are divided, where nothing does."""
+
+
 @contextmanager
-def divided_house(postgres: Databases, folder: Path, *, log: str) -> Iterator[Divided]:
-    """One whose first shard is the database that it began with; each other partition has been moved."""
-    control, second = (postgres.fresh() for _ in SHARDS)
-    begun = open_store(control, fingerprint=SECRETS.fingerprint)
-    added = open_store(second, fingerprint=SECRETS.fingerprint)
-    for name, server, store in (("first", control, begun), ("second", second, added)):
-        add_shard(begun, store, ShardRow(name, server.url), partitions=PARTITIONS, log=token_hex(4), now_ms=START)
-    added.close()
+def divided_house(
+    postgres: Databases,
+    folder: Path,
+    *,
+    log: str,
+    shards: Sequence[str] = SHARDS,
+    partitions: int = PARTITIONS,
+    before: Callable[[House], None] = nothing,
+) -> Iterator[Divided]:
+    """One whose first shard is the database that it began with; partitions have been moved to the others in turn."""
+    servers = [postgres.fresh() for _ in shards]
+    begun, *added = (open_store(server, fingerprint=SECRETS.fingerprint) for server in servers)
+    undivided = House(begun)
+    before(undivided)
+    for name, server, shard in zip(shards, servers, (begun, *added), strict=True):
+        row = ShardRow(name, server.url)
+        add_shard(begun, shard, row, partitions=partitions, log=token_hex(4), now_ms=undivided.now_ms)
+    for shard in added:
+        shard.close()
     store = open_shards(begun, fingerprint=SECRETS.fingerprint)
-    for partition in range(1, PARTITIONS, 2):
-        move_partition(store, partition, "second")
+    for partition in range(partitions):
+        if partition % len(shards):
+            move_partition(store, partition, shards[partition % len(shards)])
     folder.mkdir()
     house = Divided(store, folder, log=log)
+    house.follow(undivided)
     try:
         yield house
     finally:

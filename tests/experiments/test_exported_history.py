@@ -22,11 +22,12 @@ from experiments.signing import disguised
 from experiments.signing import pseudonym
 from experiments.snapshot import all_experiments
 from experiments.storage.history_folder import HistoryFolder
-from experiments.storage.history_folder import InvalidHistory
-from experiments.storage.history_folder import Manifest
+from experiments.storage.history_manifests import InvalidHistory
+from experiments.storage.history_manifests import Manifest
 from experiments.storage.history_folder import engine_of
 from experiments.storage.history_folder import histories_in
 from experiments.storage.history_tables import read_rows
+from experiments.storage.location import CONTROL
 from experiments.storage.store import Store
 from experiments.storage.store import migrate_database
 from experiments.storage.store import open_store
@@ -162,7 +163,7 @@ def test_a_second_export_adds_what_has_come_since(archive: Archive) -> None:
     archive.house.now_ms += DAY
     archive.house.record(archive.house.exposure("tiny", "dan"), archive.house.event("cem", "Signed Up"))
     second = archive.export("tiny")
-    assert second.watermark == first.watermark + 2
+    assert second.parts[CONTROL].watermark == first.parts[CONTROL].watermark + 2
     kept = [path for path, at in before.items() if path.stat().st_mtime_ns == at]
     assert len(kept) == len(before) - 1, "only the cells are written again"
     assert archive.faults("tiny") == []
@@ -205,14 +206,14 @@ def test_an_export_that_was_broken_off_is_not_read_and_goes_on(archive: Archive)
         house.now_ms += DAY
         house.record(house.exposure("tiny", visitor))
     # Where the last day's folder is to be, something else is.
-    obstacle = archive.place("tiny").path / "exposures" / "received=2024-10-06"
+    obstacle = archive.place("tiny").path / CONTROL / "exposures" / "received=2024-10-06"
     obstacle.write_text("in the way")
     with pytest.raises(OSError):
         archive.export("tiny")
     with pytest.raises(InvalidHistory, match="is not finished"):
         archive.exported("tiny")
     obstacle.unlink()
-    kept = {path: path.stat().st_mtime_ns for path in archive.folder.glob("*/*/*/*.parquet")}
+    kept = {path: path.stat().st_mtime_ns for path in archive.folder.glob("*/*/*/*/*.parquet")}
     archive.export("tiny")
     assert all(path.stat().st_mtime_ns == at for path, at in kept.items())
     assert archive.faults("tiny") == [] and len(archive.rows("tiny", "exposures")) == 5
@@ -239,11 +240,11 @@ def test_an_export_that_is_killed_at_any_file_goes_on_to_the_same_history(tmp_pa
         killed += 1
         manifest = archive.place("tiny").manifest()
         assert manifest is None or manifest.taken_ms is None
-        assert archive.export("tiny").files == whole.place("tiny").whole().files
+        assert archive.export("tiny") == whole.place("tiny").whole()
         left = {path.relative_to(archive.folder) for path in archive.folder.glob("**/*.*")}
         assert left == {path.relative_to(whole.folder) for path in whole.folder.glob("**/*.*")}
-    # The manifest of what is removed, two days of two tables with theirs, the cells and the last one.
-    assert killed == 3 + 1 + 2 * 3 + 2
+    # The manifest, what is removed and that of the part, two days of two tables with theirs, the cells, the last one.
+    assert killed == 1 + 3 + 1 + 2 * 3 + 2
     store.close()
 
 
@@ -256,7 +257,7 @@ def test_two_at_once_do_not_write_one_history(archive: Archive) -> None:
 def test_neither_ids_nor_stand_ins_are_told(archive: Archive) -> None:
     archive.export("tiny")
     told = " ".join(str(row) for table in ("exposures", "outcomes", "totals") for row in archive.rows("tiny", table))
-    told += " ".join(path.read_text() for path in archive.folder.glob("*/manifest.json"))
+    told += " ".join(path.read_text() for path in archive.folder.glob("**/manifest.json"))
     for visitor in ("ann", "bob", "cem"):
         assert visitor not in told and pseudonym(visitor, key=SECRETS.visitors).hex() not in told
 
@@ -266,10 +267,10 @@ def test_neither_ids_nor_stand_ins_are_told(archive: Archive) -> None:
     [
         (lambda path: (path / "manifest.json").write_text("{}"), "must be the manifest of a history"),
         (lambda path: (path / "manifest.json").write_text("not JSON"), "must be the manifest of a history"),
-        (lambda path: _replace(path / "manifest.json", '"schema": 1', '"schema": 99'), "the schema 99 is not known"),
+        (lambda path: _replace(path / "manifest.json", '"schema": 2', '"schema": 99'), "the schema 99 is not known"),
         (lambda path: _replace(path / "manifest.json", '"tiny"', '"other"'), "has the history of other"),
-        (lambda path: (path / "cells/cells.parquet").unlink(), "has None bytes"),
-        (lambda path: (path / "cells/cells.parquet").write_bytes(b"PAR1"), "has 4 bytes"),
+        (lambda path: (path / "control/cells/cells.parquet").unlink(), "has None bytes"),
+        (lambda path: (path / "control/cells/cells.parquet").write_bytes(b"PAR1"), "has 4 bytes"),
     ],
 )
 def test_a_history_that_is_not_whole_is_refused(
@@ -298,4 +299,4 @@ def test_an_experiment_that_nobody_has_seen_has_a_history_too(store: Store, tmp_
     house = House(store)
     house.start(tiny())
     archive = Archive(house, tmp_path)
-    assert archive.export("tiny").watermark == 0 and archive.faults("tiny") == []
+    assert archive.export("tiny").parts[CONTROL].watermark == 0 and archive.faults("tiny") == []

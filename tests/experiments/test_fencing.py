@@ -13,6 +13,7 @@ from experiments.storage.session import Session
 from experiments.storage.postgres import connect
 from experiments.storage.sharded_store import beside
 from experiments.storage.fences import Hold
+from experiments.storage.fences import Lease
 from experiments.storage.store import Store
 from experiments.storage.store import open_store
 from tests.experiments.house import SECRETS
@@ -45,7 +46,8 @@ def beside_it(server: Server) -> Iterator[Store]:
 
 def taken(shard: Store, holder: str) -> Hold | None:
     """The partition, taken for longer than a test lasts."""
-    return beside(shard, lambda session: session.fences.take(0, holder, seconds=600))
+    holds = beside(shard, lambda session: session.fences.take([0], holder, most=1, seconds=600, lost=()))
+    return holds[0] if holds else None
 
 
 def is_stopped(shard: Store) -> bool:
@@ -113,3 +115,65 @@ def test_who_has_lost_a_partition_is_told_so_amid_a_transaction(
     end_the_lease(shard)
     lose(shard)
     assert not beside(shard, lambda session: session.fences.keep(held, seconds=600))
+
+
+def test_as_many_are_taken_as_are_asked_for(shard: Store) -> None:
+    for number in (1, 2):
+        beside(shard, lambda session, number=number: session.fences.open(number))
+
+    def some(holder: str) -> list[int]:
+        holds = beside(shard, lambda session: session.fences.take([0, 1, 2], holder, most=2, seconds=600, lost=()))
+        return sorted(hold.partition for hold in holds)
+
+    assert (some("ann"), some("bob"), some("cat")) == ([0, 1], [2], [])
+
+
+@pytest.mark.parametrize(("lost", "is_taken"), [
+    (Lease(0, 2, "ann"), True), (Lease(0, 1, "ann"), False), (Lease(0, 2, "cat"), False), (Lease(1, 2, "ann"), False),
+])
+def test_a_lease_that_is_lost_is_not_waited_for_where_it_is_still_held_like_that(
+    shard: Store, lost: Lease, is_taken: bool
+) -> None:
+    assert taken(shard, "bob") is not None
+    end_the_lease(shard)
+    held = taken(shard, "ann")
+    assert held is not None
+    assert held.epoch == 2
+    holds = beside(shard, lambda session: session.fences.take([0], "bob", most=1, seconds=600, lost=[lost]))
+    assert [hold.epoch for hold in holds] == ([3] if is_taken else [])
+    assert beside(shard, lambda session: session.fences.keep(held, seconds=600)) is not is_taken
+
+
+def test_what_is_held_on_nobody_takes_and_what_was_taken_is_told(shard: Store) -> None:
+    first = taken(shard, "ann")
+    assert first is not None
+    end_the_lease(shard)
+    assert beside(shard, lambda session: session.fences.hold_on([first], seconds=600)) == set()
+    assert taken(shard, "bob") is None
+    end_the_lease(shard)
+    second = taken(shard, "bob")
+    assert second is not None
+    assert beside(shard, lambda session: session.fences.hold_on([first], seconds=0)) == {0}
+    assert beside(shard, lambda session: session.fences.hold_on([second], seconds=600)) == set()
+    assert taken(shard, "ann") is None
+
+
+def test_what_was_left_is_not_held_on(shard: Store) -> None:
+    held = taken(shard, "ann")
+    assert held is not None
+    beside(shard, lambda session: session.fences.leave(held))
+    assert beside(shard, lambda session: session.fences.hold_on([held], seconds=600)) == set()
+    assert taken(shard, "bob") is not None
+
+
+def test_what_is_being_applied_to_is_not_waited_for_to_hold_on_the_others(shard: Store, beside_it: Store) -> None:
+    beside(shard, lambda session: session.fences.open(1))
+    holds = beside(shard, lambda session: session.fences.take([0, 1], "ann", most=2, seconds=0, lost=()))
+
+    def hold_on(session: Session) -> set[int]:
+        assert session.fences.keep(holds[0], seconds=0)
+        return beside(beside_it, lambda session: session.fences.hold_on(holds, seconds=600))
+
+    assert beside(shard, hold_on) == set()
+    fences = shard.read(lambda session: session.fences.all())
+    assert [fence.is_held for fence in fences] == [False, True]

@@ -1,7 +1,9 @@
 """The report: exact where exact is possible, fair while traffic moves, silent about the few."""
 
+from contextlib import closing
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from scipy import stats as peer
 
@@ -9,11 +11,15 @@ from experiments import lifecycle
 from experiments.audit import Deed
 from experiments.figures import economics
 from experiments.storage.cells import CellKey
+from experiments.storage.session import Session
 from experiments.storage.store import Store
+from experiments.storage.store import open_store
 from tests.experiments.documents import spring_mailing
 from tests.experiments.documents import tiny
 from tests.experiments.house import DAY
+from tests.experiments.house import SECRETS
 from tests.experiments.house import House
+from tests.postgres import Databases
 
 
 _TWO = [{"key": "c", "role": "mass"}, {"key": "t", "role": "mass"}]
@@ -130,6 +136,30 @@ def test_a_report_before_anybody_came_is_whole(house: House) -> None:
     assert report["verdict"]["headline"] == "Nobody has been exposed yet."
     assert report["diagnostics"]["matured_share"] is None
     assert {row["segment"] for row in report["verdict"]["segments"]} == {"womens-shoppers", "everyone-else"}
+
+
+def test_cells_are_read_in_the_order_of_their_keys_however_the_database_goes_through_them(postgres: Databases) -> None:
+    with closing(open_store(postgres.fresh(), fingerprint=SECRETS.fingerprint)) as store:
+        house = House(store)
+        key, contexts = house.start(tiny(arms=_TWO)), [f'{{"zone":{number}}}' for number in range(10, 50)]
+        day = house.now_ms // DAY
+        cells = [CellKey(key, 1, day, "everyone-else", arm, False, "signup", each) for arm in "ct" for each in contexts]
+        shuffled = {cells[place]: (1, 1, 1.0) for place in np.random.default_rng(7).permutation(len(cells))}
+        store.transact(lambda session: session.cells.add(shuffled))
+        store.transact(_as_many_writers_leave_them)
+        found = store.read(lambda session: session.cells.columns(key))["signup"]
+        assert list(zip(found.arm, found.context, strict=True)) == [(cell.arm, cell.context) for cell in cells]
+        assert [row.key for row in store.read(lambda session: session.cells.of(key))] == cells
+
+
+def _as_many_writers_leave_them(session: Session) -> None:
+    """Let cells be in so many lanes that PostgreSQL adds them up by hashing, in the order of its hashes."""
+    columns = "experiment, epoch, day, segment, arm, asserted, metric, context, n, sum, sum2"
+    session.connection.execute(
+        f"INSERT INTO cells_by_lane (lane, {columns})"
+        f" SELECT 1000 + number, {columns} FROM cells_by_lane, generate_series(1, 40) AS number"
+    )
+    session.connection.execute("ANALYZE cells_by_lane")
 
 
 def test_a_draft_has_a_report_without_an_epoch(house: House) -> None:

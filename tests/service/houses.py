@@ -15,6 +15,7 @@ from experiments.log.sharding import move_partition
 from experiments.storage.location import Server
 from service.cluster.joining import sharded_store
 from tests.clusters import Cluster
+from tests.clusters import Postgres
 from tests.clusters import running_cluster
 from tests.experiments.documents import spring_mailing
 from tests.logs import LogCluster
@@ -63,8 +64,11 @@ class House(NamedTuple):
     def holders(self) -> list[str]:
         """Who holds each of the partitions that anybody holds now."""
         held = "SELECT holder FROM fences WHERE is_open AND until > now() AND holder <> ''"
-        shards = ((self.first.primary, "bespoke"), (self.control.primary, "second"))
-        return [str(holder) for server, name in shards for (holder,) in server.ask(held, database=name)]
+        return [str(holder) for _, server, name in self.shards() for (holder,) in server.ask(held, database=name)]
+
+    def shards(self) -> tuple[tuple[str, Postgres, str], ...]:
+        """Each shard: its name, its server, and its database there."""
+        return ("first", self.first.primary, "bespoke"), ("second", self.control.primary, "second")
 
     def are_held_by(self, workers: Sequence[subprocess.Popen[bytes]]) -> bool:
         """Whether every partition is held, and each of these workers holds some."""

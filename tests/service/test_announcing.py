@@ -18,8 +18,9 @@ from experiments.log.picture import take_picture
 from experiments.log.picture import unpacked
 from experiments.snapshot import Snapshots
 from experiments.snapshot import take_snapshot
-from experiments.storage.bucket import Bucket
+from experiments.storage.bucket import NEWS
 from experiments.storage.bucket import SILENCE_SECONDS
+from experiments.storage.bucket import Bucket
 from experiments.storage.listener import Listener
 from experiments.storage.location import Server
 from experiments.storage.log import Log
@@ -66,7 +67,7 @@ def bucket(log: LogCluster, server: Server) -> Iterator[Callable[[], Bucket]]:
         def opened() -> Bucket:
             connected = Log([log.url], name=server.url.rpartition("/")[2].partition("?")[0])
             stack.callback(connected.close)
-            bucket = Bucket(connected)
+            bucket = Bucket(connected, NEWS)
             stack.callback(bucket.close)
             return bucket
 

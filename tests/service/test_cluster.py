@@ -1,11 +1,11 @@
 """Events through a log to shards, whatever is killed, wiped or put to sleep: none is lost, and none counts twice."""
 
-import time
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from tests.service.evidence import told
 from tests.service.house_acts import ACTS
 from tests.service.house_acts import fail_over_a_shard
 from tests.service.house_acts import kill_a_log_node
@@ -24,7 +24,7 @@ _MORE_ACTS = 8
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_or_counted_twice_beyond_one_database(tmp_path: Path) -> None:
     rng = Random(0)
-    with at_work(tmp_path) as house:
+    with at_work(tmp_path) as house, told(house, tmp_path):
         more_come(house.witnesses, _MORE)
         with sleeping(house, rng):
             kill_a_node(house, rng)
@@ -40,11 +40,12 @@ def test_nothing_is_lost_or_counted_twice_beyond_one_database(tmp_path: Path) ->
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", range(5))
 def test_nothing_is_lost_or_counted_twice_beyond_one_database_over_many_kills(tmp_path: Path, seed: int) -> None:
-    rng, began = Random(seed), time.monotonic()
+    rng = Random(seed)
     acts = [*rng.sample(ACTS, len(ACTS)), *rng.choices(ACTS, k=_MORE_ACTS)]
-    with at_work(tmp_path) as house:
+    with at_work(tmp_path) as house, told(house, tmp_path) as diary:
         for act in acts:
-            print(f"seed {seed}, {time.monotonic() - began:.0f} s: {act.__name__}", flush=True)
+            diary.note(act.__name__)
             act(house, rng)
             more_come(house.witnesses, rng.randrange(2 * _MORE))
+        diary.note("checked")
         check(house, tmp_path)

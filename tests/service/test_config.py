@@ -176,9 +176,36 @@ def test_an_address_of_postgresql_is_taken_with_the_secret_of_all_nodes_and_neve
         ("postgresql://bespoke:planted@ho st/name", "must be sqlite:///relative.db"),
         ("postgresql://", "must be sqlite:///relative.db"),
         ("mysql://bespoke:planted@host/name", "must be sqlite:///relative.db"),
+        ("postgresql://bespoke:planted%zz@host/name", "must have @, / and % of a password as %40, %2F and %25"),
+        ("postgresql://bespoke:planted@planted/planted@host/name", "must have @, / and % of a password"),
     ],
 )
 def test_an_address_that_cannot_be_is_refused_without_its_password(url: str, rule: str) -> None:
     with pytest.raises(InvalidSetting, match=rule) as refused:
         load_config({"BESPOKE_DATABASE_URL": url})
     assert "planted" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", [
+    "postgresql://bespoke:planted#planted@host/name",
+    "postgresql://bespoke:planted?planted@host/name",
+    "postgresql://bespoke@host/name?password=planted@planted",
+    "postgresql://bespoke:%40planted%2F@host/name",
+])
+def test_whatever_a_password_is_made_of_no_message_shows_a_part_of_it(url: str) -> None:
+    assert str(load_config({"BESPOKE_DATABASE_URL": url, "BESPOKE_SECRET": "s" * 40}).database) == \
+        "postgresql://bespoke@host/name"
+
+
+@pytest.mark.parametrize("url", ["nats://a:port", "nats://a:99999", "nats://a:4222/b", "http://a", "nats://", "a,,b"])
+def test_an_address_of_a_log_that_cannot_be_is_refused_with_the_rule(url: str) -> None:
+    with pytest.raises(InvalidSetting, match="BESPOKE_LOG_URL: .* must be nats://host:4222, with commas between"):
+        load_config({"BESPOKE_LOG_URL": url})
+
+
+def test_an_address_of_a_log_may_have_a_name_a_password_and_any_kind_of_host() -> None:
+    url = "nats://joe:pl#nted@a:4222,tls://b.example,[::1]:4223"
+    settings = {"BESPOKE_DATABASE_URL": "postgresql://host/name", "BESPOKE_SECRET": "s" * 40, "BESPOKE_LOG_URL": url}
+    assert load_config(settings).log_addresses == (
+        "nats://joe:pl#nted@a:4222", "tls://b.example", "nats://[::1]:4223",
+    )

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ from tests.postgres import Databases
 from tests.service.conftest import Run
 from tests.service.conftest import SetClock
 from tests.service.conftest import bearer
+from tests.service.processes import REPOSITORY
+from tests.service.processes import free_port
 from tests.service.processes import wait_until
 
 _SECRET = "of all nodes" * 4
@@ -345,3 +348,21 @@ def test_a_server_that_loses_streams_is_refused(version: str) -> None:
     with old_server(version) as address:
         with pytest.raises(LogUnreachable, match=f"nats-server {version} must be 2.10.23 or newer"):
             Log([address], name="old")
+
+
+def test_a_log_that_cannot_be_reached_is_told_by_its_places_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.storage.log._CONNECTING_SECONDS", 0.5)
+    ports = free_port(), free_port()
+    places = ", ".join(f"127.0.0.1:{port}" for port in ports)
+    with pytest.raises(LogUnreachable, match=f"BESPOKE_LOG_URL: none of {places} answers .*Connect call failed"):
+        Log([f"nats://joe:planted@127.0.0.1:{port}" for port in ports], name="away")
+
+
+def test_the_settings_of_the_log_that_are_documented_are_good(tmp_path: Path) -> None:
+    blocks = (REPOSITORY / "docs" / "scale.md").read_text().split("```")
+    [block] = [block for block in blocks if block.startswith("\nserver_name: ")]
+    (tmp_path / "nats.conf").write_text(block)
+    command = [REPOSITORY / ".venv" / "bin" / "nats-server", "-t", "-c", tmp_path / "nats.conf"]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    assert "sync_interval: always" in block

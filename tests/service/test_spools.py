@@ -95,7 +95,7 @@ def test_what_waits_in_a_spool_is_listed_and_holds_reports_back(
     examined = beside("doctor")
     assert examined.status == 1
     assert f"fault spool {writer} is away since " in examined.out
-    assert "fault shard first: nobody applies partitions 0, 1, 2, 3: start a `bespoke worker`" in examined.out
+    assert "fault shard first: nobody applies partitions 0-3: start a `bespoke worker`" in examined.out
     assert "note  log: 1 of 1 nodes follow" in examined.out
 
 
