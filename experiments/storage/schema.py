@@ -1,5 +1,6 @@
 """The schema of a PostgreSQL database: its steps, taken once by whichever node comes first."""
 
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -11,11 +12,11 @@ Raw = psycopg.Connection[Any]
 _TURN = (2, 0)
 
 
-def steps() -> list[tuple[str, str]]:
+@cache
+def steps() -> tuple[tuple[str, str], ...]:
     """All steps, in order: name and SQL."""
-    folder = files("experiments.storage") / "migrations" / "postgresql"
-    scripts = sorted((item for item in folder.iterdir() if item.name.endswith(".sql")), key=lambda item: item.name)
-    return [(script.name.removesuffix(".sql"), script.read_text()) for script in scripts]
+    found = (files("experiments.storage") / "migrations" / "postgresql").iterdir()
+    return tuple(sorted((each.name.removesuffix(".sql"), each.read_text()) for each in found if each.name.endswith(".sql")))
 
 
 def migrate(raw: Raw) -> list[str]:

@@ -232,11 +232,11 @@ def migrate(connection: EmbeddedConnection, path: Path) -> list[str]:
         return [name for name, statements in steps() if _apply(connection, name, statements)]
 
 
-def steps() -> list[tuple[str, str]]:
+@cache
+def steps() -> tuple[tuple[str, str], ...]:
     """All migrations, in order: name and SQL."""
-    folder = files("experiments.storage") / "migrations"
-    scripts = sorted((item for item in folder.iterdir() if item.name.endswith(".sql")), key=lambda item: item.name)
-    return [(script.name.removesuffix(".sql"), script.read_text()) for script in scripts]
+    found = (files("experiments.storage") / "migrations").iterdir()
+    return tuple(sorted((each.name.removesuffix(".sql"), each.read_text()) for each in found if each.name.endswith(".sql")))
 
 
 def _apply(connection: EmbeddedConnection, name: str, statements: str) -> bool:
