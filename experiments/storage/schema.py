@@ -1,10 +1,10 @@
 """The schema of a PostgreSQL database: its steps, taken once by whichever node comes first."""
 
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import psycopg
+
+from experiments.storage.scripts import scripts_in
 
 Raw = psycopg.Connection[Any]
 
@@ -12,11 +12,9 @@ Raw = psycopg.Connection[Any]
 _TURN = (2, 0)
 
 
-@cache
 def steps() -> tuple[tuple[str, str], ...]:
     """All steps, in order: name and SQL."""
-    found = (files("experiments.storage") / "migrations" / "postgresql").iterdir()
-    return tuple(sorted((each.name.removesuffix(".sql"), each.read_text()) for each in found if each.name.endswith(".sql")))
+    return scripts_in("migrations", "postgresql")
 
 
 def migrate(raw: Raw) -> list[str]:
