@@ -25,7 +25,8 @@ from experiments.storage.history_folder import engine_of
 from experiments.storage.history_rows import HistoryExposure
 from experiments.storage.history_rows import HistoryOutcome
 from experiments.storage.history_rows import HistoryTotal
-from experiments.storage.history_tables import write_rows
+from experiments.storage.history_rows import columns_of
+from experiments.storage.history_tables import write_columns
 
 #: What a careless reader would take for something else, or for the same.
 TEXTS = (
@@ -59,7 +60,7 @@ class SmallHistory(NamedTuple):
 
 def _written(folder: Path, table: str, rows: Sequence[Any]) -> Iterator[Path]:
     for name, part in (("0", rows[::2]), ("1", rows[1::2])):
-        write_rows(folder / f"{name}.parquet", table, part)
+        write_columns(folder / f"{name}.parquet", table, columns_of(table, part))
         yield folder / f"{name}.parquet"
 
 
