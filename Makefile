@@ -1,5 +1,5 @@
 # Needs Python 3.11 or newer, make and a package index; everything else is fetched into .venv.
-.PHONY: demo test test-long lint bench pictures dist image clean
+.PHONY: demo test test-long ready lint flake8 mypy imports collected chromium bench pictures dist image clean
 .DEFAULT_GOAL := test
 
 # The first Python that is new enough; PYTHON=/path/to/python chooses another.
@@ -20,10 +20,10 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 # What the benchmarks are told, for example BENCH_ARGS=--full.
 BENCH_ARGS ?=
-# Processes that share the tests, a file of them at a time: two for each of two cores, since many tests wait for servers. Files
+# Processes that share the tests, a file of them at a time: three for each of two cores, since many tests wait for servers. Files
 # come in their order: by the number of tests, those of a single long one would come last, and others wait for them.
 # PYTEST_JOBS=0 runs them in this one.
-PYTEST_JOBS ?= 4
+PYTEST_JOBS ?= 6
 
 # Tests start hundreds of processes: each would compile the sources again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -33,24 +33,37 @@ test test-long: export OPENBLAS_NUM_THREADS := 1
 demo: .venv/installed
 	$(BIN)/bespoke demo $(DEMO_ARGS)
 
-test: lint .venv/installed-clients
-	tests/chromium.sh
-	$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadfile --no-loadscope-reorder -m "not long" $(PYTEST_ARGS)
+test: .venv/installed-test
+	$(MAKE) --no-print-directory --jobs=2 ready
+	TMPDIR="$$(tests/memory.sh)" $(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadfile --no-loadscope-reorder \
+		-m "not long" $(PYTEST_ARGS)
 
 test-long: .venv/installed-test .venv/installed-clients .venv/installed-spark
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
 
-lint: .venv/installed-test
-	$(BIN)/flake8
-	$(BIN)/mypy
+# What tests wait for, side by side.
+ready: collected lint .venv/installed-clients chromium
+
+lint: flake8 mypy imports
+
+flake8 mypy: .venv/installed-test
+	$(BIN)/$@
+
+imports: .venv/installed-test
 	$(BIN)/lint-imports
+
+# Compiles the tests of a fresh checkout, which else each of the processes that share them does; what is wrong is told there.
+collected: .venv/installed-test
+	-$(BIN)/python -m pytest --collect-only --quiet --quiet > /dev/null
+
+chromium:
+	tests/chromium.sh
 
 bench: .venv-bench/installed
 	$(BENCH)/python -m benchmarks $(BENCH_ARGS)
 
 # Each page at three widths, in light and dark, for docs/pages.md.
-pictures: .venv/installed-clients
-	tests/chromium.sh
+pictures: .venv/installed-clients chromium
 	$(BIN)/python -m tests.pictures
 
 # The source distribution, and the wheel that is made of it.
@@ -76,9 +89,9 @@ clean:
 	$(PIP) install -e .
 	@touch $@
 
-.venv/installed-test: .venv/installed
+.venv/installed-test: .venv/bin/python $(SETTINGS)
 	$(PIP) install -e .[test]
-	@touch $@
+	@touch .venv/installed $@
 
 # What [build-system] of pyproject.toml asks for, and what runs it.
 .venv/installed-build: .venv/bin/python pyproject.toml

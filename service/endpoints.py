@@ -39,6 +39,7 @@ from service.requests import journal
 from service.requests import preferences
 from service.requests import throttle
 from service.requests import traces
+from service.requests.routes import Route
 from service.review import api as review
 from service.review import page as review_page
 from service.setup import pages as setup
@@ -57,6 +58,7 @@ _READING = (
 
 def init_app(app: Flask) -> None:
     """Put the door and the endpoints into an application."""
+    app.url_rule_class = Route
     for part in _DOOR:
         part.init_app(app)
     for endpoints in (*_ANSWERING, *_READING):

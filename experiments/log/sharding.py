@@ -8,6 +8,7 @@ from time import sleep
 
 from experiments.errors import InvalidShard
 from experiments.errors import StorageBusy
+from experiments.errors import StorageError
 from experiments.errors import StorageUnreachable
 from experiments.errors import shown
 from experiments.log.ranges import written
@@ -38,10 +39,16 @@ def add_shard(
     # Before the database is given the name: it would be none that can be had under another one.
     _check_name(row.name, taken={shard.name for shard in shards})
     is_first = not shards
-    beside(shard, partial(_name, row=row))
+    is_new = beside(shard, partial(_name, row=row))
     if is_first:
         beside(shard, partial(_open_fences, partitions=partitions))
-    control.transact(partial(_keep, row=row, partitions=partitions if is_first else 0, log=log, now_ms=now_ms))
+    try:
+        control.transact(partial(_keep, row=row, partitions=partitions if is_first else 0, log=log, now_ms=now_ms))
+    except InvalidShard:
+        # Else it could be no other shard.
+        if is_new:
+            beside(shard, _forget)
+        raise
 
 
 def _check_name(name: str, *, taken: set[str]) -> None:
@@ -57,12 +64,19 @@ def _taken(name: str) -> InvalidShard:
     return InvalidShard(f"NAME: {shown(name)} is taken; `bespoke shard list` lists them")
 
 
-def _name(session: Session, *, row: ShardRow) -> None:
-    """Say which shard the database is, so that none is two of them."""
+def _name(session: Session, *, row: ShardRow) -> bool:
+    """Say which shard the database is, so that none is two of them; whether it was none before."""
     known = session.meta.get(THIS_SHARD)
     if known not in (None, row.name):
         raise InvalidShard(f"URL: it is shard {shown(known)} already, and must be of one name")
     session.meta.set(THIS_SHARD, row.name)
+    return known is None
+
+
+def _forget(session: Session) -> None:
+    """Be no shard, as before somebody wanted it to be one."""
+    session.meta.forget(THIS_SHARD)
+    session.fences.forget()
 
 
 def _open_fences(session: Session, *, partitions: int) -> None:
@@ -103,7 +117,7 @@ def remove_shard(store: ShardedStore, name: str) -> None:
             shard = store.placement.store(name)
             numbers |= set(shard.read(lambda session: session.fences.here()))
             if not numbers:
-                beside(shard, lambda session: session.meta.forget(THIS_SHARD))
+                beside(shard, _forget)
         if numbers:
             raise InvalidShard(f"NAME: {shown(name)} has partitions {written(numbers)}: move them elsewhere first")
         store.transact(partial(_remove_from_list, name=name))
@@ -167,7 +181,12 @@ def _bring(store: ShardedStore, partition: int, target: str) -> bool:
         beside(placement.store(target), lambda session: session.fences.reopen(partition))
         return False
     _close(store, partition)
-    _copy(placement.store(source), placement.store(target), partition, span)
+    try:
+        _copy(placement.store(source), placement.store(target), partition, span)
+    except StorageError:
+        # Its events need not wait until somebody moves it again.
+        beside(placement.store(source), lambda session: session.fences.reopen(partition))
+        raise
     store.transact(partial(_place, partition=partition, source=source, target=target))
     placement.refresh()
     return True

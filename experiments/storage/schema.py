@@ -1,9 +1,10 @@
 """The schema of a PostgreSQL database: its steps, taken once by whichever node comes first."""
 
-from importlib.resources import files
 from typing import Any
 
 import psycopg
+
+from experiments.storage.scripts import scripts_in
 
 Raw = psycopg.Connection[Any]
 
@@ -11,11 +12,9 @@ Raw = psycopg.Connection[Any]
 _TURN = (2, 0)
 
 
-def steps() -> list[tuple[str, str]]:
+def steps() -> tuple[tuple[str, str], ...]:
     """All steps, in order: name and SQL."""
-    folder = files("experiments.storage") / "migrations" / "postgresql"
-    scripts = sorted((item for item in folder.iterdir() if item.name.endswith(".sql")), key=lambda item: item.name)
-    return [(script.name.removesuffix(".sql"), script.read_text()) for script in scripts]
+    return scripts_in("migrations", "postgresql")
 
 
 def migrate(raw: Raw) -> list[str]:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import contextmanager
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from time import monotonic
 from time import sleep
@@ -28,6 +27,7 @@ from experiments.errors import StorageLocked
 from experiments.storage.connection import Listed
 from experiments.storage.connection import Row
 from experiments.storage.connection import Sums
+from experiments.storage.scripts import scripts_in
 
 BUSY_SECONDS = 5
 
@@ -232,11 +232,9 @@ def migrate(connection: EmbeddedConnection, path: Path) -> list[str]:
         return [name for name, statements in steps() if _apply(connection, name, statements)]
 
 
-def steps() -> list[tuple[str, str]]:
+def steps() -> tuple[tuple[str, str], ...]:
     """All migrations, in order: name and SQL."""
-    folder = files("experiments.storage") / "migrations"
-    scripts = sorted((item for item in folder.iterdir() if item.name.endswith(".sql")), key=lambda item: item.name)
-    return [(script.name.removesuffix(".sql"), script.read_text()) for script in scripts]
+    return scripts_in("migrations")
 
 
 def _apply(connection: EmbeddedConnection, name: str, statements: str) -> bool:

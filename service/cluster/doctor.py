@@ -37,6 +37,8 @@ def examine_cluster(installation: Installation) -> Iterator[Finding]:
     if installation.config.log_addresses:
         yield _log(installation)
         yield _answer(installation.config.log_ack)
+    else:
+        yield Finding("note", "BESPOKE_LOG_URL = off", "the log is not looked at: name it here as for nodes")
 
 
 def _away(shard: str) -> Finding:
@@ -49,6 +51,10 @@ def _shard(store: ShardedStore, shard: str) -> Iterator[Finding]:
     )
     for kind, subject, why in found:
         yield Finding(kind, f"shard {shard}: {subject}", why)
+    placed = {number for number in range(store.placement.partitions) if store.placement.shard_of(number) == shard}
+    if closed := written(placed - {fence.partition for fence in fences}):
+        why = f"a move was broken off, and their events wait: `bespoke shard move {closed}` to {shard} or on"
+        yield Finding("fault", f"shard {shard}: partitions {closed} are closed", why)
     free = written(fence.partition for fence in fences if not fence.is_held)
     if free:
         yield Finding("fault", f"shard {shard}: nobody applies partitions {free}", "start a `bespoke worker`")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from experiments.restraints import Restraints
 from service.wording import count
+from service.wording import moment
 from service.wording import share
 
 
@@ -32,7 +33,7 @@ def warnings(report: Mapping[str, Any]) -> Iterator[str]:
         if rail["barred"]:
             yield _barred(rail["arm"], rail["metric"])
     if not diagnostics["complete"]:
-        yield "Some data were missing when this was read. The figures may still change."
+        yield _partial(report["watermark"])
     yield from map(_lost, diagnostics["lost_spools"])
     if not diagnostics["intervals_valid"]:
         yield "Conversions are too rare in places to promise what the intervals say."
@@ -45,8 +46,16 @@ def restraint_warnings(restraints: Restraints) -> Iterator[str]:
         yield _barred(arm, metric)
 
 
+def _partial(watermark: str) -> str:
+    return (
+        f"Not all that came since {moment(watermark)} is counted yet, since a part of the service is away or behind."
+        " Until it is, nothing here is decided and traffic stays as it is."
+    )
+
+
 def _lost(spool: Mapping[str, str]) -> str:
-    return f"Some of what was accepted since {spool['since']} is lost with a node's disk, and is counted nowhere."
+    since = moment(spool["since"])
+    return f"Some of what was accepted since {since} is lost with a node's disk, and is counted nowhere."
 
 
 def _held(alarm: str | None, refused: str | None) -> Iterator[str]:

@@ -18,9 +18,9 @@ from experiments.errors import InvalidBackup
 from experiments.errors import InvalidSetting
 from experiments.errors import LogUnreachable
 from experiments.errors import SecretMismatch
-from experiments.log.applying import Worker
 from experiments.log.collecting import collect
 from experiments.log.sharding import add_shard
+from experiments.log.sharing import Worker
 from experiments.signing import pseudonym
 from experiments.storage.location import Server
 from experiments.storage.log import Log
@@ -350,12 +350,17 @@ def test_a_server_that_loses_streams_is_refused(version: str) -> None:
             Log([address], name="old")
 
 
-def test_a_log_that_cannot_be_reached_is_told_by_its_places_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_cannot_be_reached_is_told_by_its_places_and_why_and_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="experiments.storage")
     monkeypatch.setattr("experiments.storage.log._CONNECTING_SECONDS", 0.5)
     ports = free_port(), free_port()
     places = ", ".join(f"127.0.0.1:{port}" for port in ports)
     with pytest.raises(LogUnreachable, match=f"BESPOKE_LOG_URL: none of {places} answers .*Connect call failed"):
         Log([f"nats://joe:planted@127.0.0.1:{port}" for port in ports], name="away")
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == len(set(told)) and "planted" not in " ".join(told)
 
 
 def test_the_settings_of_the_log_that_are_documented_are_good(tmp_path: Path) -> None:

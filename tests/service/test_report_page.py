@@ -182,7 +182,6 @@ def test_checks_are_quiet_while_nothing_is_wrong() -> None:
     ("diagnostics", "warning"),
     [
         ({"sample_ratio": {"p_value": 1e-9, "alarm": True}}, "Visitors did not arrive in the planned shares. Find the"),
-        ({"complete": False}, "Some data were missing"),
         ({"intervals_valid": False, "notes": ["Too few in mens-shoppers."]}, "Conversions are too rare in places"),
     ],
 )
@@ -194,6 +193,15 @@ def test_checks_are_loud_when_something_is_wrong(diagnostics: dict[str, Any], wa
     assert "Nothing wrong was found" not in page.text
     assert sum(attributes.get("role") == "alert" for _, attributes in page.tags) == 1
     assert [details["id"] for details in page.having("details", "open")] == ["checks"]
+
+
+def test_from_a_part_of_the_data_it_is_said_since_when_and_that_nothing_is_decided() -> None:
+    report = {**sample_report(), "watermark": "2026-11-30T09:58:00Z"}
+    report["diagnostics"]["complete"] = False
+    page = page_of(report)
+    assert "Not all that came since 30 November 2026, 09:58 UTC is counted yet" in page.text
+    assert "Until it is, nothing here is decided and traffic stays as it is." in page.text
+    assert sum(attributes.get("role") == "alert" for _, attributes in page.tags) == 1
 
 
 def test_charts_are_described_images_for_wide_pages_and_for_phones() -> None:

@@ -36,6 +36,7 @@ from tests.service.test_pseudonyms import files_that_hold
 from tests.service.witnesses import KEY
 from tests.service.witnesses import events
 
+_PAUSE_SECONDS = 0.005
 SECRETS = [f"secret number {number} of a test, long enough" for number in range(3)]
 
 
@@ -233,10 +234,9 @@ class Travellers(threading.Thread):
 
     def run(self) -> None:
         """Bring them until told to end."""
-        for number in count():
-            if self._ended.is_set():
-                return
-            self._bring(f"traveller-{number}")
+        visitors = (f"traveller-{number}" for number in count())
+        while not self._ended.wait(_PAUSE_SECONDS):
+            self._bring(next(visitors))
 
     def _bring(self, visitor: str) -> None:
         context = {"context": {"targetingKey": visitor}}

@@ -10,6 +10,7 @@ from experiments.log import sharding
 from experiments.log.sharding import move_partition
 from experiments.storage.location import Server
 from experiments.storage.sharded_store import ShardedStore
+from experiments.storage.sharded_store import beside
 from service.cluster.joining import sharded_store
 from service.config import load_config
 from service.installation import open_installation
@@ -182,3 +183,29 @@ def test_of_two_who_move_at_the_same_time_one_is_refused_and_nothing_is_lost(
     assert listed(run) == ["6: 2-7", "0", "2: 0-1"]
     assert run("shard", "move", "0-3", "second").status == 0
     assert listed(run) == ["4: 4-7", "4: 0-3", "0"]
+
+
+def test_the_doctor_says_that_it_was_not_told_of_the_log(second: Server, run: Run) -> None:
+    assert "note  BESPOKE_LOG_URL = off: the log is not looked at" in run("doctor").out
+
+
+def test_a_partition_that_cannot_be_moved_stays_open_where_it_is(
+    postgres: Databases, second: Server, run: Run, opened: ShardedStore
+) -> None:
+    postgres.run(f"ALTER DATABASE {postgres.name_of(second)} ALLOW_CONNECTIONS false")
+    postgres.run(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{postgres.name_of(second)}'"
+    )
+    assert run("shard", "move", "3", "second").status == 1
+    assert listed(run) == ["8: 0-7", "0"]
+    open_ones = opened.placement.store("first").read(lambda session: session.fences.all())
+    assert [fence.partition for fence in open_ones] == list(range(8))
+
+
+def test_the_doctor_finds_what_a_broken_move_has_closed_and_says_how_to_open_it(
+    second: Server, run: Run, opened: ShardedStore
+) -> None:
+    beside(opened.placement.store("first"), lambda session: session.fences.close(3))
+    assert "fault shard first: partitions 3 are closed: a move was broken off" in run("doctor").out
+    assert run("shard", "move", "3", "first").status == 0
+    assert "are closed" not in run("doctor").out
