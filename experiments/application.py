@@ -28,7 +28,7 @@ from experiments.storage.events import EventKey
 from experiments.storage.events import EventRow
 from experiments.storage.session import Session
 from experiments.storage.visitors import ExposureRow
-from experiments.storage.visitors import WaitingRow
+from experiments.storage.waiting import WaitingRow
 from experiments.visitors import Visitor
 from experiments.visitors import Visitors
 

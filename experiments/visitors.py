@@ -12,7 +12,7 @@ from experiments.model import Experiment
 from experiments.storage.events import EventRow
 from experiments.storage.session import Session
 from experiments.storage.visitors import ExposureRow
-from experiments.storage.visitors import WaitingRow
+from experiments.storage.waiting import WaitingRow
 
 
 class Visitor:

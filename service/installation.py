@@ -76,7 +76,7 @@ class Installation:
     collect: Callable[[int], None] | None = None
     hearing: Hearing | None = None
     _kept_consents: dict[Labels, int] = field(default_factory=dict, repr=False)
-    _endings: list[Callable[[], None]] = field(default_factory=list, repr=False)
+    _endings: list[Callable[[], object]] = field(default_factory=list, repr=False)
 
     def asking(self, *, objects: bool = False) -> Asking:
         """How an evaluation is asked for now; `objects` is the visitor's signal against being counted at all."""
@@ -115,7 +115,7 @@ class Installation:
         watcher.start()
         self.before_closing(watcher.stop)
 
-    def before_closing(self, end: Callable[[], None]) -> None:
+    def before_closing(self, end: Callable[[], object]) -> None:
         """End something that works with the database before that is let go; what began last ends first."""
         self._endings.append(end)
 

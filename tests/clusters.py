@@ -6,7 +6,9 @@ import subprocess
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
+from signal import SIGKILL
 from tempfile import TemporaryDirectory
 
 import psutil
@@ -82,15 +84,16 @@ class Postgres:
     def kill(self) -> None:
         """Kill all of its processes, with -9."""
         assert self._process is not None, "it was started"
-        for process in (self._process, *self._process.children(recursive=True)):
-            process.kill()
+        self.signal(SIGKILL)
         self._process.wait(_STARTING_SECONDS)
 
     def signal(self, number: int) -> None:
         """Send a signal to all of its processes."""
         assert self._process is not None, "it was started"
         for process in (self._process, *self._process.children(recursive=True)):
-            process.send_signal(number)
+            # A session may have ended since it was listed: many do once they may go on.
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     def promote(self) -> None:
         """Let a standby become a primary."""

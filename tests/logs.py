@@ -90,6 +90,10 @@ class LogNode:
             self._process.wait()
             self._process = None
 
+    def wipe(self) -> None:
+        """Lose its disk."""
+        shutil.rmtree(self.folder / "jetstream", ignore_errors=True)
+
 
 class LogCluster:
     """All of its servers."""
@@ -118,7 +122,7 @@ class LogCluster:
         """Lose all that they have, as if every disk were lost."""
         self.kill()
         for node in self.nodes:
-            shutil.rmtree(node.folder / "jetstream", ignore_errors=True)
+            node.wipe()
         self.start()
 
 

@@ -75,7 +75,7 @@ def _begun(part: HistoryPart, portions: Portions, state: State, store: Store) ->
     if found is None or found.names != names or not _is_as_it_was(found, portions, store):
         part.clear()
         removed = store.read(partial(_removed, portions))
-        found = PartManifest(names, state.moves, state.removals, files=_written(part, removed, _FIRST))
+        found = PartManifest(names, state.moved, state.removals, files=_written(part, removed, _FIRST))
     part.keep(found)
     part.sweep(found)
     return found

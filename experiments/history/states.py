@@ -23,7 +23,7 @@ class State(NamedTuple):
     """A database while nobody writes: its newest event, what it has counted of an experiment, and who is there.
 
     Attributes:
-        moves: how often a partition has come or gone.
+        moved: what stands for the last time that a partition came or went.
         shard: its name as a shard; None where it is none.
         here: the partitions that it has, and whether they are open.
     """
@@ -31,7 +31,7 @@ class State(NamedTuple):
     newest: int
     cells: CellSums
     removed: CellSums
-    moves: int
+    moved: str
     shard: str | None = None
     here: Mapping[int, bool] = {}
 
@@ -73,7 +73,7 @@ def _first(session: Session, *, key: str, now_ms: int) -> tuple[Sequence[str], i
 def _state(session: Session, *, key: str, has_shards: bool) -> State:
     # While nobody writes, no event with a lower number is still to come.
     state = State(
-        session.events.newest(), own_cells(session, key), own_removed(session, key), session.meta.moves()
+        session.events.newest(), own_cells(session, key), own_removed(session, key), session.meta.moved()
     )
     if not has_shards:
         return state
@@ -99,7 +99,7 @@ def is_as_it_was(session: Session, *, key: str, manifest: PartManifest) -> bool:
     # No event comes later with a number of these, but in a partition that is moved.
     is_there = session.events.count(until=manifest.watermark) == manifest.events
     is_left = _digest(own_removed(session, key)) == manifest.removals
-    return is_there and is_left and session.meta.moves() == manifest.moves
+    return is_there and is_left and session.meta.moved() == manifest.moved
 
 
 def _digest(removed: CellSums) -> str:

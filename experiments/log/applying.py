@@ -1,4 +1,4 @@
-"""Applying: a worker takes partitions, reads the log of each, and applies it to the shard that has it.
+"""Applying: a worker reads the log of each partition that it holds, and applies it to the shard that has it.
 
 What has been applied is said in the same transaction, by the number in each spool: whatever the log brings twice, in
 another order or not at all, everything counts once. Who holds a partition is said there too: a worker that slept, and
@@ -8,14 +8,11 @@ whose partition was taken, finds nothing of its own kept.
 import logging
 from collections.abc import Mapping
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from itertools import chain
 from itertools import count
-from math import ceil
 from threading import Event
 from threading import Thread
-from time import monotonic
 
 from experiments.admission import Admitted
 from experiments.admission import Refusal
@@ -25,137 +22,23 @@ from experiments.errors import StorageError
 from experiments.log.entries import admitted
 from experiments.log.erased import without_erased
 from experiments.log.holding import LEASE_SECONDS
-from experiments.log.holding import Holding
-from experiments.log.leases import Leases
-from experiments.log.leases import Lost
 from experiments.signing import Keyring
 from experiments.snapshot import Entry
 from experiments.snapshot import Snapshots
-from experiments.storage.bucket import LEASES
-from experiments.storage.bucket import Bucket
 from experiments.storage.fences import Hold
-from experiments.storage.fences import Lease
 from experiments.storage.log import Log
 from experiments.storage.log_reader import Carried
 from experiments.storage.log_reader import Reader
 from experiments.storage.session import Session
 from experiments.storage.sharded_store import ShardedStore
-from experiments.storage.sharded_store import beside
 from experiments.storage.shared_writer import SharedWriter
 
 _LOOKING_SECONDS = 0.5
-#: Where all workers are heard, who tell at once what there is to look for.
-_SELDOM_SECONDS = 2.0
-_MOMENT_SECONDS = 0.05
-#: Who is not heard of by others, and lives, looks more often.
-_UNSEEN_SECONDS = 1
 _MOST_MESSAGES = 50
 #: The log is told to forget so seldom that it costs nothing.
 _PURGED_EVERY = 20
 
 log = logging.getLogger(__name__)
-
-
-class Worker:
-    """Holds its share of the partitions, as long as it runs."""
-
-    def __init__(
-        self, store: ShardedStore, snapshots: Snapshots, log: Log, *, name: str, keyring: Keyring
-    ) -> None:
-        self._store = store
-        self._snapshots = snapshots
-        self._log = log
-        self._keyring = keyring
-        self._name = name
-        self._held: dict[int, Partition] = {}
-        self._holding: dict[str, Holding] = {}
-        self._bucket = Bucket(log, LEASES)
-        self._leases = Leases(self._bucket, name)
-        self._workers = 1
-
-    def run(self, ended: Event) -> None:
-        """Take partitions until told to end, whatever goes wrong."""
-        self._leases.start()
-        while not ended.is_set():
-            try:
-                self._look()
-            except StorageError as error:
-                log.warning("partitions must wait: %s", error, extra={"event": "partitions_wait"})
-            except Exception:
-                log.exception("partitions must wait", extra={"event": "partitions_wait"})
-            self._wait(ended)
-        self._end()
-
-    def _look(self) -> None:
-        """Take what is free, as far as it is this worker's share, and let go of what is more."""
-        silent = self._leases.silent()
-        self._let_go([number for number, held in self._held.items() if not held.is_alive()])
-        there = beside(self._store, partial(_stay, name=self._name, silent=silent))
-        lost = {name: epochs for name, epochs in silent.items() if name not in there}
-        share = ceil(self._store.placement.partitions / len(there))
-        self._let_go(list(self._held)[share:])
-        for shard in self._store.placement.shards():
-            self._hold_on_in(shard)
-            self._take(shard, lost, most=share - len(self._held))
-        self._leases.tell(held.hold for held in self._held.values())
-        self._leases.give_up(lost)
-        self._workers = len(there)
-
-    def _wait(self, ended: Event) -> None:
-        """Wait until there may be something to look for, or it is time."""
-        all_told = self._leases.are_all(workers=self._workers, partitions=self._store.placement.partitions)
-        until = monotonic() + (_SELDOM_SECONDS if all_told else _LOOKING_SECONDS)
-        while not ended.wait(_MOMENT_SECONDS) and monotonic() < until:
-            if self._leases.has_news() or not all(held.is_alive() for held in self._held.values()):
-                break
-
-    def _hold_on_in(self, shard: str) -> None:
-        if shard not in self._holding:
-            self._holding[shard] = Holding(self._store.placement, shard, self._held_in)
-            self._holding[shard].start()
-
-    def _held_in(self, shard: str) -> list["Partition"]:
-        return [held for held in list(self._held.values()) if held.shard == shard]
-
-    def _take(self, shard: str, lost: Lost, *, most: int) -> None:
-        placement = self._store.placement
-        numbers = [number for number in placement.partitions_of(shard) if number not in self._held]
-        if most <= 0 or not numbers or placement.is_away(shard):
-            # Nobody waits for it: others may be there.
-            return
-        try:
-            holds = beside(
-                placement.store(shard), partial(_taken, numbers=numbers, name=self._name, lost=lost, most=most)
-            )
-        except StorageError as error:
-            log.info("shard %s: nothing can be taken: %s", shard, error, extra={"event": "not_taken"})
-            return
-        for hold in holds:
-            self._begin(hold)
-        _say_early(holds, lost)
-
-    def _begin(self, hold: Hold) -> None:
-        writer = self._store.placement.writer_of(hold.partition)
-        held = self._held[hold.partition] = Partition(
-            hold, writer, self._log, self._store, self._snapshots, keyring=self._keyring
-        )
-        held.start()
-
-    def _end(self) -> None:
-        self._let_go(list(self._held))
-        for holding in self._holding.values():
-            holding.stop()
-        with suppress(StorageError):
-            # Others find out once its time is over.
-            beside(self._store, lambda session: session.workers.leave(self._name))
-        self._leases.stop()
-        self._bucket.close()
-
-    def _let_go(self, numbers: Sequence[int]) -> None:
-        for number in numbers:
-            self._held[number].stop()
-        for number in numbers:
-            self._held.pop(number).join()
 
 
 class Partition(Thread):
@@ -222,7 +105,7 @@ class Partition(Thread):
         for turn in count(1):
             if not self._is_here():
                 return
-            messages = reader.read(most=_MOST_MESSAGES, seconds=_LOOKING_SECONDS)
+            messages = self._without_ended(reader.read(most=_MOST_MESSAGES, seconds=_LOOKING_SECONDS), numbers)
             # What is idle is held on with all others of its shard.
             if reader.position != self.hold.position:
                 hold = self.hold._replace(position=reader.position)
@@ -232,6 +115,14 @@ class Partition(Thread):
             if reader.position.sequence > purged and (not messages or turn % _PURGED_EVERY == 0):
                 purged = reader.position.sequence
                 self._log.purge(self.hold.partition, up_to=purged)
+
+    def _without_ended(self, messages: Sequence[Carried], numbers: Mapping[str, int]) -> Sequence[Carried]:
+        """What is left without processes that have ended, how far which were applied is not known any more."""
+        unknown = {message.writer for message in messages} - numbers.keys()
+        if not unknown:
+            return messages
+        ended = self._store.read(lambda session: session.spools.ended(unknown))
+        return [message for message in messages if message.writer not in ended]
 
     def _read(self, session: Session) -> tuple[Hold, dict[str, int]]:
         position = session.fences.position(self.hold.partition)
@@ -296,22 +187,3 @@ def _check(session: Session, hold: Hold) -> None:
 
 def _fenced(hold: Hold) -> Fenced:
     return Fenced(f"partition {hold.partition}: epoch {hold.epoch} is over, another worker has it")
-
-
-def _stay(session: Session, *, name: str, silent: Lost) -> set[str]:
-    """Say that a worker is there; who is, but for those who say so nowhere any more."""
-    return session.workers.stay(name, seconds=LEASE_SECONDS, silent=silent, silent_seconds=_UNSEEN_SECONDS)
-
-
-def _taken(session: Session, *, numbers: Sequence[int], name: str, lost: Lost, most: int) -> list[Hold]:
-    """Some of these partitions that nobody holds, or who is lost."""
-    leases = [Lease(*each, holder) for holder, epochs in lost.items() for each in epochs.items()]
-    return session.fences.take(numbers, name, most=most, seconds=LEASE_SECONDS, lost=leases)
-
-
-def _say_early(holds: Sequence[Hold], lost: Lost) -> None:
-    """Tell whose partitions were taken before their leases were over, for all that is known."""
-    before = {(hold.partition, hold.epoch - 1) for hold in holds}
-    for name, epochs in lost.items():
-        if n := len(before & epochs.items()):
-            log.warning("%s is silent: %d of its partitions are taken", name, n, extra={"event": "taken_early"})

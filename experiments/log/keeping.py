@@ -7,6 +7,7 @@ from time import monotonic
 from time import sleep
 
 from experiments.errors import BespokeError
+from experiments.errors import StorageError
 from experiments.storage.log import Log
 from experiments.storage.session import Session
 from experiments.storage.sharded_store import ShardedStore
@@ -38,6 +39,7 @@ class Keeper(Thread):
         self._log = log
         self._place = place
         self._stopped = Event()
+        self._known, self._ended = {spool.writer}, set[str]()
         self._watches: dict[str, _Watching] = {}
 
     def run(self) -> None:
@@ -51,11 +53,13 @@ class Keeper(Thread):
 
         :raises StorageError: if the control database cannot be told.
         """
-        beside(self._store, self._tell)
+        ended = beside(self._store, self._tell)
+        self._ended.update(ended)
 
     def _look(self) -> None:
         try:
             self._spool.adopt()
+            self._forget_ended()
             self._watch()
             self.tell()
         except BespokeError as error:
@@ -63,6 +67,13 @@ class Keeper(Thread):
         except Exception:
             # One that died here would leave events uncounted for ever.
             log.exception("what was accepted waits in the spool", extra={"event": "spool_waits"})
+
+    def _forget_ended(self) -> None:
+        """Let go of what is back of processes of which all was applied, as from a copy of a disk."""
+        left = {writer for writer in self._spool.writers if writer not in self._known}
+        if left:
+            self._spool.forget(self._store.read(lambda session: session.spools.ended(left)))
+            self._known |= left
 
     def _watch(self) -> None:
         shards = self._store.placement.shards()
@@ -74,13 +85,19 @@ class Keeper(Thread):
                 self._watches[shard] = _Watching(watch, shard)
                 self._watches[shard].start()
 
-    def _tell(self, session: Session) -> None:
-        for writer in self._spool.writers:
+    def _tell(self, session: Session) -> list[str]:
+        """Tell what waits of each process; those that have ended, of which nothing does."""
+        ended = []
+        for writer in set(self._spool.writers) - self._ended:
             since_ms, at_ms, entries, size = self._spool.waits(writer)
-            if since_ms is None and (self._stopped.is_set() or writer != self._spool.writer):
-                session.spools.end(writer)
+            if since_ms is None and writer != self._spool.writer:
+                session.spools.end([writer], at_ms=at_ms)
+                ended.append(writer)
+            elif since_ms is None and self._stopped.is_set():
+                session.spools.leave(writer)
             else:
                 session.spools.see(SpoolRow(writer, since_ms, at_ms, self._place, entries, size))
+        return ended
 
     def stop(self) -> None:
         """Look no more, once nothing waits or it has taken too long: what waits then is whoever starts next to mind."""
@@ -94,6 +111,15 @@ class Keeper(Thread):
         for watch in self._watches.values():
             watch.stop()
         self._look()
+        self._end()
+
+    def _end(self) -> None:
+        """Close the spool, into which nothing can come any more: of those with nothing in it that is told, for good."""
+        gone, now_ms = self._spool.close(), self._spool.now_ms()
+        try:
+            beside(self._store, lambda session: session.spools.end(gone, at_ms=now_ms))
+        except StorageError as error:
+            log.info("that nothing waits is not told: %s", error, extra={"event": "spool_waits"})
 
 
 class Watch:

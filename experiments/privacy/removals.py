@@ -19,7 +19,7 @@ from experiments.recount import histories
 from experiments.recount import removal
 from experiments.storage.events import EventRow
 from experiments.storage.session import Session
-from experiments.storage.visitors import ORPHANS
+from experiments.storage.waiting import ORPHANS
 
 Numbered = tuple[int, EventRow]
 

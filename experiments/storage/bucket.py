@@ -23,7 +23,7 @@ MOST_BYTES = 1_000_000
 #: After so long without anything new it is asked whether it is there, and the same one.
 SILENCE_SECONDS = 3.0
 #: Who hears nothing for longer has not heard all of what others have told meanwhile.
-GAP_SECONDS = 1.0
+_GAP_SECONDS = 1.0
 _PUTTING_SECONDS = 3.0
 _AGAIN_SECONDS = 0.5
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Kind(NamedTuple):
-    """What a bucket is called, where and how much its nodes keep, and for how many seconds, if not until it is new."""
+    """What a bucket is called, where its nodes keep how much, and after how many seconds they forget it, if ever."""
 
     name: str
     storage: api.StorageType
@@ -137,7 +137,7 @@ class Bucket:
 
     def _hear(self, key: str, value: bytes) -> None:
         at = monotonic()
-        if self._heard is None or at - self._heard > GAP_SECONDS:
+        if self._heard is None or at - self._heard > _GAP_SECONDS:
             self.since = at
         self._told[key], self._heard = Told(value, at), at
         self._news.set()

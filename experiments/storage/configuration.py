@@ -74,15 +74,15 @@ class Meta:
         """Say that exposures are removed: with a new version, every server forgets what it remembers of them."""
         self.set("removals", str(self.removals() + 1))
 
-    def moves(self) -> int:
-        """A number that grows whenever a partition of the visitors has come into this database, or left it."""
-        return int(self.get("moves") or 0)
+    def moved(self) -> str:
+        """A text that no database has twice: another one whenever a partition has come into this one, or left it."""
+        return self.get("moved") or ""
 
-    def count_move(self) -> None:
+    def say_moved(self) -> None:
         """Say that one has; others may be saying so of another one."""
         self._connection.execute(
-            "INSERT INTO meta (name, value) VALUES ('moves', '1') ON CONFLICT (name)"
-            " DO UPDATE SET value = CAST(CAST(meta.value AS INTEGER) + 1 AS TEXT)"
+            "INSERT INTO meta (name, value) VALUES ('moved', gen_random_uuid()::text)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
         )
 
 

@@ -110,11 +110,13 @@ class Fences:
         """
         held = "SELECT * FROM unnest(?::int[], ?::bigint[]) AS held (partition, epoch)"
         values = ([hold.partition for hold in holds], [hold.epoch for hold in holds])
-        self._connection.execute(
+        cursor = self._connection.execute(
             "UPDATE fences SET until = now() + make_interval(secs => ?) WHERE partition IN (SELECT partition"
             f" FROM fences WHERE (partition, epoch) IN ({held}) AND is_open AND holder <> '' FOR UPDATE SKIP LOCKED)",
             (seconds, *values),
         )
+        if cursor.rowcount == len(holds):
+            return set()
         rows = self._connection.execute(
             f"SELECT partition FROM fences JOIN ({held}) AS held USING (partition)"
             " WHERE fences.epoch <> held.epoch OR NOT is_open", values,
@@ -144,7 +146,7 @@ class Fences:
             " log = excluded.log, log_sequence = excluded.log_sequence, until = now()",
             (partition, *row),
         )
-        self._meta.count_move()
+        self._meta.say_moved()
 
     def count(self, partition: int, *, seconds: int = 0) -> bool:
         """Say that sums have changed; False where nobody may change them here. A move waits for what follows.
@@ -175,7 +177,7 @@ class Fences:
             "UPDATE fences SET is_here = FALSE WHERE partition = ? AND is_here", (partition,)
         )
         if cursor.rowcount:
-            self._meta.count_move()
+            self._meta.say_moved()
 
     def forget(self) -> None:
         """Know of no partition any more."""

@@ -35,13 +35,13 @@ class PartManifest(msgspec.Struct, frozen=True):
 
     Attributes:
         names: what stands for nobody, so that visitors who have other names now are noticed.
-        moves: how often a partition of the visitors had come into the database, or left it.
+        moved: what stands for the last time that a partition of the visitors had come into the database, or left it.
         removals: a digest of what had been removed from the events.
         watermark: the number of the last event that was looked at, and `events` how many there were up to it.
     """
 
     names: str
-    moves: int
+    moved: str
     removals: str
     watermark: int = 0
     events: int = 0

@@ -176,6 +176,7 @@ class Log:
     async def _watch(self) -> None:
         while True:
             self.state = await self._look()
+            await self._servers.mend()
             await asyncio.sleep(_WATCHING_SECONDS)
 
     async def _made(self) -> api.StreamInfo:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from time import monotonic
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -16,6 +17,7 @@ from experiments.errors import LogUnreachable
 _OLDEST = (2, 10, 23)
 _ASKING_SECONDS = 3.0
 _PAUSE_SECONDS = 0.5
+_PATIENCE_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ class Servers:
         self._addresses = addresses
         self._client = Client()
         self._connecting: asyncio.Task[None] | None = None
+        self._seen = monotonic()
         self._is_ended = False
         self._fault: Exception | None = None
         self._noted = set[str]()
@@ -55,15 +58,31 @@ class Servers:
         while True:
             client = Client()
             try:
-                await self._try(client)
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    await self._try(client)
             except (NatsError, OSError, TimeoutError) as error:
                 self._note(error)
-                await _end(client)
-                await asyncio.sleep(_PAUSE_SECONDS)
             else:
-                self._client = client
-                self._noted.clear()
-                return
+                # It may have been turned out as it was let in.
+                if not client.is_closed:
+                    self._client = client
+                    self._noted.clear()
+                    return
+            await _end(client)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def mend(self) -> None:
+        """Take another client where this one has found no server for long: it may be past finding any."""
+        now = monotonic()
+        if self.is_connected:
+            self._seen = now
+        elif now - self._seen > _PATIENCE_SECONDS:
+            self._begin_anew()
+            await _end(self._client)
+
+    def _begin_anew(self) -> None:
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.get_running_loop().create_task(self.connect())
 
     async def _try(self, client: Client) -> None:
         async def hear(error: Exception) -> None:
@@ -79,7 +98,7 @@ class Servers:
             """Take another client: one gives up for good where a server turns it out, as while passwords change."""
             if client is self._client and not self._is_ended:
                 self._note(client.last_error or NatsError("nats: the connection was ended"))
-                self._connecting = asyncio.get_running_loop().create_task(self.connect())
+                self._begin_anew()
 
         await client.connect(
             list(self._addresses), max_reconnect_attempts=-1, reconnect_time_wait=1, connect_timeout=2,
@@ -118,14 +137,14 @@ class Servers:
 
 
 async def _end(client: Client) -> None:
-    # One that has never reached a server cannot be closed, and has nothing to be closed.
-    with suppress(AssertionError):
+    # One that has never reached a server cannot be closed, and one that was refused may hear of it once more.
+    with suppress(AssertionError, NatsError, OSError):
         await client.close()
 
 
 def said(error: Exception) -> str:
     """What an error says, in one line."""
-    if isinstance(error, ServiceUnavailableError):
+    if isinstance(error, ServiceUnavailableError) and not error.description:
         return "no server with JetStream answers"
     return " ".join(str(error).split()) or type(error).__name__
 

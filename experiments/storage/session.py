@@ -38,7 +38,7 @@ from experiments.storage.tombstones import Tombstones
 from experiments.storage.visitors import Exposures
 from experiments.storage.visitors import Note
 from experiments.storage.visitors import Totals
-from experiments.storage.visitors import Waiting
+from experiments.storage.waiting import Waiting
 from experiments.storage.ways import Ways
 
 

@@ -10,6 +10,7 @@ from experiments.storage.cells import CellKey
 from experiments.storage.connection import Connection
 from experiments.storage.connection import Row
 from experiments.storage.spool import Source
+from experiments.storage.waiting import WaitingCounts
 
 
 #: The name that a database has as a shard, among what it knows of itself.
@@ -131,6 +132,11 @@ class Positions:
         )
         return {Source(writer, partition): number for writer, partition, number in rows}
 
+    def remove(self, writers: Collection[str]) -> None:
+        """Forget how far some spools have been applied."""
+        listed = self._connection.among(list(writers))
+        self._connection.execute(f"DELETE FROM positions WHERE writer {listed.condition}", listed.values)
+
     def replace(self, partition: int, numbers: Mapping[str, int]) -> None:
         """Let these be all positions of a partition."""
         self._connection.execute("DELETE FROM positions WHERE partition = ?", (partition,))
@@ -151,13 +157,18 @@ class Watermarks:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def keep_waiting(self, partition: int, counts: Mapping[str, tuple[int, int]]) -> None:
+    def keep_waiting(self, partition: int, counts: Mapping[str, WaitingCounts]) -> None:
         """Say how many outcomes of each experiment wait in a partition, and how many are orphans."""
         self._connection.execute("DELETE FROM collected_waiting WHERE partition = ?", (partition,))
         self._connection.executemany(
-            "INSERT INTO collected_waiting (partition, experiment, waiting, orphans) VALUES (?, ?, ?, ?)",
+            "INSERT INTO collected_waiting (partition, experiment, waiting, orphans, next_ms) VALUES (?, ?, ?, ?, ?)",
             [(partition, experiment, *numbers) for experiment, numbers in counts.items()],
         )
+
+    def due(self, *, now_ms: int) -> set[int]:
+        """The partitions in which an outcome has become an orphan since it was said how many are."""
+        rows = self._connection.execute("SELECT partition FROM collected_waiting WHERE next_ms <= ?", (now_ms,))
+        return {partition for (partition,) in rows}
 
     def forget(self, partition: int) -> None:
         """Have a partition collected anew."""

@@ -4,13 +4,13 @@ A folder for each process that ever appended, `writer` by name, with files of re
 starts takes over the folders of processes that have ended. A file goes once everything in it has been passed.
 """
 
-import fcntl
 import os
 import secrets
 import shutil
 from collections import Counter
 from collections import deque
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,18 +21,20 @@ from itertools import count
 from os import strerror
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO
 from typing import NamedTuple
 
 from experiments.errors import StorageFull
+from experiments.storage.spool_folders import free
+from experiments.storage.spool_folders import is_new
+from experiments.storage.spool_folders import keep_names
+from experiments.storage.spool_folders import taken
 from experiments.storage.spool_records import HEAD_BYTES
+from experiments.storage.spool_records import Record
 from experiments.storage.spool_records import head
 from experiments.storage.spool_records import records
 
 _FILE_BYTES = 16 << 20
 _NAME_BYTES = 8
-_ONLY_MINE = 0o700
-_NEW = "new-"
 
 
 class Source(NamedTuple):
@@ -96,7 +98,7 @@ class Spool:
         self._numbers: dict[int, int] = {}
         self._files = count(1)
         self._written = self._synced = 0
-        self._locks = {self.writer: _taken(self.folder / self.writer)}
+        self._locks = {self.writer: taken(self.folder / self.writer)}
         self.adopt()
         self._file, self._stream = self._opened()
 
@@ -163,7 +165,7 @@ class Spool:
         folder = self.folder / self.writer
         path = folder / f"{next(self._files):012}.spool"
         stream = path.open("xb", buffering=0)
-        _keep_names(folder)
+        keep_names(folder)
         return _File(path), stream
 
     def sources(self) -> list[Source]:
@@ -218,16 +220,24 @@ class Spool:
             size += place.length
         return entries
 
-    def close(self) -> None:
-        """Let the files go; a folder in which nothing waits goes too."""
+    def forget(self, writers: Collection[str]) -> None:
+        """Let go of all that is there of some processes."""
+        with self._lock:
+            waiting = {source: places[-1].number for source, places in self._places.items() if places}
+        self.pass_to({source: number for source, number in waiting.items() if source.writer in writers})
+
+    def close(self) -> list[str]:
+        """Let the files go; a folder in which nothing waits goes too, and whose these were is told."""
         with self._lock:
             self._stream.close()
             waiting = {source.writer for source, places in self._places.items() if places}
-            for writer, lock in self._locks.items():
-                if writer not in waiting:
-                    # Another process may be looking whether it is free, and have its lock file made anew.
-                    shutil.rmtree(self.folder / writer, ignore_errors=True)
+            gone = [writer for writer in self._locks if writer not in waiting]
+            for writer in gone:
+                # Another process may be looking whether it is free, and have its lock file made anew.
+                shutil.rmtree(self.folder / writer, ignore_errors=True)
+            for lock in self._locks.values():
                 lock.close()
+        return gone
 
     @property
     def writers(self) -> list[str]:
@@ -238,49 +248,29 @@ class Spool:
         """Take over the folders of processes that have ended."""
         own = set(self.writers)
         for folder in sorted(self.folder.iterdir()):
-            if folder.name not in own and not folder.name.startswith(_NEW) and (lock := _free(folder)):
-                self._locks[folder.name] = lock
-                for path in sorted(folder.glob("*.spool")):
-                    self._read(path, folder.name)
+            if folder.name not in own and not is_new(folder) and (lock := free(folder)):
+                try:
+                    read = [(path, list(records(path))) for path in sorted(folder.glob("*.spool"))]
+                except OSError:
+                    # Half of it is not all of it: it is tried again.
+                    lock.close()
+                    raise
+                with self._lock:
+                    for path, found in read:
+                        self._take(path, folder.name, found)
+                    self._locks[folder.name] = lock
 
-    def _read(self, path: Path, writer: str) -> None:
-        read = list(records(path))
+    def _take(self, path: Path, writer: str, read: Sequence[Record]) -> None:
         file = _File(path, len(read), is_full=True)
-        with self._lock:
-            for partition, number, at_ms, offset, length in read:
-                places = self._places.setdefault(Source(writer, partition), deque())
-                places.append(_Place(number, at_ms, file, offset, length))
-            self._drop(file)
+        for partition, number, at_ms, offset, length in read:
+            places = self._places.setdefault(Source(writer, partition), deque())
+            places.append(_Place(number, at_ms, file, offset, length))
+        self._drop(file)
 
 
 def _record(entry: Entry) -> bytes:
     (_, partition), number, at_ms, body = entry
     return head(partition, number, at_ms, body) + body
-
-
-def _taken(folder: Path) -> BinaryIO:
-    # Under a name that nobody looks at until it is locked: another process would take it for one that was left.
-    new = folder.with_name(f"{_NEW}{folder.name}")
-    new.mkdir(mode=_ONLY_MINE, parents=True)
-    lock = _free(new)
-    assert lock is not None, "the name is random"
-    new.rename(folder)
-    _keep_names(folder.parent)
-    return lock
-
-
-def _free(folder: Path) -> BinaryIO | None:
-    """The lock of a folder, or None where the process that has it is alive, or has just removed it."""
-    try:
-        lock = (folder / "lock").open("ab")
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        return None
-    return lock
 
 
 def _size(path: Path) -> int:
@@ -298,11 +288,3 @@ def _body(place: _Place) -> bytes | None:
             return stream.read(place.length)
     except FileNotFoundError:
         return None
-
-
-def _keep_names(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

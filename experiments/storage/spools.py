@@ -1,5 +1,7 @@
 """The tables of spools: which processes keep what has not been applied, and which of them are lost."""
 
+from collections.abc import Collection
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from experiments.storage.connection import Connection
@@ -34,6 +36,7 @@ class LostSpool(NamedTuple):
 
 _COLUMNS = ", ".join(SpoolRow._fields)
 _LOST = ", ".join(LostSpool._fields)
+_MOST_CLEARED = 100
 
 
 class Spools:
@@ -61,13 +64,45 @@ class Spools:
         """Whether a node has one."""
         return self._connection.execute("SELECT 1 FROM spools LIMIT 1").fetchone() is not None
 
-    def end(self, writer: str) -> None:
-        """Say that nothing waits there, and nothing will."""
+    def leave(self, writer: str) -> None:
+        """Say that nothing waits there."""
         self._connection.execute("DELETE FROM spools WHERE writer = ?", (writer,))
+
+    def end(self, writers: Iterable[str], *, at_ms: int) -> None:
+        """Say that nothing waits there, and that nothing ever will: whoever had them has ended."""
+        for writer in writers:
+            self.leave(writer)
+            self._connection.execute(
+                "INSERT INTO ended_spools (writer, at_ms) VALUES (?, ?) ON CONFLICT (writer) DO NOTHING",
+                (writer, at_ms),
+            )
+
+    def ended(self, writers: Collection[str]) -> set[str]:
+        """Those of some spools that have ended."""
+        listed = self._connection.among(list(writers))
+        rows = self._connection.execute(
+            f"SELECT writer FROM ended_spools WHERE writer {listed.condition}", listed.values
+        )
+        return {writer for (writer,) in rows}
+
+    def to_clear(self, *, before_ms: int) -> list[str]:
+        """Some of those that ended before a time, and have positions."""
+        rows = self._connection.execute(
+            "SELECT writer FROM ended_spools WHERE NOT is_clear AND at_ms < ? ORDER BY at_ms LIMIT ?",
+            (before_ms, _MOST_CLEARED),
+        )
+        return [writer for (writer,) in rows]
+
+    def clear(self, writers: Collection[str]) -> None:
+        """Say that they have no positions any more."""
+        listed = self._connection.among(list(writers))
+        self._connection.execute(
+            f"UPDATE ended_spools SET is_clear = TRUE WHERE writer {listed.condition}", listed.values
+        )
 
     def lose(self, lost: LostSpool) -> None:
         """Give a spool up."""
-        self.end(lost.writer)
+        self.leave(lost.writer)
         self._connection.execute(
             f"INSERT INTO lost_spools ({_LOST}) VALUES (?, ?, ?) ON CONFLICT (writer) DO NOTHING", lost
         )

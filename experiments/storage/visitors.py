@@ -1,4 +1,4 @@
-"""What is known of visitors: first exposures, totals, and outcomes that wait for an exposure; of many at a time."""
+"""What is known of visitors: first exposures and totals; of many at a time."""
 
 from collections.abc import Callable
 from collections.abc import Collection
@@ -13,13 +13,6 @@ from typing import NamedTuple
 from experiments.model import Exposure
 from experiments.partitions import Span
 from experiments.storage.connection import Connection
-from experiments.storage.connection import Row
-from experiments.storage.events import COLUMNS
-from experiments.storage.events import EventRow
-from experiments.storage.events import event_of
-
-#: The counter of outcomes that waited for an exposure, and were removed.
-ORPHANS = "orphans"
 
 #: A visitor in an experiment.
 VisitorKey = tuple[str, bytes]
@@ -238,64 +231,3 @@ class Totals:
             "SELECT visitor, metric, total FROM totals WHERE experiment = ?", (experiment,)
         )
         return {(bytes(visitor), metric): total for visitor, metric, total in rows}
-
-
-class WaitingRow(NamedTuple):
-    """An event that waits, by its number too, and until when; after that it is an orphan."""
-
-    number: int
-    until_ms: int
-    event: EventRow
-
-
-def _number(row: Row) -> int:
-    return int(row[0])
-
-
-class Waiting:
-    """Outcomes whose visitor is not known to be exposed: kept for one window, orphans after it."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def insert(self, rows: Iterable[tuple[str, bytes, int, int]]) -> None:
-        """Let events wait: experiment, visitor, the event's number, until when."""
-        self._connection.executemany(
-            "INSERT INTO waiting (experiment, visitor, event, until_ms) VALUES (?, ?, ?, ?)", rows
-        )
-
-    def of_visitors(self, experiment: str, visitors: Collection[bytes]) -> list[WaitingRow]:
-        """What waits for the exposures of some visitors, in the order of storing, orphans among it."""
-        rows = self._connection.of_each(
-            visitors,
-            f"SELECT waiting.event, waiting.until_ms, {COLUMNS} FROM waiting"
-            " JOIN events ON events.visitor = waiting.visitor AND events.seq = waiting.event"
-            " WHERE waiting.experiment = ? AND waiting.visitor = ?",
-            (experiment,),
-        )
-        return [WaitingRow(number, until_ms, event_of(row)) for number, until_ms, *row in sorted(rows, key=_number)]
-
-    def remove(self, keys: Iterable[tuple[str, bytes, int]]) -> None:
-        """Let events wait no more: experiment, visitor, the event's number."""
-        self._connection.executemany("DELETE FROM waiting WHERE experiment = ? AND visitor = ? AND event = ?", keys)
-
-    def counts(self, experiment: str, *, now_ms: int) -> tuple[int, int]:
-        """How many events wait, and how many have become orphans, those removed since included; in shards too."""
-        row = self._connection.execute(
-            "SELECT here.waiting + coalesce(sum(there.waiting), 0), here.orphans + coalesce(sum(there.orphans), 0)"
-            " + coalesce((SELECT n FROM counters WHERE experiment = ? AND name = ?), 0)"
-            " FROM (SELECT count(*) FILTER (WHERE until_ms > ?) AS waiting,"
-            " count(*) FILTER (WHERE until_ms <= ?) AS orphans FROM waiting WHERE experiment = ?) AS here"
-            " LEFT JOIN collected_waiting AS there ON there.experiment = ? GROUP BY here.waiting, here.orphans",
-            (experiment, ORPHANS, now_ms, now_ms, experiment, experiment),
-        ).fetchone()
-        return int(row[0]), int(row[1])
-
-    def of_span(self, span: Span, *, now_ms: int) -> dict[str, tuple[int, int]]:
-        """How many wait of the visitors of a span, and how many have become orphans, by experiment."""
-        rows = self._connection.execute(
-            "SELECT experiment, count(*) FILTER (WHERE until_ms > ?), count(*) FILTER (WHERE until_ms <= ?)"
-            " FROM waiting WHERE visitor >= ? AND visitor < ? GROUP BY experiment",
-            (now_ms, now_ms, *span),
-        )
-        return {experiment: (int(waiting), int(orphans)) for experiment, waiting, orphans in rows}

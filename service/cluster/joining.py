@@ -46,10 +46,12 @@ def collecting(store: OwnStore) -> Callable[[int], None] | None:
     """What brings the sums of shards to where reports read them, at a time; None where there can be none."""
     if not hasattr(store, "placement"):
         return None
+    from experiments.log.clearing import clear_positions
     from experiments.log.collecting import collect
 
     def collect_at(now_ms: int) -> None:
         collect(cast("ShardedStore", store), now_ms=now_ms)
+        clear_positions(cast("ShardedStore", store), now_ms=now_ms)
 
     return collect_at
 

@@ -8,14 +8,14 @@ from threading import Event
 import click
 
 from experiments.errors import InvalidShard
-from experiments.log.applying import Worker
 from experiments.log.comparison import ArmCounts
 from experiments.log.comparison import compare as compared
-from experiments.log.sharding import add_shard
 from experiments.log.ranges import parse_partitions
 from experiments.log.ranges import written
+from experiments.log.sharding import add_shard
 from experiments.log.sharding import move_partitions
 from experiments.log.sharding import remove_shard
+from experiments.log.sharing import Worker
 from experiments.storage.location import Server
 from experiments.storage.shards import ShardRow
 from experiments.storage.store import migrate_database

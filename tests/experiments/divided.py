@@ -11,12 +11,12 @@ from threading import Thread
 from typing import Any
 
 from experiments.log.appending import Appending
-from experiments.log.applying import Worker
 from experiments.log.collecting import collect
 from experiments.log.keeping import Keeper
 from experiments.log.keeping import Watch
 from experiments.log.sharding import add_shard
 from experiments.log.sharding import move_partition
+from experiments.log.sharing import Worker
 from experiments.partitions import partition_of
 from experiments.receipts import Receipt
 from experiments.signing import pseudonym
@@ -51,7 +51,7 @@ class Divided(House):
             store, self.snapshots, spool=self._spool, log=self._log, keyring=SECRETS, waits=True
         )
         self._keeper = Keeper(store, self._spool, self._log, place=str(folder))
-        self._watches = [Watch(store, self._spool, self._log, shard=shard) for shard in SHARDS]
+        self._watches = [Watch(store, self._spool, self._log, shard=shard) for shard in store.placement.names()]
         self._is_at_work = False
 
     def follow(self, house: House) -> None:

@@ -199,6 +199,15 @@ def test_what_retention_has_removed_still_counts(archive: Archive) -> None:
     assert archive.faults("tiny") == [] == verify(house.store)
 
 
+@pytest.mark.every_database
+def test_an_experiment_whose_key_is_almost_the_same_is_another_one(archive: Archive) -> None:
+    archive.house.start(tiny(key="ti_y"))
+    archive.house.record(archive.house.exposure("ti_y", "dan"), archive.house.event("dan", "Signed Up"))
+    archive.export("ti_y")
+    assert len(archive.rows("ti_y", "exposures")) == 1
+    assert archive.faults("ti_y") == [] == verify(archive.house.store)
+
+
 def test_an_export_that_was_broken_off_is_not_read_and_goes_on(archive: Archive) -> None:
     archive.export("tiny")
     house = archive.house

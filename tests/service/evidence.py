@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
@@ -69,7 +70,7 @@ def told(house: House, folder: Path) -> Iterator[Diary]:
 
 
 def _found(tell: Callable[[House], Iterator[str]], house: House) -> str:
-    lines = []
+    lines: list[str] = []
     try:
         lines.extend(tell(house))
     except Exception as error:
@@ -90,10 +91,13 @@ def _missing(house: House) -> Iterator[str]:
         for number, batch in enumerate(witness.sent):
             visitor = pseudonym(batch[0]["userId"], key=key)
             if visitor not in stored:
-                at = time.strftime("%H:%M:%S", time.localtime(acknowledged[number])) if number in acknowledged else "no"
                 places = "; ".join(kept.get(visitor, ["in no spool and not in the log"]))
-                partition = partition_of(visitor, partitions)
-                yield f"{batch[0]['userId']}: partition {partition}, sent {batch[0]['timestamp']}, answered {at}: {places}"
+                where = f"{batch[0]['userId']}: partition {partition_of(visitor, partitions)}"
+                yield f"{where}, sent {batch[0]['timestamp']}, answered {_told_at(acknowledged, number)}: {places}"
+
+
+def _told_at(acknowledged: Mapping[int, float], number: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(acknowledged[number])) if number in acknowledged else "never"
 
 
 def _kept(house: House) -> dict[bytes, list[str]]:
@@ -135,7 +139,7 @@ def _messages(house: House) -> list[tuple[int, Carried]]:
 
 
 async def _all(context: JetStreamContext, name: str) -> list[tuple[int, bytes]]:
-    found = []
+    found: list[tuple[int, bytes]] = []
     pending = (await context.stream_info(name)).state.messages
     config = api.ConsumerConfig(ack_policy=api.AckPolicy.NONE, mem_storage=True, num_replicas=1)
     subscription = await context.pull_subscribe(f"{name}.*", stream=name, config=config)

@@ -15,6 +15,8 @@ from tests.service.houses import House
 from tests.service.houses import PARTITIONS
 from tests.service.nodes import Node
 from tests.service.processes import wait_until
+from tests.service.rights import erase_visitors
+from tests.service.rights import object_to_it
 from tests.service.witnesses import more_come
 
 _MORE = 10
@@ -67,6 +69,16 @@ def kill_a_log_node(house: House, rng: Random) -> None:
     """Kill a server of the log, and start it again."""
     node = rng.choice(house.log.nodes)
     node.kill()
+    more_come(house.witnesses, _MORE)
+    node.start()
+    wait_until(node.is_healthy, what="the log is whole again", seconds=_TAKING_SECONDS)
+
+
+def empty_a_log_node(house: House, rng: Random) -> None:
+    """Kill a server of the log, and start it again on a new disk: it gets from the others what it had."""
+    node = rng.choice(house.log.nodes)
+    node.kill()
+    node.wipe()
     more_come(house.witnesses, _MORE)
     node.start()
     wait_until(node.is_healthy, what="the log is whole again", seconds=_TAKING_SECONDS)
@@ -150,4 +162,5 @@ def restart_the_control_database(house: House, rng: Random) -> None:
 ACTS: tuple[Act, ...] = (
     kill_a_worker, kill_the_workers, pause_a_worker, kill_a_log_node, kill_the_log, wipe_the_log, kill_a_node,
     kill_the_scheduler, move_a_partition, fail_over_a_shard, silence_a_shard, restart_the_control_database,
+    erase_visitors, object_to_it, empty_a_log_node,
 )

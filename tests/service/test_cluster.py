@@ -14,6 +14,9 @@ from tests.service.house_acts import sleeping
 from tests.service.house_acts import wipe_the_log
 from tests.service.houses import at_work
 from tests.service.houses import check
+from tests.service.rights import check_rights
+from tests.service.rights import erase_visitors
+from tests.service.rights import object_to_it
 from tests.service.witnesses import more_come
 
 _MORE = 10
@@ -29,11 +32,12 @@ def test_nothing_is_lost_or_counted_twice_beyond_one_database(tmp_path: Path) ->
         with sleeping(house, rng):
             kill_a_node(house, rng)
             kill_a_log_node(house, rng)
-        for act in (wipe_the_log, fail_over_a_shard):
+        for act in (wipe_the_log, fail_over_a_shard, erase_visitors, object_to_it):
             act(house, rng)
             more_come(house.witnesses, _MORE)
         assert house.said("published_again"), "what was wiped was in no shard"
         check(house, tmp_path)
+        check_rights(house)
 
 
 @pytest.mark.long
@@ -47,5 +51,6 @@ def test_nothing_is_lost_or_counted_twice_beyond_one_database_over_many_kills(tm
             diary.note(act.__name__)
             act(house, rng)
             more_come(house.witnesses, rng.randrange(2 * _MORE))
-        diary.note("checked")
+        diary.note("check")
         check(house, tmp_path)
+        check_rights(house)

@@ -24,6 +24,7 @@ from experiments.exports import ROW_LEVEL
 from experiments.exports import export
 from experiments.frequency.sends import frequency_report
 from experiments.log import sharding
+from experiments.log.collecting import collect
 from experiments.log.sharding import move_partition
 from experiments.partitions import partition_of
 from experiments.privacy.access import access
@@ -236,6 +237,15 @@ def test_who_waited_in_another_database_is_an_orphan_once_erased(divided: Divide
     divided.settle()
     told = divided.report("tiny")["diagnostics"]
     assert (told["waiting"], told["orphans"]) == (0, 1)
+
+
+def test_what_waits_in_another_database_becomes_an_orphan_though_nothing_comes_any_more(divided: Divided) -> None:
+    assert divided.shard_of("early") == "second"
+    for days, expected in ((13, (1, 0)), (1, (0, 1)), (1, (0, 1))):
+        divided.now_ms += days * DAY
+        collect(divided.store, now_ms=divided.now_ms)
+        told = divided.report("tiny")["diagnostics"]
+        assert (told["waiting"], told["orphans"]) == expected, days
 
 
 @pytest.mark.parametrize("shard", ["first", "second"])

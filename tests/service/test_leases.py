@@ -20,9 +20,9 @@ import msgspec
 import psycopg
 import pytest
 
-from experiments.log.applying import Worker
 from experiments.log.leases import SILENT_SECONDS
 from experiments.log.leases import Leases
+from experiments.log.sharing import Worker
 from experiments.storage.bucket import LEASES
 from experiments.storage.bucket import Bucket
 from experiments.storage.fences import Fence
@@ -116,8 +116,8 @@ def share_evenly(house: Divided) -> None:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that look for nothing of which they do not hear."""
-    monkeypatch.setattr("experiments.log.applying._LOOKING_SECONDS", 600)
-    monkeypatch.setattr("experiments.log.applying._SELDOM_SECONDS", 600)
+    monkeypatch.setattr("experiments.log.sharing._LOOKING_SECONDS", 600)
+    monkeypatch.setattr("experiments.log.sharing._SELDOM_SECONDS", 600)
 
 
 @pytest.mark.usefixtures("patient")
@@ -153,21 +153,28 @@ def test_what_anybody_forges_takes_nothing_from_a_worker_that_is_alive(house: Di
     with at_work(house, log, "ann"), at_work(house, log, "bob"):
         share_evenly(house)
         before = fences(house)
-        hers = msgspec.json.encode({number: before[number].epoch for number in held_by(house, "ann")})
-        own = connected(house, log)
-        forged, until = Bucket(own, LEASES), monotonic() + 2 * SILENT_SECONDS
-        try:
-            # It holds what she does, and falls silent.
-            wait_until(lambda: bool(forged.told()), what="workers are heard")
-            forged.tell("stranger", hers)
-            while monotonic() < until:
-                for name, value in product(("ann", "another", "a\x00b"), _FORGED):
-                    forged.tell(name, value)
-                sleep(0.1)
-        finally:
-            forged.close()
-            own.close()
-        assert fences(house) == before
+        # Of which nothing is left, and who would have some.
+        with at_work(house, log, "cat"):
+            own = connected(house, log)
+            forged = Bucket(own, LEASES)
+            try:
+                wait_until(lambda: forged.told().keys() == {"ann", "bob", "cat"}, what="workers are heard")
+                # It holds what they do, and falls silent.
+                forged.tell("stranger", msgspec.json.encode({number: fence.epoch for number, fence in before.items()}))
+                forge(forged)
+            finally:
+                forged.close()
+                own.close()
+            assert fences(house) == before
+
+
+def forge(bucket: Bucket) -> None:
+    """Tell what is not true of workers, until whoever is silent is known to be."""
+    until = monotonic() + 2 * SILENT_SECONDS
+    while monotonic() < until:
+        for name, value in product(("ann", "another", "a\x00b"), _FORGED):
+            bucket.tell(name, value)
+        sleep(0.1)
 
 
 def test_who_was_taken_for_lost_and_is_not_is_never_again(bucket: Callable[[], Bucket]) -> None:
@@ -217,8 +224,8 @@ class Workers:
         """The processes that hold all partitions between them; nobody where one is not held."""
         with psycopg.connect(self._server.url) as raw:
             # One may be left between the beginning of the transaction, which now() is of, and what it reads.
-            rows = raw.execute("SELECT holder, holder <> '' AND until > now() FROM fences").fetchall()
-        return {int(holder.split("-")[-2]) for holder, _ in rows} if all(is_held for _, is_held in rows) else set()
+            rows = raw.execute("SELECT holder FROM fences WHERE until > now() AND holder <> ''").fetchall()
+        return {int(holder.split("-")[-2]) for (holder,) in rows} if len(rows) == PARTITIONS else set()
 
     def let_leases_last(self, process: Popen[bytes]) -> None:
         """Let what a process holds be held for an hour."""

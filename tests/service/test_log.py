@@ -18,9 +18,9 @@ from experiments.errors import InvalidBackup
 from experiments.errors import InvalidSetting
 from experiments.errors import LogUnreachable
 from experiments.errors import SecretMismatch
-from experiments.log.applying import Worker
 from experiments.log.collecting import collect
 from experiments.log.sharding import add_shard
+from experiments.log.sharing import Worker
 from experiments.signing import pseudonym
 from experiments.storage.location import Server
 from experiments.storage.log import Log

@@ -13,7 +13,6 @@ import msgspec
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from nats.js import api
 
 from experiments.errors import LogUnreachable
 from experiments.log.appending import Appending
@@ -27,7 +26,6 @@ from experiments.storage.spool import Entry
 from experiments.storage.spool import Source
 from experiments.verification import verify
 from service import create_app
-from service.cluster.joining import connected_log
 from service.cluster.joining import shards_beside
 from service.config import load_config
 from service.current import EXTENSION
@@ -39,7 +37,6 @@ from tests.postgres import Databases
 from tests.service.conftest import SetClock
 from tests.service.conftest import bearer
 from tests.service.processes import wait_until
-from tests.service.test_log import KEY
 from tests.service.test_log import at_work
 from tests.service.test_log import counted
 from tests.service.test_log import exposed
@@ -50,6 +47,7 @@ from tests.service.test_log import with_shard
 
 _SECRET = "of all nodes" * 4
 _PARTITIONS = 4
+_PATIENCE_SECONDS = 60
 _LOCKED = 'authorization { user: "a", password: "secret" }'
 _SOURCE = Source("a node", 0)
 
@@ -186,7 +184,7 @@ def test_a_stream_that_has_lost_its_end_is_read_from_its_beginning(tmp_path: Pat
             numbers, position = read(log, after=Position("", 0))
             assert numbers == list(range(1, 11))
             server.kill()
-            shutil.rmtree(server.folder / "jetstream")
+            server.wipe()
             shutil.copytree(copy, server.folder / "jetstream")
             cluster.start()
             kept(log, [11])
@@ -213,6 +211,7 @@ def test_a_node_that_is_turned_out_comes_back_once_it_is_let_in() -> None:
             server.more = ""
             server.configure([])
             server.reload()
+            wait_until(lambda: log.look().takes, what="it is let in", seconds=_PATIENCE_SECONDS)
             kept(log, [2])
             assert read(log, after=Position("", 0))[0] == [1, 2]
         finally:

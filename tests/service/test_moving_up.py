@@ -13,9 +13,10 @@ from experiments.signing import pseudonym
 from service.config import load_config
 from service.installation import open_installation
 from tests.clusters import running_cluster
-from tests.experiments.documents import spring_mailing
 from tests.logs import running_log
+from tests.service.away import Away
 from tests.service.houses import House
+from tests.service.houses import campaign
 from tests.service.houses import check
 from tests.service.nodes import InstalledNode
 from tests.service.nodes import Node
@@ -34,7 +35,7 @@ def side_by_side(folder: Path, *, log_nodes: int) -> Iterator[House]:
     """A node that has no log and was there before there were shards, one that has, a worker, and visitors of both."""
     with running_cluster() as control, running_log(nodes=log_nodes) as log:
         installed = [InstalledNode(folder / name, control.server) for name in ("before", "after")]
-        installed[0].run_experiment(spring_mailing())
+        installed[0].run_experiment(campaign())
         key, admin = (installed[0].done("key", "create", "--scope", scope) for scope in ("server", "admin"))
         nodes = [Node(installed[0])]
         witnesses = [Wanderer(nodes, key=key, name=name) for name in ("ann", "bob")]
@@ -48,7 +49,7 @@ def side_by_side(folder: Path, *, log_nodes: int) -> Iterator[House]:
             workers.append(installed[1].start("worker"))
             # From now on visitors come to both, each with its events to another one than its evaluations.
             nodes.append(Node(installed[1]))
-            yield House(control, control, log, nodes, workers, [], witnesses, admin)
+            yield House(control, control, log, nodes, workers, [], witnesses, admin, Away())
         finally:
             for witness in witnesses:
                 witness.end()
@@ -178,7 +179,7 @@ def test_the_first_shard_is_where_visitors_are(tmp_path: Path) -> None:
     with running_cluster() as control:
         control.primary.ask("CREATE DATABASE empty")
         installed = InstalledNode(tmp_path / "one", control.server)
-        installed.run_experiment(spring_mailing())
+        installed.run_experiment(campaign())
         key = installed.done("key", "create", "--scope", "server")
         node = Node(installed)
         status, answer = node.evaluate("ann", key=key, experiment=KEY)

@@ -1,6 +1,7 @@
 """Wanderers: witnesses whose visitors come to any of several nodes."""
 
 import time
+from collections.abc import Container
 from collections.abc import Sequence
 from http.client import HTTPException
 from random import Random
@@ -12,11 +13,15 @@ from tests.service.witnesses import events
 
 
 class Wanderer(Witness):
-    """A witness whose visitors come to one node and another, send again what was not acknowledged, and come back."""
+    """A witness whose visitors come to one node and another, send again what was not acknowledged, and come back.
 
-    def __init__(self, nodes: Sequence[Node], *, key: str, name: str) -> None:
+    Those who are `away` come back to another treatment, if at all.
+    """
+
+    def __init__(self, nodes: Sequence[Node], *, key: str, name: str, away: Container[str] = ()) -> None:
         super().__init__(nodes[0], key=key, name=name)
         self.moved: list[str] = []
+        self._away = away
         self._nodes = nodes
         self._rng = Random(name)
         self._arms: list[tuple[str, str]] = []
@@ -40,7 +45,7 @@ class Wanderer(Witness):
         """Somebody who was exposed before asks any node again, without a token."""
         visitor, arm = self._rng.choice(self._arms)
         status, answer = self._try(f"/ofrep/v1/evaluate/flags/{KEY}", {"context": {"targetingKey": visitor}})
-        if status == 200 and answer["variant"] != arm:
+        if status == 200 and answer["variant"] != arm and visitor not in self._away:
             self.moved.append(f"{visitor}: {arm}, then {answer['variant']} ({answer['metadata']['cause']})")
 
     def _try(self, path: str, body: object) -> tuple[int, dict[str, object]]:
