@@ -20,7 +20,6 @@ from experiments import lifecycle
 from experiments.audit import Deed
 from experiments.history.export import export_history
 from experiments.log.sharding import add_shard
-from experiments.log.sharding import move_partition
 from experiments.partitions import partition_of
 from experiments.storage.events import EventRow
 from experiments.storage.history_folder import HistoryFolder
@@ -33,6 +32,8 @@ from experiments.times import DAY_MS
 from tests.experiments.documents import three_kinds
 from tests.experiments.house import SECRETS
 from tests.experiments.house import START
+from tests.experiments.moves import SOMEBODY
+from tests.experiments.moves import move_partition
 from tests.postgres import running_postgres
 
 _PARTITIONS = 8
@@ -68,7 +69,7 @@ def _opened(folder: Path, *, shards: int) -> Iterator[Store]:
         log = token_hex(4)
         for number, (server, shard) in enumerate(zip(servers, (begun, *others), strict=True)):
             row = ShardRow(f"shard-{number}", server.url)
-            add_shard(begun, shard, row, partitions=_PARTITIONS, log=log, now_ms=START)
+            add_shard(begun, shard, row, partitions=_PARTITIONS, log=log, deed=SOMEBODY._replace(now_ms=START))
         divided = open_shards(begun, fingerprint=SECRETS.fingerprint)
         for partition in range(_PARTITIONS):
             move_partition(divided, partition, f"shard-{partition % shards}")

@@ -95,7 +95,9 @@ class Partition(Thread):
 
     def _is_here(self) -> bool:
         """Whether it is still this worker's, and where it was."""
-        return not self._ended.is_set() and self._store.placement.shard_of(self.hold.partition) == self.shard
+        placement = self._store.placement
+        is_in_place = placement.server_of(self.shard) == self._writer.server
+        return not self._ended.is_set() and placement.shard_of(self.hold.partition) == self.shard and is_in_place
 
     def _follow(self) -> None:
         """Apply what comes after what the shard says is applied: a commit that was not answered may have been kept."""

@@ -8,6 +8,7 @@ from time import sleep
 
 from experiments.errors import BespokeError
 from experiments.errors import StorageError
+from experiments.storage.location import Server
 from experiments.storage.log import Log
 from experiments.storage.session import Session
 from experiments.storage.sharded_store import ShardedStore
@@ -40,7 +41,7 @@ class Keeper(Thread):
         self._place = place
         self._stopped = Event()
         self._known, self._ended = {spool.writer}, set[str]()
-        self._watches: dict[str, _Watching] = {}
+        self._watches: dict[tuple[str, Server | None], _Watching] = {}
 
     def run(self) -> None:
         """Look again and again, whatever goes wrong, until stopped."""
@@ -76,14 +77,14 @@ class Keeper(Thread):
             self._known |= left
 
     def _watch(self) -> None:
-        shards = self._store.placement.shards()
-        for shard in self._watches.keys() - set(shards):
-            self._watches.pop(shard).stop()
-        for shard in shards:
-            if shard not in self._watches:
-                watch = Watch(self._store, self._spool, self._log, shard=shard)
-                self._watches[shard] = _Watching(watch, shard)
-                self._watches[shard].start()
+        placement = self._store.placement
+        places = {(shard, placement.server_of(shard)) for shard in placement.shards()}
+        for place in self._watches.keys() - places:
+            self._watches.pop(place).stop()
+        for place in places - self._watches.keys():
+            shard, _ = place
+            self._watches[place] = _Watching(Watch(self._store, self._spool, self._log, shard=shard), shard)
+            self._watches[place].start()
 
     def _tell(self, session: Session) -> list[str]:
         """Tell what waits of each process; those that have ended, of which nothing does."""

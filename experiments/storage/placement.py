@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Event
 from threading import Thread
+from weakref import WeakSet
 
 from experiments.errors import StorageError
 from experiments.errors import StorageUnreachable
@@ -28,6 +29,7 @@ class Placement:
         self._stores: dict[str, OwnStore] = {}
         self._shards: list[str] = []
         self._looks: dict[str, _Look] = {}
+        self._writers = WeakSet[SharedWriter]()
         self.refresh()
 
     @property
@@ -51,9 +53,10 @@ class Placement:
 
     def _name(self, shard: str, server: Server) -> None:
         """Know where a shard is; one that was taken out and added again may be another database."""
-        if self._servers.get(shard) != server:
-            self._let_go(shard)
+        former = self._servers.get(shard)
         self._servers[shard] = server
+        if former not in (None, server):
+            self._close(shard, former)
 
     def _try(self, shard: str) -> None:
         try:
@@ -63,10 +66,17 @@ class Placement:
 
     def _let_go(self, shard: str) -> None:
         """Forget a shard that is none any more; another thread may have done it."""
-        self._servers.pop(shard, None)
-        if look := self._looks.pop(shard, None):
+        self._close(shard, self._servers.pop(shard, None))
+
+    def _close(self, shard: str, server: Server | None) -> None:
+        """Let go of what is open of a shard where it was."""
+        store, look = self._stores.pop(shard, None), self._looks.pop(shard, None)
+        for writer in list(self._writers):
+            if writer.server == server:
+                writer.give_up()
+        if look:
             look.stop()
-        if store := self._stores.pop(shard, None):
+        if store:
             store.close()
 
     def shard_of(self, partition: int) -> str:
@@ -93,15 +103,23 @@ class Placement:
         """
         return self.store(self._shards[partition])
 
+    def server_of(self, shard: str) -> Server | None:
+        """Where a shard is; None where it is none any more."""
+        return self._servers.get(shard)
+
     def writer_of(self, partition: int) -> SharedWriter:
         """A writer for whoever holds a partition, with a connection of its own."""
-        server = self._servers[self.shard_of(partition)]
-        return SharedWriter(server, Reach(server), partition=partition)
+        return self._writer(self.shard_of(partition), partition=partition)
 
     def writer_to(self, shard: str) -> SharedWriter:
         """A writer to a shard, with a connection of its own."""
+        return self._writer(shard)
+
+    def _writer(self, shard: str, *, partition: int | None = None) -> SharedWriter:
         server = self._servers[shard]
-        return SharedWriter(server, Reach(server))
+        writer = SharedWriter(server, Reach(server), partition=partition)
+        self._writers.add(writer)
+        return writer
 
     def shards(self) -> list[str]:
         """The shards that have a partition, by name."""

@@ -50,6 +50,10 @@ class Shards:
         )
         return bool(cursor.rowcount)
 
+    def readdress(self, row: ShardRow) -> None:
+        """Say where a shard is now."""
+        self._connection.execute("UPDATE shards SET address = ? WHERE name = ?", (row.address, row.name))
+
     def remove(self, name: str) -> None:
         """Name a shard no more."""
         self._connection.execute("DELETE FROM shards WHERE name = ?", (name,))

@@ -51,14 +51,15 @@ log = logging.getLogger(__name__)
 
 
 class SharedWriter:
-    """One connection; whoever uses it waits for the one before."""
+    """One connection to a `server`; whoever uses it waits for the one before."""
 
     def __init__(self, server: Server, reach: Reach, *, partition: int | None = None) -> None:
-        self._server = server
+        self.server = server
         self._reach = reach
         self._partition = partition
         self._lock = Lock()
         self._connection: SharedConnection | None = None
+        self._is_over = False
 
     def run(self, work: Callable[[Session], T], *, alone: bool) -> T:
         """Run `work` in a write transaction; its result once it is on disk.
@@ -75,10 +76,14 @@ class SharedWriter:
                 except psycopg.Error as error:
                     if isinstance(error, LockNotAvailable):
                         self._end_stopped()
-                    if not may_go_better(error) or monotonic() > until or self._reach.is_lost():
-                        raise storage_error(self._server, error) from error
+                    if not may_go_better(error) or monotonic() > until or self._reach.is_lost() or self._is_over:
+                        raise storage_error(self.server, error) from error
                     log.info("a transaction is begun again: %s", type(error).__name__, extra={"event": "begun_again"})
                 sleep(uniform(0, _LONGEST_PAUSE_SECONDS))
+
+    def give_up(self) -> None:
+        """Try nothing again: there is nobody any more who could answer."""
+        self._is_over = True
 
     def close(self) -> None:
         """Let the connection go."""
@@ -86,7 +91,7 @@ class SharedWriter:
             self._let_go()
 
     def _attempt(self, work: Callable[[Session], T], *, alone: bool) -> T:
-        connection = self._connection = self._connection or connect(self._server, partition=self._partition)
+        connection = self._connection = self._connection or connect(self.server, partition=self._partition)
         try:
             connection.begin(alone=alone)
             result = work(Session(connection))
@@ -99,7 +104,7 @@ class SharedWriter:
 
     def _end_stopped(self) -> None:
         with suppress(psycopg.Error):
-            end_stopped(self._connection or connect(self._server))
+            end_stopped(self._connection or connect(self.server))
 
     def _undo(self, connection: SharedConnection) -> None:
         try:
@@ -114,7 +119,7 @@ class SharedWriter:
         except psycopg.Error as error:
             self._let_go()
             raise StorageBusy(
-                f"{self._server} has not answered whether it has kept this; sent again, it counts once"
+                f"{self.server} has not answered whether it has kept this; sent again, it counts once"
             ) from error
 
     def _let_go(self) -> None:

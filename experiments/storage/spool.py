@@ -4,7 +4,6 @@ A folder for each process that ever appended, `writer` by name, with files of re
 starts takes over the folders of processes that have ended. A file goes once everything in it has been passed.
 """
 
-import os
 import secrets
 import shutil
 from collections import Counter
@@ -24,6 +23,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from experiments.errors import StorageFull
+from experiments.storage.spool_disk import SpoolDisk
 from experiments.storage.spool_folders import free
 from experiments.storage.spool_folders import is_new
 from experiments.storage.spool_folders import keep_names
@@ -86,7 +86,7 @@ class _File:
 
 @dataclass
 class Spool:
-    """The entries of one process, and of those that ended before it, until they are passed."""
+    """The entries of one process, and of those that ended before it, until they are passed; its `disk` may fail."""
 
     folder: Path
     now_ms: Callable[[], int]
@@ -98,6 +98,7 @@ class Spool:
         self._numbers: dict[int, int] = {}
         self._files = count(1)
         self._written = self._synced = 0
+        self.disk = SpoolDisk(self.folder)
         self._locks = {self.writer: taken(self.folder / self.writer)}
         self.adopt()
         self._file, self._stream = self._opened()
@@ -106,7 +107,9 @@ class Spool:
         """Keep what was accepted for each partition; on disk when this returns.
 
         :raises StorageFull: if there is no space; nothing is kept.
+        :raises StorageError: if the disk has failed, now or before.
         """
+        self.disk.check()
         with self._lock:
             at_ms = self.now_ms()
             entries = [
@@ -147,14 +150,14 @@ class Spool:
                 return
             with self._lock:
                 written, stream = self._written, self._stream
-            os.fdatasync(stream.fileno())
+            self.disk.flush(stream)
             self._synced = written
             if stream.tell() > _FILE_BYTES:
                 self._begin_file()
 
     def _begin_file(self) -> None:
         with self._lock:
-            os.fdatasync(self._stream.fileno())
+            self.disk.flush(self._stream)
             self._synced = self._written
             self._stream.close()
             full, (self._file, self._stream) = self._file, self._opened()

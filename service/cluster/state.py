@@ -33,12 +33,16 @@ class LogNodes(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What waits in the spool: since when, how many entries by partition, the bytes of its files, and those free."""
+    """What waits in the spool: since when, how many entries by partition, the bytes of its files, and those free.
+
+    One whose disk `has_failed` keeps nothing more.
+    """
 
     since_ms: int | None
     lags: Mapping[int, int]
     bytes: int
     free_bytes: int
+    has_failed: bool
 
     @property
     def is_full(self) -> bool:
@@ -67,7 +71,8 @@ def kept(installation: Installation) -> Kept | None:
     waits = [spool.waits(writer) for writer in spool.writers]
     since_ms = min((each.since_ms for each in waits if each.since_ms is not None), default=None)
     disk = os.statvfs(spool.folder)
-    return Kept(since_ms, spool.lags(), sum(each.bytes for each in waits), disk.f_bavail * disk.f_frsize)
+    free_bytes = disk.f_bavail * disk.f_frsize
+    return Kept(since_ms, spool.lags(), sum(each.bytes for each in waits), free_bytes, spool.disk.has_failed)
 
 
 def shards_reached(installation: Installation) -> dict[str, bool] | None:

@@ -10,10 +10,11 @@ import click
 from experiments.errors import InvalidShard
 from experiments.log.comparison import ArmCounts
 from experiments.log.comparison import compare as compared
+from experiments.log.moving import move_partitions
 from experiments.log.ranges import parse_partitions
 from experiments.log.ranges import written
 from experiments.log.sharding import add_shard
-from experiments.log.sharding import move_partitions
+from experiments.log.sharding import readdress_shard
 from experiments.log.sharding import remove_shard
 from experiments.log.sharing import Worker
 from experiments.storage.location import Server
@@ -29,6 +30,7 @@ from service.cluster.joining import sharded_store
 from service.cluster.joining import shards_beside
 from service.commands.database import Differences
 from service.commands.opened import config_in_force
+from service.commands.opened import deed
 from service.commands.opened import opened
 from service.installation import open_installation
 from service.operation.collector import spare_the_collector
@@ -37,7 +39,7 @@ from service.operation.signals import when_told_to_end
 
 @click.group()
 def shard() -> None:
-    """Add, list, fill and take out the databases that visitors are in, where events go through a log."""
+    """Add, list, fill, find again and take out the databases that visitors are in, where events go through a log."""
 
 
 @shard.command()
@@ -61,10 +63,8 @@ def add(name: str, address: str, partitions: int) -> None:
         migrate_database(server, fingerprint=fingerprint)
         store = open_store(server, fingerprint=fingerprint)
         try:
-            row = ShardRow(name, address)
-            now_ms = installation.clock.now_ms()
-            log = secrets.token_hex(4)
-            add_shard(installation.store, store, row, partitions=partitions, log=log, now_ms=now_ms)
+            row, log = ShardRow(name, address), secrets.token_hex(4)
+            add_shard(installation.store, store, row, partitions=partitions, log=log, deed=deed(installation))
         finally:
             store.close()
     click.echo(f"{name}: {server} is a shard")
@@ -94,6 +94,28 @@ def list_() -> None:
         click.echo(f"{row.name}  {Server(row.address)}  {len(numbers)} partitions: {written(numbers)}".rstrip(": "))
 
 
+@shard.command("address")
+@click.argument("name")
+@click.argument("address", metavar="URL")
+def readdress(name: str, address: str) -> None:
+    """Say by which address a shard is reached from now on: the same database, or one that has all that it had.
+
+    Nothing may write to the database at the former address any more, where that is another one.
+
+    \b
+    Example:
+      bespoke shard address second postgresql://bespoke@third.example/bespoke
+    """
+    server = _server(address)
+    with opened() as installation:
+        store = open_store(server, fingerprint=installation.keyring.fingerprint)
+        try:
+            readdress_shard(sharded_store(installation), store, ShardRow(name, address), deed=deed(installation))
+        finally:
+            store.close()
+    click.echo(f"{name}: is at {server}")
+
+
 @shard.command()
 @click.argument("partitions")
 @click.argument("name")
@@ -109,7 +131,7 @@ def move(partitions: str, name: str) -> None:
     numbers = parse_partitions(partitions)
     with opened() as installation:
         move_partitions(
-            sharded_store(installation), numbers, name,
+            sharded_store(installation), numbers, name, deed=deed(installation),
             told=lambda number: click.echo(f"partition {number}: is in {name}"),
         )
 
@@ -124,7 +146,7 @@ def remove(name: str) -> None:
       bespoke shard remove first
     """
     with opened() as installation:
-        remove_shard(sharded_store(installation), name)
+        remove_shard(sharded_store(installation), name, deed=deed(installation))
     click.echo(f"{name}: is no shard any more")
 
 

@@ -50,9 +50,12 @@ class LogHealth(TypedDict):
 
 
 class SpoolHealth(TypedDict):
-    """What waits in the spool, and for how long; it is `full` where its disk has no room for a batch."""
+    """What waits in the spool, and for how long; it is `full` where its disk has no room for a batch.
 
-    status: Literal["ok", "low", "full"]
+    It has `failed`, and keeps nothing more, where its disk could not write what it was given.
+    """
+
+    status: Literal["ok", "low", "full", "failed"]
     entries: int
     bytes: int
     seconds_waiting: float
@@ -110,7 +113,7 @@ def readiness(installation: Installation) -> Readiness:
         "scheduler": (age(installation.ticked) or 0) < _LATE_SECONDS,
         "snapshot": (age(installation.watched) or 0) < _LATE_SECONDS,
         "log": nodes is None or nodes.takes or not nodes.is_awaited,
-        "spool": waiting is None or not waiting.is_full,
+        "spool": waiting is None or not (waiting.is_full or waiting.has_failed),
     }
     failing = [part for part, is_fit in fit.items() if not is_fit]
     return {
@@ -135,11 +138,17 @@ def _log(nodes: LogNodes) -> LogHealth:
 def _spool(installation: Installation, found: Kept) -> SpoolHealth:
     now_ms = installation.clock.now_ms()
     return {
-        "status": "full" if found.is_full else "low" if found.is_low(installation.config) else "ok",
+        "status": _spool_status(installation, found),
         "entries": sum(found.lags.values()),
         "bytes": found.bytes,
         "seconds_waiting": 0.0 if found.since_ms is None else max(now_ms - found.since_ms, 0) / 1000,
     }
+
+
+def _spool_status(installation: Installation, found: Kept) -> Literal["ok", "low", "full", "failed"]:
+    if found.has_failed:
+        return "failed"
+    return "full" if found.is_full else "low" if found.is_low(installation.config) else "ok"
 
 
 def _shards(installation: Installation) -> dict[str, Literal["ok", "away"]] | None:

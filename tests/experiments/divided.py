@@ -15,7 +15,6 @@ from experiments.log.collecting import collect
 from experiments.log.keeping import Keeper
 from experiments.log.keeping import Watch
 from experiments.log.sharding import add_shard
-from experiments.log.sharding import move_partition
 from experiments.log.sharing import Worker
 from experiments.partitions import partition_of
 from experiments.receipts import Receipt
@@ -31,6 +30,8 @@ from experiments.storage.store import open_store
 from tests.experiments.histories import rows_of
 from tests.experiments.house import House
 from tests.experiments.house import SECRETS
+from tests.experiments.moves import SOMEBODY
+from tests.experiments.moves import move_partition
 from tests.postgres import Databases
 from tests.service.processes import wait_until
 
@@ -145,9 +146,10 @@ def divided_house(
     begun, *added = (open_store(server, fingerprint=SECRETS.fingerprint) for server in servers)
     undivided = House(begun)
     before(undivided)
+    deed = SOMEBODY._replace(now_ms=undivided.now_ms)
     for name, server, shard in zip(shards, servers, (begun, *added), strict=True):
         row = ShardRow(name, server.url)
-        add_shard(begun, shard, row, partitions=partitions, log=token_hex(4), now_ms=undivided.now_ms)
+        add_shard(begun, shard, row, partitions=partitions, log=token_hex(4), deed=deed)
     for shard in added:
         shard.close()
     store = open_shards(begun, fingerprint=SECRETS.fingerprint)

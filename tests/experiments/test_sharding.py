@@ -5,13 +5,14 @@ from collections.abc import Iterator
 import pytest
 
 from experiments.log.sharding import add_shard
-from experiments.log.sharding import move_partition
 from experiments.storage.sharded_store import ShardedStore
 from experiments.storage.sharded_store import beside
 from experiments.storage.sharded_store import open_shards
 from experiments.storage.shards import ShardRow
 from experiments.storage.store import open_store
 from tests.experiments.house import SECRETS
+from tests.experiments.moves import SOMEBODY
+from tests.experiments.moves import move_partition
 from tests.postgres import Databases
 
 _PARTITIONS = 2
@@ -25,7 +26,7 @@ def sharded(postgres: Databases) -> Iterator[ShardedStore]:
         server = postgres.fresh()
         shard = open_store(server, fingerprint=SECRETS.fingerprint)
         row = ShardRow(name, server.url)
-        add_shard(control, shard, row, partitions=_PARTITIONS, log="test", now_ms=0)
+        add_shard(control, shard, row, partitions=_PARTITIONS, log="test", deed=SOMEBODY)
         shard.close()
     store = open_shards(control, fingerprint=SECRETS.fingerprint)
     yield store

@@ -1,5 +1,7 @@
 """The spool: what was appended is there, whatever happens to the process, until it is passed."""
 
+import errno
+import os
 import resource
 import signal
 import subprocess
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.errors import StorageError
 from experiments.errors import StorageFull
 from experiments.storage.spool import Source
 from experiments.storage.spool import Spool
@@ -123,3 +126,29 @@ def test_a_disk_that_was_full_leaves_no_gap(tmp_path: Path) -> None:
     assert [(entry.number, entry.body) for entry in entries] == [(1, b"a" * 100), (2, b"d")]
     assert bodies(spool, Source(spool.writer, 2)) == [b"e"]
     spool.close()
+
+
+def test_a_disk_that_has_failed_keeps_nothing_more_until_the_process_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = opened(tmp_path)
+    spool.append({1: b"kept"})
+
+    def failing(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    # No disk of a test fails when it is asked to.
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fdatasync", failing)
+        with pytest.raises(StorageError, match="the disk has failed"):
+            spool.append({1: b"lost"})
+    # Asked again, such a disk says that all is well.
+    with pytest.raises(StorageError, match="start the node again"):
+        spool.append({1: b"after"})
+    assert spool.disk.has_failed
+    source = Source(spool.writer, 1)
+    spool.close()
+    again = opened(tmp_path)
+    assert bodies(again, source)[0] == b"kept" and not again.disk.has_failed
+    again.append({1: b"again"})
+    again.close()

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from experiments.batches import batched
 from experiments.keys import create_key
-from experiments.log.sharding import move_partition
 from experiments.signing import pseudonym
 from experiments.storage.location import Server
 from service.cluster.joining import sharded_store
@@ -23,6 +22,7 @@ from tests.clusters import Cluster
 from tests.clusters import Postgres
 from tests.clusters import running_cluster
 from tests.experiments.documents import spring_mailing
+from tests.experiments.moves import move_partition
 from tests.logs import LogCluster
 from tests.logs import running_log
 from tests.service.away import Away

@@ -104,6 +104,7 @@ _ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("backup",): ("copy.db",),
     ("shard", "add"): ("first", "postgresql://database.example/bespoke"),
     ("shard", "move"): ("1", "first"),
+    ("shard", "address"): ("first", "postgresql://localhost/first"),
     ("shard", "remove"): ("first",),
     ("spool", "forget"): ("5f3a09c1d2e4b687", "--reason", "its disk has died"),
 }

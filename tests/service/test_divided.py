@@ -23,9 +23,8 @@ from experiments.events import Terms
 from experiments.exports import ROW_LEVEL
 from experiments.exports import export
 from experiments.frequency.sends import frequency_report
-from experiments.log import sharding
+from experiments.log import moving
 from experiments.log.collecting import collect
-from experiments.log.sharding import move_partition
 from experiments.partitions import partition_of
 from experiments.privacy.access import access
 from experiments.privacy.erasure import Erased
@@ -55,6 +54,7 @@ from tests.experiments.documents import tiny
 from tests.experiments.house import DAY
 from tests.experiments.house import House
 from tests.experiments.house import SECRETS
+from tests.experiments.moves import move_partition
 from tests.experiments.tastes import letters
 from tests.experiments.tastes import send
 from tests.logs import running_log
@@ -71,7 +71,7 @@ VISITORS = [f"v{number}" for number in range(24)]
 @pytest.fixture(autouse=True)
 def _noticed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has not heard of a move must notice by itself."""
-    monkeypatch.setattr(sharding, "_NOTICING_SECONDS", 0.0)
+    monkeypatch.setattr(moving, "_NOTICING_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="module")

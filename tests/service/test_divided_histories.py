@@ -17,8 +17,7 @@ from experiments.counting import EXPOSURES
 from experiments.history.cubes import all_terms
 from experiments.history.export import export_history
 from experiments.lifecycle import find
-from experiments.log import sharding
-from experiments.log.sharding import move_partition
+from experiments.log import moving
 from experiments.partitions import partition_of
 from experiments.signing import disguised
 from experiments.storage.cubes import CubeRow
@@ -37,6 +36,7 @@ from tests.experiments.house import HOUR
 from tests.experiments.house import House
 from tests.experiments.house import SECRET
 from tests.experiments.house import SECRETS
+from tests.experiments.moves import move_partition
 from tests.experiments.tampering import tamper
 from tests.experiments.tastes import letters
 from tests.experiments.tastes import send
@@ -62,7 +62,7 @@ Ask = Callable[..., Said]
 @pytest.fixture(autouse=True)
 def _noticed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has not heard of a move must notice by itself."""
-    monkeypatch.setattr(sharding, "_NOTICING_SECONDS", 0.0)
+    monkeypatch.setattr(moving, "_NOTICING_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,7 @@ from service.config import load_config
 from service.current import EXTENSION
 from service.installation import Installation
 from service.installation import open_installation
+from tests.experiments.moves import SOMEBODY
 from tests.logs import LogCluster
 from tests.logs import running_log
 from tests.postgres import Databases
@@ -74,7 +75,8 @@ def with_shard(config: Config, shard: Server) -> None:
     migrate_database(shard, fingerprint=fingerprint)
     store = open_store(shard, fingerprint=fingerprint)
     try:
-        add_shard(installation.store, store, ShardRow("first", shard.url), partitions=4, log=token_hex(4), now_ms=0)
+        row, log = ShardRow("first", shard.url), token_hex(4)
+        add_shard(installation.store, store, row, partitions=4, log=log, deed=SOMEBODY)
     finally:
         store.close()
         installation.close()

@@ -33,6 +33,7 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 def alarming() -> dict[str, Any]:
     report = sample_report()
+    report["watermark"] = "2026-07-01T08:00:00Z"
     report["diagnostics"].update(sample_ratio={"p_value": 1e-9, "alarm": True}, complete=False, intervals_valid=False)
     return report
 

@@ -1,19 +1,25 @@
 """The commands of shards, as somebody types them who has not read everything: what they do, and what they refuse."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Event
 from threading import Thread
 
 import pytest
 
-from experiments.log import sharding
-from experiments.log.sharding import move_partition
+from experiments.audit import Selection
+from experiments.audit import audit_of
+from experiments.log import moving
+from experiments.log.moving import move_partitions
 from experiments.storage.location import Server
 from experiments.storage.sharded_store import ShardedStore
 from experiments.storage.sharded_store import beside
 from service.cluster.joining import sharded_store
 from service.config import load_config
+from service.installation import Installation
 from service.installation import open_installation
+from tests.experiments.moves import SOMEBODY
+from tests.experiments.moves import move_partition
 from tests.postgres import Databases
 from tests.service.conftest import Run
 from tests.service.conftest import Said
@@ -40,12 +46,21 @@ def second(postgres: Databases, control: Server, run: Run) -> Server:
     return second
 
 
+@contextmanager
+def installation_of(control: Server) -> Iterator[Installation]:
+    """The installation of a control database, open."""
+    installation = open_installation(load_config({"BESPOKE_DATABASE_URL": control.url, "BESPOKE_SECRET": _SECRET}))
+    try:
+        yield installation
+    finally:
+        installation.close()
+
+
 @pytest.fixture
 def opened(second: Server, control: Server) -> Iterator[ShardedStore]:
     """The same as another process has it open, which has not heard of what came later."""
-    installation = open_installation(load_config({"BESPOKE_DATABASE_URL": control.url, "BESPOKE_SECRET": _SECRET}))
-    yield sharded_store(installation)
-    installation.close()
+    with installation_of(control) as installation:
+        yield sharded_store(installation)
 
 
 def listed(run: Run) -> list[str]:
@@ -88,6 +103,50 @@ def test_a_shard_that_is_drained_is_taken_out_and_can_come_back_by_another_name(
     assert listed(run) == ["7: 0-4,6-7", "1: 5"]
 
 
+def test_a_shard_is_given_another_address_of_its_database(second: Server, run: Run) -> None:
+    there = f"{second.url}&application_name=bespoke"
+    assert run("shard", "address", "second", there).out == f"second: is at {Server(there)}\n"
+    assert run("shard", "move", "0-3", "second").status == 0
+    assert listed(run) == ["4: 4-7", "4: 0-3"]
+
+
+def test_no_shard_is_given_the_address_of_another_database(
+    postgres: Databases, second: Server, control: Server, run: Run
+) -> None:
+    other = run("shard", "address", "second", control.url)
+    assert other.status == 1 and "URL: it is shard 'first', must be the database of 'second'" in other.err
+    unknown = run("shard", "address", "third", second.url)
+    assert unknown.status == 1 and "NAME: 'third' is no shard" in unknown.err
+    none = run("shard", "address", "second", postgres.fresh().url)
+    assert none.status == 1
+    assert listed(run) == ["8: 0-7", "0"]
+
+
+def test_no_shard_is_given_the_address_of_an_older_state_of_it(
+    postgres: Databases, second: Server, run: Run, opened: ShardedStore
+) -> None:
+    assert run("shard", "move", "2", "second").status == 0
+    opened.placement.refresh()
+    opened.placement.store("second").close()
+    older = postgres.fresh(postgres.name_of(second))
+    beside(opened, lambda session: session.watermarks.move(2, at_ms=0, applied=99))
+    refused = run("shard", "address", "second", older.url)
+    assert refused.status == 1 and "URL: it lacks what was applied to partitions 2" in refused.err
+
+
+def test_what_is_done_with_shards_is_in_the_audit_log(second: Server, control: Server, run: Run) -> None:
+    assert run("shard", "move", "0-7", "second").status == 0
+    assert run("shard", "address", "second", second.url).status == 0
+    assert run("shard", "remove", "first").status == 0
+    with installation_of(control) as installation:
+        rows = audit_of(installation.store, Selection(None, None, None, 20)).rows
+    done = [(row["action"], row["subject"], row["details"].get("partition")) for row in reversed(rows)]
+    moved = [("shard move", "second", number) for number in range(8)]
+    added = [("shard add", name, None) for name in ("first", "second")]
+    assert done[-12:] == [*added, *moved, ("shard address", "second", None), ("shard remove", "first", None)]
+    assert "audit log is whole" in run("verify").out
+
+
 def test_a_shard_that_has_visitors_is_not_taken_out(second: Server, run: Run, opened: ShardedStore) -> None:
     assert run("shard", "move", "3", "second").status == 0
     refused = run("shard", "remove", "second")
@@ -104,7 +163,7 @@ def test_a_shard_that_still_has_what_was_moved_from_it_is_not_taken_out(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(sharding, "_clear_elsewhere", killed)
+        broken.setattr(moving, "_clear_elsewhere", killed)
         with pytest.raises(KeyboardInterrupt):
             move_partition(opened, 3, "first")
     refused = run("shard", "remove", "second")
@@ -173,12 +232,14 @@ def test_of_two_who_move_at_the_same_time_one_is_refused_and_nothing_is_lost(
         has_begun.set()
         may_end.wait(30)
 
-    moving = Thread(target=sharding.move_partitions, args=(opened, [0, 1], "third"), kwargs={"told": told})
-    moving.start()
+    move = Thread(
+        target=move_partitions, args=(opened, [0, 1], "third"), kwargs={"deed": SOMEBODY, "told": told}
+    )
+    move.start()
     assert has_begun.wait(30)
     refused = run("shard", "move", "0-3", "second")
     may_end.set()
-    moving.join()
+    move.join()
     assert refused.status == 1 and "partitions are being moved by another process" in refused.err
     assert listed(run) == ["6: 2-7", "0", "2: 0-1"]
     assert run("shard", "move", "0-3", "second").status == 0
