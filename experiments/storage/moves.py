@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from contextlib import closing
 from contextlib import contextmanager
+from contextlib import suppress
+
+import psycopg
 
 from experiments.errors import StorageBusy
 from experiments.storage.location import Server
@@ -27,4 +30,9 @@ def turn_to_move(control: Server) -> Iterator[None]:
             (is_ours,) = connection.execute("SELECT pg_try_advisory_lock(?, ?)", (_MOVING, _MOVING)).fetchone()
         if not is_ours:
             raise StorageBusy("partitions are being moved by another process: try again once it has ended")
-        yield
+        try:
+            yield
+        finally:
+            # A session may end a moment after its connection: whoever is next would be refused.
+            with suppress(psycopg.Error):
+                connection.execute("SELECT pg_advisory_unlock(?, ?)", (_MOVING, _MOVING))

@@ -121,6 +121,7 @@ def test_an_installation_moves_to_postgresql_as_printed(elsewhere: Server, tmp_p
     assert "Spring mailing" in printed
 
 
+@pytest.mark.long
 def test_a_cluster_is_set_up_as_printed(elsewhere: Server, tmp_path: Path) -> None:
     shutil.copytree(_ROOT / "examples", tmp_path / "examples")
     port, [block] = str(_free_port()), _blocks("docs/scale.md", "cluster")

@@ -72,6 +72,7 @@ def visitors_in(server: Server) -> int:
     return int(row[0]) if row else 0
 
 
+@pytest.mark.long
 def test_a_shard_is_reached_by_another_address_and_nothing_that_was_acknowledged_is_lost(
     postgres: Databases, second: Server, installed: InstalledNode
 ) -> None:
