@@ -20,10 +20,11 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 # What the benchmarks are told, for example BENCH_ARGS=--full.
 BENCH_ARGS ?=
-# Processes that share the tests, a file of them at a time: three for each of two cores, since many tests wait for servers. Files
-# come in their order: by the number of tests, those of a single long one would come last, and others wait for them.
+# Processes that share the tests, a file of them at a time: two for each of two cores, since many tests wait for servers; with
+# three all takes a fifth longer. Files come in their order: by the number of tests, those of a single long one would come last,
+# and others wait for them.
 # PYTEST_JOBS=0 runs them in this one.
-PYTEST_JOBS ?= 6
+PYTEST_JOBS ?= 4
 
 # Tests start hundreds of processes: each would compile the sources again.
 unexport PYTHONDONTWRITEBYTECODE

@@ -189,6 +189,7 @@ def test_who_was_taken_for_lost_and_is_not_is_never_again(bucket: Callable[[], B
     leases.stop()
 
 
+@pytest.mark.long
 def test_nobody_is_lost_where_nobody_is_heard(log: LogCluster, bucket: Callable[[], Bucket]) -> None:
     both = [Leases(bucket(), name) for name in ("ann", "bob")]
     for leases in both:

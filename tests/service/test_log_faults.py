@@ -142,6 +142,7 @@ def test_what_is_no_message_of_a_node_is_left_out_and_told(
     assert verify(installation.store, shards_beside(installation)) == []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("running")
 def test_a_log_that_is_full_says_so_and_has_room_once_what_it_has_is_applied(
     client: FlaskClient, keys: dict[str, str], installation: Installation, clock: SetClock
