@@ -14,6 +14,7 @@ from tests.service.house_acts import sleeping
 from tests.service.house_acts import wipe_the_log
 from tests.service.houses import at_work
 from tests.service.houses import check
+from tests.service.processes import wait_until
 from tests.service.rights import check_rights
 from tests.service.rights import erase_visitors
 from tests.service.rights import object_to_it
@@ -47,6 +48,9 @@ def test_nothing_is_lost_or_counted_twice_beyond_one_database_over_many_kills(tm
     rng = Random(seed)
     acts = [*rng.sample(ACTS, len(ACTS)), *rng.choices(ACTS, k=_MORE_ACTS)]
     with at_work(tmp_path) as house, told(house, tmp_path) as diary:
+        more_come(house.witnesses, _MORE)
+        # Some acts are done to somebody who is counted.
+        wait_until(lambda: bool(house.stored()), what="somebody is counted")
         for act in acts:
             diary.note(act.__name__)
             act(house, rng)
