@@ -138,7 +138,7 @@ def remove_shard(store: ShardedStore, name: str, *, deed: Deed) -> None:
     with store.turn_to_move():
         store.placement.refresh()
         check_shard(store, name)
-        numbers = {number for number in range(store.placement.partitions) if store.placement.shard_of(number) == name}
+        numbers = set(store.placement.partitions_of(name))
         with suppress(StorageUnreachable):
             shard = store.placement.store(name)
             numbers |= set(shard.read(lambda session: session.fences.here()))
@@ -157,5 +157,9 @@ def _remove_from_list(session: Session, *, name: str, deed: Deed) -> None:
 
 
 def check_shard(store: ShardedStore, name: str) -> None:
+    """See that a name is that of a shard.
+
+    :raises InvalidShard: if it is not.
+    """
     if name not in store.placement.names():
         raise InvalidShard(f"NAME: {shown(name)} is no shard; `bespoke shard list` lists them")
